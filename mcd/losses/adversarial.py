@@ -1,0 +1,28 @@
+"""The adversarial loss L_GAN (Sec. IV-C, Eq. 4), for the discriminator and for the generator.
+
+`log` is Eq. 4 for the discriminator; for the generator it is the non-saturating form of Goodfellow et al. 2014 (maximise
+log Dis(fake) in place of minimising log(1 - Dis(fake))), since trained as printed the generator gets no gradient from a
+discriminator that wins. `least_squares` is LSGAN (Mao et al. 2017), which CycleGAN's code uses.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mcd.losses import at_least_single
+
+
+def _against(logits: Tensor, target: float, form: str) -> Tensor:
+    loss = {"log": F.binary_cross_entropy_with_logits, "least_squares": F.mse_loss}[form]
+    logits = at_least_single(logits)
+    return loss(logits, torch.full_like(logits, target))
+
+
+def discriminator_loss(real: Tensor, fake: Tensor, form: str = "log") -> Tensor:
+    """One domain's half of Eq. 4, negated for minimising: real logits towards 1, fake logits towards 0."""
+    return _against(real, 1.0, form) + _against(fake, 0.0, form)
+
+
+def generator_loss(fake: Tensor, form: str = "log") -> Tensor:
+    """What the generator minimises against one discriminator: its fakes' logits towards 1."""
+    return _against(fake, 1.0, form)

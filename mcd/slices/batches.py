@@ -1,0 +1,184 @@
+"""Slices as tensors: chosen from the shards, held in memory when they fit, drawn in seeded batches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcd.errors import McdError
+from mcd.slices.shards import Shards
+
+Regions = Mapping[str, Sequence[int]]
+"""Region name -> label codes that make it up. Regions may overlap."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch on the training device.
+
+    Attributes:
+        images: (N, modalities, H, W) float32.
+        targets: (N, regions, H, W) float32 of 0 and 1; None where no labels were asked for.
+        subjects: (N,) position of each slice's subject in `SliceSet.subjects`.
+        heights: (N,) relative height of each slice in its subject, 0 (lowest) to 1.
+        labelled: (N,) bool, whether `targets` may be used; None unless labelled and unlabelled slices are mixed.
+    """
+
+    images: Tensor
+    targets: Tensor | None
+    subjects: Tensor
+    heights: Tensor
+    labelled: Tensor | None = None
+
+
+class SliceSet:
+    """The slices of some subjects in some modalities.
+
+    Args:
+        shards: the cohort's shards.
+        subjects: ids.
+        modalities: channels of a batch's images, in this order.
+        regions: channels of a batch's targets; None to leave labels unread.
+        select: `content` keeps slices that are not black in any of `modalities` (pre-training), `target` those that hold a
+            region (fine-tuning), `all` every one (testing). Paper Sec. V.
+        device: where batches end up.
+        memory_limit: bytes up to which all slices are held on `device`; beyond it they are read from the shards as
+            they are asked for.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        subjects: Sequence[str],
+        modalities: Sequence[str],
+        *,
+        regions: Regions | None = None,
+        select: str = "content",
+        device: torch.device | str = "cpu",
+        memory_limit: float = 8e9,
+    ) -> None:
+        self.shards, self.subjects, self.modalities = shards, list(subjects), list(modalities)
+        self.regions = dict(regions) if regions is not None else None
+        self.device = torch.device(device)
+        self._channels = shards.modality_positions(modalities)
+        rows = [self._select(name, select) for name in self.subjects]
+        self._rows = np.concatenate(rows)
+        self.subject_of = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
+        lengths = np.array([max(len(shards.subject(name)) - 1, 1) for name in self.subjects])
+        self.height_of = self._rows / lengths[self.subject_of]
+        if len(self._rows) == 0:
+            wanted = "a target" if select == "target" else "content"
+            raise McdError(f"no slice of {', '.join(self.subjects[:5])} has {wanted}; look at the QC pictures and the regions")
+        if self.regions is not None:
+            self._table = torch.zeros(256, len(self.regions), dtype=torch.bool)
+            for column, codes in enumerate(self.regions.values()):
+                self._table[list(codes), column] = True
+            self._table = self._table.to(self.device)
+        self._images: Tensor | None = None
+        self._labels: Tensor | None = None
+        height, width = self._read_images(np.arange(1)).shape[-2:]
+        if len(self) * len(self.modalities) * height * width * 2 <= memory_limit:
+            everything = np.arange(len(self))
+            self._images = torch.from_numpy(self._read_images(everything)).to(self.device)
+            if self.regions is not None:
+                self._labels = torch.from_numpy(self._read_labels(everything)).to(self.device)
+
+    @property
+    def in_memory(self) -> bool:
+        return self._images is not None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _select(self, subject: str, select: str) -> np.ndarray:
+        count = len(self.shards.subject(subject))
+        if select == "content":
+            return np.flatnonzero(self.shards.read(subject, "content")[:, self._channels].all(axis=1))
+        if select == "target":
+            assert self.regions is not None
+            codes = {code for codes in self.regions.values() for code in codes}
+            voxels = self.shards.code_voxels(subject)
+            return np.flatnonzero(sum((voxels[code] for code in codes if code in voxels), np.zeros(count, int)))
+        return np.arange(count)
+
+    def _read(self, indices: np.ndarray, dataset: str) -> np.ndarray:
+        parts: list[tuple[np.ndarray, np.ndarray]] = []
+        for position in np.unique(self.subject_of[indices]):
+            where = np.flatnonzero(self.subject_of[indices] == position)
+            rows, inverse = np.unique(self._rows[indices[where]], return_inverse=True)
+            parts.append((where, self.shards.read(self.subjects[position], dataset, rows)[inverse]))
+        out = np.empty((len(indices), *parts[0][1].shape[1:]), dtype=parts[0][1].dtype)
+        for where, values in parts:
+            out[where] = values
+        return out
+
+    def _read_images(self, indices: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(self._read(indices, "images")[:, self._channels])
+
+    def _read_labels(self, indices: np.ndarray) -> np.ndarray:
+        return self._read(indices, "labels")
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """The slices at `indices` (positions in this set, in any order, repeats allowed)."""
+        at = torch.from_numpy(np.asarray(indices))
+        if self._images is not None:
+            images = self._images[at.to(self.device)]
+            labels = self._labels[at.to(self.device)] if self._labels is not None else None
+        else:
+            images = torch.from_numpy(self._read_images(indices)).to(self.device)
+            labels = torch.from_numpy(self._read_labels(indices)).to(self.device) if self.regions is not None else None
+        targets = None
+        if labels is not None:
+            targets = self._table[labels.long()].permute(0, 3, 1, 2).float()
+        return Batch(
+            images=images.float(),
+            targets=targets,
+            subjects=torch.from_numpy(self.subject_of[indices]).to(self.device),
+            heights=torch.from_numpy(self.height_of[indices]).float().to(self.device),
+        )
+
+
+def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """One pass over `count` slices in random order, in full batches.
+
+    The incomplete last batch is dropped, since contrastive losses depend on the number of pairs; with fewer slices than
+    one batch, that smaller batch is the pass.
+    """
+    order = rng.permutation(count)
+    size = min(batch_size, count)
+    for start in range(0, count - size + 1, size):
+        yield order[start : start + size]
+
+
+def spread_batches(
+    subject_of: np.ndarray, heights: np.ndarray, batch_size: int, rng: np.random.Generator, gap: float = 0.1
+) -> Iterator[np.ndarray]:
+    """Like `shuffled_batches`, but two slices of one subject in a batch lie at least `gap` of its height apart.
+
+    Neighbouring slices look the same; as each other's negatives they would teach a contrastive method nonsense. Slices
+    that find no place in the current batch wait for a later one; those left in the end are dropped.
+    """
+    waiting = list(rng.permutation(len(subject_of)))
+    size = min(batch_size, len(waiting))
+    while len(waiting) >= size:
+        batch: list[int] = []
+        passed: list[int] = []
+        taken: dict[int, list[float]] = {}
+        for position, index in enumerate(waiting):
+            others = taken.setdefault(int(subject_of[index]), [])
+            if all(abs(heights[index] - other) >= gap for other in others):
+                batch.append(int(index))
+                others.append(float(heights[index]))
+            else:
+                passed.append(index)
+            if len(batch) == size:
+                passed += waiting[position + 1 :]
+                break
+        if len(batch) < size and len(batch) < 2:
+            return
+        yield np.array(batch)
+        waiting = passed
+        if len(batch) < size:  # too few subjects to fill a batch: what remains would only repeat the same slices
+            return

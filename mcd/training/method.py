@@ -1,0 +1,39 @@
+"""What the training loop asks of a method, pre-training or segmentation."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch import Tensor, nn
+
+from mcd.slices.batches import Batch, SliceSet, shuffled_batches
+
+Losses = dict[str, Tensor]
+"""Loss name -> scalar. `total` is what is minimised; the others are logged."""
+
+
+class Method(nn.Module, ABC):
+    """Something that learns from batches.
+
+    The loop gives each *player* an optimiser of its own and steps them in order on every batch: `losses(batch, player)`
+    is minimised over that player's parameters while all others stand still. Most methods have one player; a GAN has two.
+    Whatever a resumed training needs is in the module's state (parameters and buffers).
+    """
+
+    @abstractmethod
+    def players(self) -> dict[str, Sequence[nn.Parameter]]:
+        """Player -> the parameters it owns, in the order in which they step."""
+
+    @abstractmethod
+    def losses(self, batch: Batch, player: str) -> Losses:
+        """The named losses of one player on one batch, `total` among them."""
+
+    def before_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before each epoch (from 0), for weights that ramp. May not hold state of its own beyond the arguments."""
+
+    def after_step(self, step: int, steps: int) -> None:
+        """Called after all players stepped, with the number of steps done and of steps in all: moving averages."""
+
+    def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """One pass over the slices as index arrays; the default is a plain shuffle."""
+        return shuffled_batches(len(slices), batch_size, rng)
