@@ -1,0 +1,105 @@
+"""The official layout of HECKTOR 2020: `<id>/<id>_{ct,pt,ct_gtvt}.nii.gz` beside one CSV of bounding boxes.
+
+The CSV has the columns PatientID, x1, x2, y1, y2, z1, z2: a box of 144 mm a side in mm, in LPS world coordinates.
+It lies in the cohort's folder or in the folder above.
+"""
+
+import csv
+from pathlib import Path
+
+from mcd.cohorts.subject import Subject, check_id, choose_modalities
+from mcd.errors import McdError
+from mcd.files import atomic_path
+
+MODALITIES = ("CT", "PET")
+BOXES = "hecktor2020_bounding_boxes.csv"  # the name that we write; any single *bbox* or *bounding* CSV is read
+_ENDINGS = {"CT": "ct", "PET": "pt"}
+_COLUMNS = ("x1", "x2", "y1", "y2", "z1", "z2")
+
+
+def files(folder: Path, subject_id: str) -> Subject:
+    """Return where the files of one patient are by convention, existing or not (without the box, a row of the CSV)."""
+    stem = Path(folder) / subject_id / subject_id
+    images = {modality: Path(f"{stem}_{ending}.nii.gz") for modality, ending in _ENDINGS.items()}
+    return Subject(subject_id, images, label=Path(f"{stem}_ct_gtvt.nii.gz"))
+
+
+def subjects(folder: Path, modalities: list[str] | None = None) -> list[Subject]:
+    """Return every patient of `folder`, sorted by id; a patient without a `ct_gtvt` file has no label.
+
+    Raises `McdError` when there is no patient, when one lacks a modality, or when one has no box in the CSV.
+    """
+    folder = Path(folder)
+    chosen = choose_modalities(modalities, MODALITIES, "hecktor2020")
+    patients = sorted(
+        path.name
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.is_dir() and any(path.glob(f"{path.name}_*.nii.gz"))
+    )
+    if not patients:
+        raise McdError(
+            f"{folder}: no <id>/<id>_ct.nii.gz in it; give the folder of HECKTOR 2020 that holds the patients"
+        )
+    table = _boxes_csv(folder)
+    boxes = read_boxes(table)
+    found = []
+    for identifier in patients:
+        expected = files(folder, check_id(identifier, str(folder)))
+        images = {modality: expected.images[modality] for modality in chosen}
+        for modality, path in images.items():
+            if not path.is_file():
+                raise McdError(f"{path}: no such file; add the patient's {modality} or remove the folder {path.parent}")
+        if identifier not in boxes:
+            raise McdError(f"{table}: no row for PatientID {identifier}; add its box or remove {folder / identifier}")
+        label = expected.label if expected.label and expected.label.is_file() else None
+        found.append(Subject(identifier, images, label=label, box=boxes[identifier]))
+    return found
+
+
+def read_boxes(table: Path) -> dict[str, tuple[float, ...]]:
+    """Return (x1, x2, y1, y2, z1, z2) in mm by patient. Raises `McdError` naming the row and the column at fault."""
+    boxes: dict[str, tuple[float, ...]] = {}
+    with open(table, newline="", encoding="utf-8-sig") as stream:
+        rows = csv.DictReader(stream)
+        for column in ("PatientID", *_COLUMNS):
+            if column not in (rows.fieldnames or ()):
+                raise McdError(f"{table}: no column {column}; the header is PatientID,{','.join(_COLUMNS)}")
+        for row in rows:
+            identifier = (row["PatientID"] or "").strip()
+            where = f"{table}, line {rows.line_num}"
+            try:
+                box = tuple(float(row[column]) for column in _COLUMNS)
+            except (TypeError, ValueError):
+                raise McdError(
+                    f"{where}: the box of {identifier} is not six numbers; give {', '.join(_COLUMNS)} in mm"
+                ) from None
+            if not all(low < high for low, high in zip(box[::2], box[1::2], strict=True)):
+                raise McdError(f"{where}: the box of {identifier} is empty; x1 < x2, y1 < y2 and z1 < z2 must hold")
+            if identifier in boxes:
+                raise McdError(f"{where}: PatientID {identifier} comes twice; keep one row a patient")
+            boxes[identifier] = box
+    return boxes
+
+
+def write_boxes(boxes: dict[str, tuple[float, ...]], table: Path) -> None:
+    """Write the CSV that `read_boxes` reads."""
+    with atomic_path(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("PatientID", *_COLUMNS))
+        writer.writerows((identifier, *box) for identifier, box in boxes.items())
+
+
+def _boxes_csv(folder: Path) -> Path:
+    """The bounding-box CSV beside the patients: the conventional name, else any single *bbox* or *bounding* CSV."""
+    for place in (folder, folder.resolve().parent):
+        if (place / BOXES).is_file():
+            return place / BOXES
+        candidates = sorted(
+            path for path in place.glob("*.csv") if "bbox" in path.name.lower() or "bounding" in path.name.lower()
+        )
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            names = ", ".join(path.name for path in candidates)
+            raise McdError(f"{place}: several bounding-box CSVs ({names}); keep one, or name the right one {BOXES}")
+    raise McdError(f"{folder}: no bounding-box CSV in it or in the folder above; put {BOXES} there")

@@ -1,0 +1,96 @@
+"""A user's own cohort: a tab-separated sheet with one row a patient.
+
+Columns: `subject`, one for each modality, and where wanted `label`, `mask` and `split` (train or test). A cell holds a
+volume's file (NIfTI, NRRD, MetaImage) or a folder with one DICOM series. Other columns are ignored.
+"""
+
+import csv
+from pathlib import Path
+
+from mcd.cohorts.subject import RESERVED, SPLITS, Subject, check_id, check_modality
+from mcd.errors import McdError
+
+
+def subjects(sheet: Path, modalities: list[str] | None = None, root: Path | None = None) -> list[Subject]:
+    """Return the patients of `sheet`, sorted by id.
+
+    `modalities` names the columns that hold images (None: every column but subject, label, mask, split, box and info);
+    the first is the reference. A relative path counts from `root`, or from the sheet's own folder.
+    Raises `McdError` naming the sheet, the line (the header is line 1), the column and the remedy.
+    """
+    sheet = Path(sheet)
+    columns, rows = read_rows(sheet)
+    chosen = list(modalities) if modalities else [name for name in columns if name not in RESERVED]
+    if not chosen:
+        raise McdError(f"{sheet}: no column of images; add one a modality, for example CT and PET")
+    for modality in chosen:
+        check_modality(modality, str(sheet))
+        if modality not in columns:
+            raise McdError(f"{sheet}: no column {modality!r} (there are: {', '.join(columns)}); add or rename it")
+    base = Path(root) if root is not None else sheet.parent
+    found: dict[str, Subject] = {}
+    for line, row in rows:
+        where = f"{sheet}, line {line}"
+        identifier = check_id(row["subject"], f"{where}, column subject")
+        if identifier in found:
+            raise McdError(f"{where}, column subject: {identifier} comes twice; keep one row a patient")
+        split = row.get("split") or None
+        if split not in (None, *SPLITS):
+            raise McdError(f"{where}, column split: {split!r} is not allowed; write train, test or nothing")
+        for modality in chosen:
+            if not row[modality]:
+                raise McdError(f"{where}, column {modality}: empty; give the image's file or remove the row")
+        paths = {
+            column: _existing(base / row[column], f"{where}, column {column}")
+            for column in (*chosen, "label", "mask")
+            if row.get(column)
+        }
+        found[identifier] = Subject(
+            identifier,
+            {modality: paths[modality] for modality in chosen},
+            label=paths.get("label"),
+            mask=paths.get("mask"),
+            split=split,
+        )
+    if not found:
+        raise McdError(f"{sheet}: no row below the header; add one a patient")
+    return [found[identifier] for identifier in sorted(found)]
+
+
+def read_rows(sheet: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Return the column names and (line number, cells by column) of a tab-separated file without its blank lines.
+
+    Raises `McdError` when the file is missing, not a tab-separated text, has no `subject` column or a ragged line.
+    """
+    try:
+        with open(sheet, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, delimiter="\t")
+            lines = [
+                (reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))
+            ]
+    except FileNotFoundError:
+        raise McdError(f"{sheet}: no such file; give the path of a tab-separated sheet") from None
+    except (UnicodeDecodeError, IsADirectoryError, csv.Error) as error:
+        raise McdError(f"{sheet}: not a readable text ({error}); save it as tab-separated text in UTF-8") from None
+    if not lines:
+        raise McdError(f"{sheet}: empty; the header has the column subject and one column a modality")
+    columns = lines[0][1]
+    if len(columns) == 1 and ("," in columns[0] or ";" in columns[0]):
+        raise McdError(f"{sheet}: the header has no tab; save the sheet tab-separated, not comma-separated")
+    if "subject" not in columns:
+        raise McdError(f"{sheet}: no column 'subject' (there are: {', '.join(columns)}); add or rename it")
+    for column in columns:
+        if columns.count(column) > 1:
+            raise McdError(f"{sheet}: the column {column!r} comes twice; keep one")
+    for line, cells in lines[1:]:
+        if len(cells) != len(columns):
+            raise McdError(f"{sheet}, line {line}: {len(cells)} cells for {len(columns)} columns; check the tabs")
+    return columns, [(line, dict(zip(columns, cells, strict=True))) for line, cells in lines[1:]]
+
+
+def _existing(path: Path, where: str) -> Path:
+    if not path.exists():
+        raise McdError(
+            f"{where}: {path} does not exist; correct the path (relative ones count from the sheet or the root)"
+        )
+    return path

@@ -1,0 +1,61 @@
+"""One patient of a cohort, as files on disk."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcd.errors import McdError
+
+# What may stand in a path, in a Snakemake wildcard and in a table without quoting.
+SUBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+MODALITY = re.compile(r"[A-Za-z0-9]+")  # no hyphen: it joins the two modalities of a pair
+SPLITS = ("train", "test")
+VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+# Columns and file names of our own that a modality must not take.
+RESERVED = ("subject", "label", "mask", "box", "split", "info")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A patient's files: volumes (NIfTI, NRRD, MetaImage) or DICOM series folders.
+
+    `images` maps a modality to its file in the order of the cohort's modalities; the first one is the reference whose
+    axes the common grid follows. `mask` is the region of the intensity statistics, everything outside it is background.
+    `box` is (x1, x2, y1, y2, z1, z2) in mm, in LPS world coordinates (HECKTOR's bounding box). `split` is "train" or
+    "test" where the user fixed it.
+    """
+
+    id: str
+    images: dict[str, Path]
+    label: Path | None = None
+    mask: Path | None = None
+    box: tuple[float, ...] | None = None
+    split: str | None = None
+
+
+def check_id(identifier: str, where: str) -> str:
+    """Return `identifier`, or raise `McdError` (prefixed with `where`) unless it is safe in paths and wildcards."""
+    if not SUBJECT_ID.fullmatch(identifier):
+        raise McdError(
+            f"{where}: subject id {identifier!r} is not allowed; use letters, digits, '_', '.' and '-', "
+            "beginning with a letter or a digit"
+        )
+    return identifier
+
+
+def check_modality(modality: str, where: str) -> str:
+    """Return `modality`, or raise `McdError` (prefixed with `where`) unless it can name files and pairs."""
+    if not MODALITY.fullmatch(modality) or modality.lower() in RESERVED:
+        raise McdError(
+            f"{where}: modality name {modality!r} is not allowed; use letters and digits only (T1CE, CT, PET), "
+            f"and none of {', '.join(RESERVED)}"
+        )
+    return modality
+
+
+def choose_modalities(asked: list[str] | None, offered: tuple[str, ...], layout: str) -> tuple[str, ...]:
+    """Return the modalities asked for, in that order; all those offered for None; `McdError` for an unknown one."""
+    for modality in asked or ():
+        if modality not in offered:
+            raise McdError(f"layout {layout} has no modality {modality!r}; choose among {', '.join(offered)}")
+    return tuple(asked) if asked else offered
