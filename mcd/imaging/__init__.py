@@ -1,0 +1,1 @@
+"""One patient's volumes: geometry, files, resampling, normalisation, and a picture to check them by."""

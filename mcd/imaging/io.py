@@ -1,0 +1,128 @@
+"""Volumes from and to disk: NIfTI, NRRD and MetaImage files, and DICOM series folders."""
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from mcd.errors import McdError
+from mcd.files import atomic_path
+
+# ITK warns on stderr about every header oddity that it has already dealt with; what matters is checked here.
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+_POSITION, _ORIENTATION = "0020|0032", "0020|0037"  # DICOM Image Position (Patient), Image Orientation (Patient)
+_LARGEST_SHEAR = 0.5  # voxels that a NIfTI affine may move a corner off a grid with right angles
+
+
+def read_volume(path: str | Path) -> sitk.Image:
+    """Return the 3D volume of a file, or of a folder that holds exactly one DICOM series.
+
+    DICOM values are rescaled as the header says and come as float32; PET stays in the header's unit (Bq/ml mostly),
+    which differs from SUV by one factor a patient only. A fourth dimension of one volume is dropped.
+    Raises `McdError` for a missing or unreadable path, for anything but one three-dimensional volume of numbers, for
+    values that are not finite, and for DICOM slices that are missing or unevenly spaced.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise McdError(f"{path}: no such file or folder; correct the path")
+    image = _read_series(path) if path.is_dir() else _read_file(path)
+    while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
+        image = image[..., 0]
+    if image.GetDimension() != 3 or image.GetSize()[2] < 2:
+        raise McdError(f"{path}: one volume is needed, its size is {image.GetSize()}; split it or give another file")
+    if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
+        raise McdError(f"{path}: {image.GetPixelIDTypeAsString()} voxels; give a volume with one real number a voxel")
+    values = sitk.GetArrayViewFromImage(image)
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        count = int((~np.isfinite(values)).sum())
+        raise McdError(f"{path}: {count} voxels are not finite numbers; replace them, for example by the background")
+    return image
+
+
+def write_volume(image: sitk.Image, path: str | Path) -> None:
+    """Write voxels and geometry, atomically and compressed; no header text of the source is carried over."""
+    bare = sitk.Image(image)
+    for key in bare.GetMetaDataKeys():
+        bare.EraseMetaData(key)
+    with atomic_path(path) as temporary:
+        sitk.WriteImage(bare, str(temporary), useCompression=True)
+
+
+def _read_file(path: Path) -> sitk.Image:
+    try:
+        return sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        if "orthonormal" in str(error) and path.name.endswith((".nii", ".nii.gz")):
+            return _read_sheared_nifti(path)
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise McdError(
+            f"{path}: not a readable volume ({reason}); give NIfTI, NRRD, MetaImage or a folder with one DICOM series"
+        ) from None
+
+
+def _read_sheared_nifti(path: Path) -> sitk.Image:
+    """Read a NIfTI whose axes are not quite at right angles, which ITK refuses, with the nearest axes that are.
+
+    Rounding in other programs causes this. More than `_LARGEST_SHEAR` voxels at a corner is a real shear: `McdError`.
+    """
+    import nibabel  # here alone: it takes longer to import than a volume takes to read
+    from scipy.linalg import polar
+
+    volume = nibabel.Nifti1Image.from_filename(path)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine  # RAS to LPS
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    direction, _ = polar(affine[:3, :3] / spacing)
+    half = (np.asarray(volume.shape[:3]) - 1) / 2
+    middle = affine[:3, :3] @ half + affine[:3, 3]
+    corners = np.asarray([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * half
+    moved = np.linalg.norm(corners @ (affine[:3, :3] - direction * spacing).T, axis=1).max()
+    if moved > _LARGEST_SHEAR * spacing.min():
+        raise McdError(f"{path}: its axes are not at right angles (a corner is {moved:.1f} mm off); resample it first")
+    image = sitk.GetImageFromArray(np.asanyarray(volume.dataobj).T)
+    if image.GetDimension() == 3:
+        image.SetSpacing(spacing.tolist())
+        image.SetDirection(direction.ravel().tolist())
+        image.SetOrigin((middle - direction * spacing @ half).tolist())
+    return image
+
+
+def _read_series(folder: Path) -> sitk.Image:
+    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    if len(series) != 1:
+        raise McdError(f"{folder}: {len(series) or 'no'} DICOM series in it; give a folder that holds exactly one")
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+    reader.MetaDataDictionaryArrayUpdateOn()
+    reader.SetOutputPixelType(sitk.sitkFloat32)  # the rescale slope may differ from slice to slice
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise McdError(f"{folder}: not a readable DICOM series ({reason}); export it again") from None
+    _check_slices(reader, folder)
+    return image
+
+
+def _check_slices(reader: sitk.ImageSeriesReader, folder: Path) -> None:
+    """Raise `McdError` unless the slices of a series follow one another straight and at one distance."""
+    count = len(reader.GetFileNames())
+    if not all(reader.HasMetaDataKey(i, key) for i in range(count) for key in (_POSITION, _ORIENTATION)):
+        raise McdError(f"{folder}: DICOM slices without position or orientation; export the series again")
+    axes = _numbers(reader.GetMetaData(0, _ORIENTATION))
+    normal = np.cross(axes[:3], axes[3:])
+    steps = np.diff([_numbers(reader.GetMetaData(i, _POSITION)) for i in range(count)], axis=0)
+    distances = np.abs(steps @ normal)
+    if count > 1 and np.ptp(distances) > 0.1 * np.median(distances):
+        raise McdError(
+            f"{folder}: the slices are {distances.min():.2f} to {distances.max():.2f} mm apart; "
+            "add the missing ones or resample the series to even slices"
+        )
+    whole = steps.sum(axis=0)
+    drift = float(np.linalg.norm(whole - (whole @ normal) * normal))
+    if drift > 1.0:
+        raise McdError(f"{folder}: tilted gantry (the slices drift {drift:.1f} mm sideways); resample the series first")
+
+
+def _numbers(value: str) -> np.ndarray:
+    return np.asarray([float(number) for number in value.split("\\")])

@@ -1,0 +1,300 @@
+"""From a patient's raw files to the volumes that the networks see: one grid, one crop, z-scored intensities.
+
+The paper's Sec. V: 1 mm isotropic voxels by nearest neighbour, an in-plane crop, clipping to the 1st and 99th
+percentile, z-score over the non-zero region. The statistics are those of the cropped volume: what a network sees.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+import mcd
+from mcd.cohorts.subject import Subject
+from mcd.errors import McdError
+from mcd.files import read_json, write_json
+from mcd.imaging.geometry import Grid, array_of, resample
+from mcd.imaging.io import read_volume, write_volume
+
+INTERPOLATIONS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}
+RULES = ("nonzero", "body", "all")
+CENTRES = ("region", "image")
+
+# Our choice: of the parts of a body that a crop separates (two legs) each is kept that has a tenth of the largest one's
+# voxels; a couch or a head rest has less.
+_SMALLEST_PART = 0.1
+_COARSE_MM = 3.0  # the body is found at this spacing where only its bounding box is wanted
+
+
+@dataclass(frozen=True)
+class PreprocessOptions:
+    """What the configuration decides about a cohort's volumes. A bad value raises `McdError` that names the key.
+
+    - size: the crop's in-plane (x, y) size in voxels. spacing: mm in (x, y, z).
+    - interpolation: of images; labels and masks are always nearest neighbour.
+    - statistics_region: which voxels count as content, outside of which the value is 0; one rule, or one a modality:
+      "nonzero" voxels, the "body" (above `body_threshold` HU) or "all". A patient's mask goes before any rule.
+    - percentiles: the clipping bounds over that region.
+    - centre: the crop's in-plane centre, that of the reference modality's "region" or of the "image". A patient's box
+      goes before either, and gives the slices, too.
+    """
+
+    size: tuple[int, int]  # paper Sec. V: 144 x 144 (HECKTOR), 160 x 160 (BraTS)
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)  # paper Sec. V
+    interpolation: str = "nearest"  # paper Sec. V
+    statistics_region: str | dict[str, str] = "nonzero"  # paper Sec. V
+    percentiles: tuple[float, float] = (1.0, 99.0)  # paper Sec. V
+    centre: str = "region"  # our choice: the paper does not say where the crop lies
+    body_threshold: float = -500.0  # our choice: half-way between air (-1000 HU) and water (0 HU)
+
+    def __post_init__(self) -> None:
+        for key, length in (("size", 2), ("spacing", 3), ("percentiles", 2)):
+            numbers = tuple(getattr(self, key))  # a list when it comes from YAML
+            if len(numbers) != length:
+                raise McdError(f"{key}: {list(numbers)} has not {length} numbers; give {length}")
+            object.__setattr__(self, key, numbers)
+        if min(self.size) < 1 or min(self.spacing) <= 0:
+            raise McdError(f"size {list(self.size)}, spacing {list(self.spacing)}: only positive numbers make a grid")
+        if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise McdError(
+                f"percentiles: {list(self.percentiles)} is not an interval in 0 to 100; the paper has [1, 99]"
+            )
+        rules = self.statistics_region
+        for key, chosen, offered in (
+            ("interpolation", [self.interpolation], tuple(INTERPOLATIONS)),
+            ("centre", [self.centre], CENTRES),
+            ("statistics_region", [rules] if isinstance(rules, str) else list(rules.values()), RULES),
+        ):
+            for value in chosen:
+                if value not in offered:
+                    raise McdError(f"{key}: {value!r} is not on offer; choose among {', '.join(offered)}")
+
+    def rule(self, modality: str) -> str:
+        """Return the rule of a modality's region; one that a dictionary leaves out has the paper's, "nonzero"."""
+        rules = self.statistics_region
+        return rules if isinstance(rules, str) else rules.get(modality, "nonzero")
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """A patient's volumes on one cropped grid.
+
+    volumes: (z, y, x) float32 a modality, z-scored inside the region, 0 outside. label: (z, y, x) uint8 raw codes.
+    regions: (z, y, x) booleans a modality, where there is content. grid: of all of them. info: what `info.json` says.
+    """
+
+    volumes: dict[str, np.ndarray]
+    label: np.ndarray | None
+    regions: dict[str, np.ndarray]
+    grid: Grid
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def region(self) -> np.ndarray:
+        """(z, y, x) booleans: where any modality has content."""
+        return np.logical_or.reduce(list(self.regions.values()))
+
+
+def preprocess_subject(
+    subject: Subject, options: PreprocessOptions, transforms: Mapping[str, sitk.Transform] | None = None
+) -> Preprocessed:
+    """Read, resample, crop and normalise one patient (SPEC: paper Sec. V, "data pre-processing").
+
+    The first modality is the reference: its axes, turned to the nearest of left-posterior-superior, are those of the
+    common grid, so that slices are axial. Label and mask lie in the reference's world. `transforms` holds, for a
+    modality that had to be registered, the transform from the reference's world to the modality's own.
+    Raises `McdError` for unreadable files, an empty region, a constant image, labels that are not whole numbers in
+    0..255, a label outside the crop, or a modality elsewhere than the crop.
+    """
+    images = {modality: read_volume(path) for modality, path in subject.images.items()}
+    label = _whole_numbers(read_volume(subject.label), subject.label) if subject.label else None
+    mask = read_volume(subject.mask) > 0.5 if subject.mask else None  # 0.99999997 is inside, too
+    grid = _crop_grid(subject, next(iter(images.items())), mask, options)
+    mask_there = array_of(resample(mask, grid)) > 0 if mask is not None else None
+
+    volumes, regions, statistics = {}, {}, {}
+    for modality, image in images.items():
+        transform = (transforms or {}).get(modality, sitk.Transform())
+        nearest = array_of(resample(image, grid, transform, outside=np.nan))
+        if np.isnan(nearest).all():
+            raise McdError(
+                f"{subject.images[modality]}: the {modality} of {subject.id} lies elsewhere than the crop; "
+                "check its header, the bounding box, or switch registration on"
+            )
+        values = nearest
+        if options.interpolation != "nearest":
+            kind = INTERPOLATIONS[options.interpolation]
+            values = array_of(resample(_around(image, grid, transform), grid, transform, kind, outside=np.nan))
+        covered = ~(np.isnan(nearest) | np.isnan(values))
+        rule = "mask" if mask_there is not None else options.rule(modality)
+        region = covered & (mask_there if mask_there is not None else _region(nearest, rule, options.body_threshold))
+        volumes[modality], numbers = _normalise(values, region, options, f"{modality} of {subject.id}", rule)
+        regions[modality] = region
+        statistics[modality] = {"region": rule, "covered": float(covered.mean()), **numbers}
+
+    info: dict[str, Any] = {
+        "subject": subject.id,
+        "mcd_version": mcd.__version__,
+        "modalities": list(volumes),
+        "options": asdict(options),
+        "grid": grid.to_json(),
+        "raw_grids": {modality: Grid.of(image).to_json() for modality, image in images.items()},
+        "statistics": statistics,
+        "label": None,
+        "warnings": [],
+    }
+    codes = None
+    if label is not None:
+        codes = array_of(resample(label, grid))
+        info["raw_grids"]["label"] = Grid.of(label).to_json()
+        info["label"] = _describe_label(label, codes, grid, subject)
+        if info["label"]["lost"] > 0:
+            info["warnings"].append(f"{info['label']['lost']:.1%} of the label's voxels lie outside the crop")
+        if not codes.any():
+            info["warnings"].append("the label is empty")
+    return Preprocessed(volumes, codes, regions, grid, info)
+
+
+def write_preprocessed(pre: Preprocessed, folder: str | Path) -> None:
+    """Write `<MODALITY>.nii.gz`, `label.nii.gz` (where labelled) and `info.json`; the folder appears whole or not.
+
+    An older folder of that name is replaced, with all that is in it.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        new, old = Path(temporary) / "new", Path(temporary) / "old"
+        new.mkdir()
+        for modality, volume in pre.volumes.items():
+            write_volume(pre.grid.image(volume), new / f"{modality}.nii.gz")
+        if pre.label is not None:
+            write_volume(pre.grid.image(pre.label), new / "label.nii.gz")
+        write_json(new / "info.json", pre.info)
+        if folder.exists():
+            os.replace(folder, old)  # a folder that is not empty cannot be replaced in one step
+        os.replace(new, folder)
+
+
+def read_preprocessed(folder: str | Path) -> Preprocessed:
+    """Return what `write_preprocessed` wrote; a region is where its volume is not 0. Raises `McdError` for a gap."""
+    folder = Path(folder)
+    info = read_json(folder / "info.json")
+    volumes = {modality: array_of(read_volume(folder / f"{modality}.nii.gz")) for modality in info["modalities"]}
+    label = array_of(read_volume(folder / "label.nii.gz")) if info["label"] is not None else None
+    regions = {modality: volume != 0 for modality, volume in volumes.items()}
+    return Preprocessed(volumes, label, regions, Grid.from_json(info["grid"]), info)
+
+
+def _whole_numbers(label: sitk.Image, path: Path | None) -> sitk.Image:
+    """Return a label as uint8 codes: float codes are rounded; `McdError` unless they are whole numbers in 0..255."""
+    values = sitk.GetArrayViewFromImage(label)
+    rounded = values if np.issubdtype(values.dtype, np.integer) else np.rint(values)
+    if np.abs(values - rounded).max() > 1e-3:
+        raise McdError(f"{path}: not every voxel is a whole number; give a label map of codes, not probabilities")
+    if rounded.min() < 0 or rounded.max() > 255:
+        raise McdError(f"{path}: codes from {rounded.min():g} to {rounded.max():g}; renumber the label within 0 to 255")
+    return Grid.of(label).image(rounded.astype(np.uint8))
+
+
+def _crop_grid(
+    subject: Subject, reference: tuple[str, sitk.Image], mask: sitk.Image | None, options: PreprocessOptions
+) -> Grid:
+    """Return the common grid: on the patient's box, else all slices of the reference with an in-plane crop."""
+    modality, image = reference
+    whole = Grid.of(sitk.DICOMOrient(image, "LPS")).respaced(options.spacing)
+    size, spacing = np.asarray(options.size), np.asarray(whole.spacing)
+    if subject.box is not None:
+        low, high = np.asarray(subject.box[::2]), np.asarray(subject.box[1::2])
+        slices = max(1, round(float(high[2] - low[2]) / spacing[2]))
+        voxels = np.append(size, slices)
+        start = whole.index((low + high)[None] / 2)[0] - (voxels - 1) / 2
+        return whole.cropped(tuple(start.tolist()), tuple(voxels.tolist()))
+    middle = (np.asarray(whole.size) - 1) / 2
+    if options.centre == "region":
+        middle = whole.index(_region_centre(modality, image, mask, options, subject.id)[None])[0]
+    # A whole number of voxels keeps the raw voxels where they have the spacing already (BraTS): nothing is moved.
+    start = np.round(middle[:2] - (size - 1) / 2 + 1e-6).astype(int)
+    return whole.cropped((*start.tolist(), 0), (*size.tolist(), whole.size[2]))
+
+
+def _region_centre(
+    modality: str, image: sitk.Image, mask: sitk.Image | None, options: PreprocessOptions, subject_id: str
+) -> np.ndarray:
+    """Return the world point (x, y, z) in mm amid the bounding box of the mask or of the reference's region."""
+    rule = "mask" if mask is not None else options.rule(modality)
+    place = mask if mask is not None else image
+    if rule == "body":  # connected components of a whole CT take seconds, of a coarse one hardly any time
+        place = sitk.Shrink(place, [max(1, int(_COARSE_MM / side)) for side in place.GetSpacing()])
+    values = sitk.GetArrayViewFromImage(place)
+    region = _region(values, "nonzero" if rule == "mask" else rule, options.body_threshold)
+    if not region.any():
+        raise McdError(_no_region(rule, f"{modality} of {subject_id}"))
+    bounds = [np.flatnonzero(region.any(axis=tuple({0, 1, 2} - {axis})))[[0, -1]] for axis in (2, 1, 0)]
+    return Grid.of(place).world(np.mean(bounds, axis=1)[None])[0]
+
+
+def _region(values: np.ndarray, rule: str, body_threshold: float) -> np.ndarray:
+    """Return (z, y, x) booleans: the voxels of a raw volume that a rule counts as content. NaN is never content."""
+    if rule == "nonzero":
+        return (values != 0) & ~np.isnan(values)
+    if rule == "all":
+        return ~np.isnan(values)
+    parts, count = ndimage.label(values > body_threshold)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    body = (sizes >= _SMALLEST_PART * max(1, sizes.max()))[parts]
+    # Slice by slice: in three dimensions the airways are open to the outside and would stay holes.
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in body])
+
+
+def _around(image: sitk.Image, grid: Grid, transform: sitk.Transform, margin: int = 8) -> sitk.Image:
+    """Return the part of `image` that `grid` needs, and `margin` voxels more: B-splines cost by the whole image."""
+    last = np.asarray(grid.size) - 1
+    corners = grid.world(np.asarray([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * last)
+    index = Grid.of(image).index(np.asarray([transform.TransformPoint(corner.tolist()) for corner in corners]))
+    low = np.maximum(0, np.floor(index.min(axis=0)).astype(int) - margin)
+    high = np.minimum(image.GetSize(), np.ceil(index.max(axis=0)).astype(int) + margin + 1)
+    return sitk.RegionOfInterest(image, (high - low).tolist(), low.tolist())
+
+
+def _normalise(
+    values: np.ndarray, region: np.ndarray, options: PreprocessOptions, name: str, rule: str
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Return the clipped, z-scored volume (0 outside the region) and the numbers used, in the raw unit."""
+    content = values[region].astype(np.float64)
+    if not content.size:
+        raise McdError(_no_region(rule, name))
+    low, high = np.percentile(content, options.percentiles)
+    np.clip(content, low, high, out=content)
+    mean, sd = content.mean(), content.std()
+    if not sd > 1e-6 * max(abs(low), abs(high)):
+        raise McdError(f"{name}: constant over its region (all {mean:g} after clipping); give another image or a mask")
+    volume = np.zeros(values.shape, dtype=np.float32)
+    volume[region] = (content - mean) / sd
+    numbers = {"p_low": low, "p_high": high, "mean": mean, "sd": sd}
+    return volume, {"voxels": int(content.size), **{key: float(number) for key, number in numbers.items()}}
+
+
+def _no_region(rule: str, name: str) -> str:
+    remedy = "correct the mask" if rule == "mask" else "choose another statistics_region or give a mask"
+    return f"{name}: no voxel in its region ({rule}) within the crop; {remedy}"
+
+
+def _describe_label(raw: sitk.Image, codes: np.ndarray, grid: Grid, subject: Subject) -> dict[str, Any]:
+    """Return the volume of every code on the common grid, and the fraction of raw labelled voxels beyond the crop."""
+    index = np.argwhere(sitk.GetArrayViewFromImage(raw))[:, ::-1]
+    lost = 1 - float(grid.contains(grid.index(Grid.of(raw).world(index))).mean()) if len(index) else 0.0
+    if lost == 1:
+        raise McdError(
+            f"{subject.label}: the label of {subject.id} lies wholly outside the crop; "
+            "enlarge size, change centre, or check the bounding box and the label's header"
+        )
+    counts = np.bincount(codes.ravel())
+    volumes = {str(code): round(float(counts[code] * grid.voxel_ml), 4) for code in np.flatnonzero(counts) if code}
+    return {"ml": volumes, "lost": round(lost, 6)}
