@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 import mcd
 from mcd.cohorts.subject import Subject
@@ -194,12 +193,15 @@ def read_preprocessed(folder: str | Path) -> Preprocessed:
 def _whole_numbers(label: sitk.Image, path: Path | None) -> sitk.Image:
     """Return a label as uint8 codes: float codes are rounded; `McdError` unless they are whole numbers in 0..255."""
     values = sitk.GetArrayViewFromImage(label)
-    rounded = values if np.issubdtype(values.dtype, np.integer) else np.rint(values)
-    if np.abs(values - rounded).max() > 1e-3:
+    labelled = values != 0
+    codes = np.rint(values[labelled].astype(np.float64))
+    if np.abs(values[labelled] - codes).max(initial=0) > 1e-3:
         raise McdError(f"{path}: not every voxel is a whole number; give a label map of codes, not probabilities")
-    if rounded.min() < 0 or rounded.max() > 255:
-        raise McdError(f"{path}: codes from {rounded.min():g} to {rounded.max():g}; renumber the label within 0 to 255")
-    return Grid.of(label).image(rounded.astype(np.uint8))
+    if codes.min(initial=0) < 0 or codes.max(initial=0) > 255:
+        raise McdError(f"{path}: codes from {codes.min():g} to {codes.max():g}; renumber the label within 0 to 255")
+    rounded = np.zeros(values.shape, dtype=np.uint8)
+    rounded[labelled] = codes
+    return Grid.of(label).image(rounded)
 
 
 def _crop_grid(
@@ -245,6 +247,8 @@ def _region(values: np.ndarray, rule: str, body_threshold: float) -> np.ndarray:
         return (values != 0) & ~np.isnan(values)
     if rule == "all":
         return ~np.isnan(values)
+    from scipy import ndimage  # here alone: half of this module's import time, and only a body needs it
+
     parts, count = ndimage.label(values > body_threshold)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
     sizes[0] = 0

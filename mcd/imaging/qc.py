@@ -1,0 +1,155 @@
+"""One picture a patient to check the pre-processing by: what the network will see, with the label's outline."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from mcd.files import atomic_path
+from mcd.imaging.preprocess import Preprocessed, read_preprocessed
+
+# Apart from one another and from grey: a glioma has up to four codes, side by side.
+COLOURS = ("#FF9F1C", "#56B4E9", "#FF6EC7", "#2EE6A6", "#F7F06D", "#D55E00", "#A48BFF", "#FFFFFF")
+_GROUND, _TEXT, _FAINT, _WARNING = "#101214", "#E8E8E8", "#8FA3AD", "#FFB454"
+_HALO = withStroke(linewidth=1.5, foreground=_GROUND)
+_ROW, _LEFT, _GAP, _HEADER, _LEGEND_COLUMN = 3.1, 0.95, 0.1, 0.95, 1.75  # inches
+
+# Title, axis of the array (z, y, x) that is cut, and what lies left, right, top and bottom. Slices are shown as in
+# radiology: the patient's right on the left, the head on top, the face on the left of a sagittal slice.
+_PLANES = (("axial", 0, "RLAP"), ("coronal", 1, "RLSI"), ("sagittal", 2, "APSI"))
+
+
+def draw_qc(patient: Preprocessed | str | Path, path: str | Path) -> None:
+    """Draw a patient (or the folder of one) to `path`: a row a modality; axial, coronal and sagittal slices in mm.
+
+    The slices are those with the largest label area, or those through the middle of the content where there is no
+    label. Black is outside the region of the intensity statistics, which has a faint outline of its own.
+    """
+    pre = patient if isinstance(patient, Preprocessed) else read_preprocessed(patient)
+    extent = np.asarray(pre.grid.shape) * np.asarray(pre.grid.spacing[::-1])  # mm, (z, y, x)
+    widths = np.asarray([extent[2], extent[2], extent[1]]) / max(extent[0], extent[1]) * _ROW
+    codes = [int(code) for code in np.unique(pre.label) if code] if pre.label is not None else []
+    entries = _legend(pre, codes)
+    width = _LEFT + widths.sum() + 2 * _GAP + _GAP
+    columns = max(1, int(width // _LEGEND_COLUMN))
+    footer = 0.2 + 0.22 * -(-len(entries) // columns)
+    rows = len(pre.volumes)
+    height = _HEADER + rows * _ROW + footer
+    figure = Figure(figsize=(width, height), facecolor=_GROUND)
+    layout = figure.add_gridspec(
+        rows,
+        3,
+        width_ratios=widths.tolist(),
+        left=_LEFT / width,
+        right=1 - _GAP / width,
+        top=1 - _HEADER / height,
+        bottom=footer / height,
+        wspace=0.04,
+        hspace=0.04,
+    )
+    cuts = _cuts(pre)
+    for row, modality in enumerate(pre.volumes):
+        for column, plane in enumerate(_PLANES):
+            axis = figure.add_subplot(layout[row, column], anchor="N")
+            _draw_plane(axis, pre, modality, plane, cuts[plane[1]], codes)
+            if row == 0:
+                axis.set_title(f"{plane[0]}, {'zyx'[plane[1]]} = {cuts[plane[1]]}", color=_TEXT, fontsize=9, pad=4)
+            if column == 0:
+                numbers = pre.info["statistics"][modality]
+                text = f"{modality}\n{numbers['region']}: {numbers['mean']:.4g} ± {numbers['sd']:.4g}"
+                axis.set_ylabel(text, color=_TEXT, fontsize=9)
+    _write_header(figure, pre, width, height)
+    figure.legend(handles=entries, loc="lower center", ncols=columns, frameon=False, labelcolor=_TEXT, fontsize=8)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, facecolor=_GROUND)
+
+
+def _legend(pre: Preprocessed, codes: list[int]) -> list[Line2D]:
+    ml = pre.info["label"]["ml"] if codes else {}
+    labels = [Line2D([], [], color=_colour(code), label=f"label {code}: {ml[str(code)]:.1f} ml") for code in codes]
+    return [*labels, Line2D([], [], color=_FAINT, linewidth=0.8, label="region of the statistics")]
+
+
+def _cuts(pre: Preprocessed) -> list[int]:
+    """The slice (z, y, x) with the most labelled voxels, along each axis; the middle of the content without a label."""
+    if pre.label is not None and pre.label.any():
+        marked = pre.label > 0
+        return [int(marked.sum(axis=tuple({0, 1, 2} - {axis})).argmax()) for axis in range(3)]
+    region = pre.region
+    spans = [np.flatnonzero(region.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return [int(span[len(span) // 2]) for span in spans]
+
+
+def _draw_plane(
+    axis: Axes,
+    pre: Preprocessed,
+    modality: str,
+    plane: tuple[str, int, str],
+    cut: int,
+    codes: list[int],
+) -> None:
+    _, across, letters = plane
+    volume = pre.volumes[modality]
+    spacing = [
+        side for place, side in enumerate(pre.grid.spacing[::-1]) if place != across
+    ]  # mm, (vertical, horizontal)
+    region = pre.regions[modality]
+    low, high = float(volume[region].min()), float(volume[region].max())
+    inside = region.take(cut, axis=across)
+    shown = np.where(inside, volume.take(cut, axis=across), low)
+    axis.imshow(
+        shown,
+        cmap="gray",
+        vmin=low,
+        vmax=high,
+        origin="upper" if across == 0 else "lower",
+        aspect=spacing[0] / spacing[1],
+        interpolation="nearest",
+    )
+    _outline(axis, inside, _FAINT, 0.6)
+    if pre.label is not None:
+        marked = pre.label.take(cut, axis=across)
+        for code in codes:
+            _outline(axis, marked == code, _colour(code), 1.1)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_facecolor(_GROUND)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+    places = ((0.015, 0.5, "left", "center"), (0.985, 0.5, "right", "center"), (0.5, 0.985, "center", "top"))
+    for letter, (x, y, horizontal, vertical) in zip(letters, (*places, (0.5, 0.015, "center", "bottom")), strict=True):
+        axis.text(
+            x,
+            y,
+            letter,
+            transform=axis.transAxes,
+            ha=horizontal,
+            va=vertical,
+            color=_TEXT,
+            fontsize=7,
+            path_effects=[_HALO],
+        )
+
+
+def _outline(axis: Axes, mask: np.ndarray, colour: str, width: float) -> None:
+    if mask.any() and not mask.all():
+        axis.contour(mask, levels=[0.5], colors=[colour], linewidths=width)
+
+
+def _colour(code: int) -> str:
+    return COLOURS[(code - 1) % len(COLOURS)]
+
+
+def _write_header(figure: Figure, pre: Preprocessed, width: float, total: float) -> None:
+    spacing = " × ".join(f"{side:g}" for side in pre.grid.spacing)
+    size = " × ".join(str(voxels) for voxels in pre.grid.size)
+    label = pre.info["label"]
+    volume = "no label" if label is None else f"label {sum(label['ml'].values()):.1f} ml"
+    left = _LEFT / width
+    figure.text(left, 1 - 0.14 / total, pre.info["subject"], color=_TEXT, fontsize=13, weight="bold", va="top")
+    figure.text(left, 1 - 0.40 / total, f"{size} voxels of {spacing} mm, {volume}", color=_TEXT, fontsize=9, va="top")
+    if pre.info["warnings"]:
+        figure.text(left, 1 - 0.58 / total, "; ".join(pre.info["warnings"]), color=_WARNING, fontsize=8, va="top")
