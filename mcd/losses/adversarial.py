@@ -13,9 +13,11 @@ from mcd.losses import at_least_single
 
 
 def _against(logits: Tensor, target: float, form: str) -> Tensor:
-    loss = {"log": F.binary_cross_entropy_with_logits, "least_squares": F.mse_loss}[form]
     logits = at_least_single(logits)
-    return loss(logits, torch.full_like(logits, target))
+    targets = torch.full_like(logits, target)
+    if form == "log":
+        return F.binary_cross_entropy_with_logits(logits, targets)
+    return F.mse_loss(logits, targets)
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, form: str = "log") -> Tensor:

@@ -56,7 +56,9 @@ class UNet(nn.Module):
         )
         narrowing = list(zip(widths[:0:-1], widths[-2::-1], strict=True))  # (16f, 8f), (8f, 4f), (4f, 2f), (2f, f)
         self.upsample = nn.ModuleList(nn.ConvTranspose2d(wide, narrow, 2, stride=2) for wide, narrow in narrowing)
-        self.decoder = nn.ModuleList(ConvBlock(wide, narrow) for wide, narrow in narrowing)  # skip + upsampled -> narrow
+        self.decoder = nn.ModuleList(
+            ConvBlock(wide, narrow) for wide, narrow in narrowing
+        )  # skip + upsampled -> narrow
         self.output = nn.Conv2d(filters, out_channels, 1)
 
     def encode(self, images: Tensor) -> list[Tensor]:

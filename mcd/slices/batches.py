@@ -70,7 +70,9 @@ class SliceSet:
         self.height_of = self._rows / lengths[self.subject_of]
         if len(self._rows) == 0:
             wanted = "a target" if select == "target" else "content"
-            raise McdError(f"no slice of {', '.join(self.subjects[:5])} has {wanted}; look at the QC pictures and the regions")
+            raise McdError(
+                f"no slice of {', '.join(self.subjects[:5])} has {wanted}; look at the QC pictures and the regions"
+            )
         if self.regions is not None:
             self._table = torch.zeros(256, len(self.regions), dtype=torch.bool)
             for column, codes in enumerate(self.regions.values()):
@@ -78,8 +80,8 @@ class SliceSet:
             self._table = self._table.to(self.device)
         self._images: Tensor | None = None
         self._labels: Tensor | None = None
-        height, width = self._read_images(np.arange(1)).shape[-2:]
-        if len(self) * len(self.modalities) * height * width * 2 <= memory_limit:
+        self.size: tuple[int, int] = shards.size
+        if len(self) * len(self.modalities) * self.size[0] * self.size[1] * 2 <= memory_limit:
             everything = np.arange(len(self))
             self._images = torch.from_numpy(self._read_images(everything)).to(self.device)
             if self.regions is not None:
@@ -162,6 +164,7 @@ def spread_batches(
     """
     waiting = list(rng.permutation(len(subject_of)))
     size = min(batch_size, len(waiting))
+    first = True
     while len(waiting) >= size:
         batch: list[int] = []
         passed: list[int] = []
@@ -176,9 +179,8 @@ def spread_batches(
             if len(batch) == size:
                 passed += waiting[position + 1 :]
                 break
-        if len(batch) < size and len(batch) < 2:
+        if len(batch) < size and not first:  # what is left are neighbours of one another
             return
         yield np.array(batch)
+        first = False
         waiting = passed
-        if len(batch) < size:  # too few subjects to fill a batch: what remains would only repeat the same slices
-            return

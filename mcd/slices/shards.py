@@ -13,7 +13,7 @@ verifies whenever the chunk is read.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,86 +22,8 @@ import h5py
 import numpy as np
 
 from mcd.errors import McdError
-from mcd.files import atomic_path
-from mcd.imaging.preprocess import read_preprocessed
 
 FORMAT = "mcd-shard/1"
-
-
-def write_shard(path: str | Path, folders: Mapping[str, str | Path]) -> None:
-    """Write the preprocessed subjects in `folders` (subject -> folder) to one shard, in sorted order.
-
-    Raises:
-        McdError: where subjects differ in modalities or slice size, or only some of them have a label.
-    """
-    subjects = sorted(folders)
-    first = read_preprocessed(folders[subjects[0]])
-    modalities = list(first.volumes)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        writer = _Writer(file, modalities, next(iter(first.volumes.values())).shape[1:], first.label is not None)
-        for subject in subjects:
-            writer.append(subject, folders[subject])
-        writer.finish(subjects)
-
-
-class _Writer:
-    def __init__(self, file: h5py.File, modalities: list[str], size: tuple[int, int], labelled: bool) -> None:
-        self.file, self.modalities, self.size, self.labelled = file, modalities, size, labelled
-        self.infos: list[str] = []
-        self.code_counts: list[np.ndarray] = []
-
-        def create(name: str, shape: tuple[int, ...], dtype: str) -> None:
-            # One slice a chunk: training reads slices in random order. LZF is quick, and most of a slice is background.
-            file.create_dataset(
-                name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(1, *shape), compression="lzf", fletcher32=True
-            )
-
-        create("images", (len(modalities), *size), "float16")
-        if labelled:
-            create("labels", size, "uint8")
-        self.content: list[np.ndarray] = []
-        self.subject: list[np.ndarray] = []
-
-    def append(self, subject: str, folder: str | Path) -> None:
-        pre = read_preprocessed(folder)
-        volumes = list(pre.volumes.values())
-        if list(pre.volumes) != self.modalities or volumes[0].shape[1:] != self.size:
-            raise McdError(
-                f"{folder}: modalities {list(pre.volumes)} of {volumes[0].shape[1:]} pixels do not fit the shard's "
-                f"{self.modalities} of {self.size}; preprocess the whole cohort with one configuration"
-            )
-        if (pre.label is not None) != self.labelled:
-            raise McdError(f"{folder}: some subjects of the cohort have a label and others none; give all or none a label")
-        images = np.stack(volumes, axis=1).astype(np.float16)
-        self._extend("images", images)
-        if pre.label is not None:
-            self._extend("labels", pre.label)
-            self.code_counts.append(np.stack([np.bincount(s.ravel(), minlength=256) for s in pre.label]))
-        self.content.append((images != 0).any(axis=(2, 3)))
-        self.subject.append(np.full(len(images), len(self.infos), dtype=np.int32))
-        self.infos.append(json.dumps(pre.info))
-
-    def _extend(self, name: str, values: np.ndarray) -> None:
-        dataset = self.file[name]
-        start = len(dataset)
-        dataset.resize(start + len(values), axis=0)
-        dataset[start:] = values
-
-    def finish(self, subjects: Sequence[str]) -> None:
-        self.file.create_dataset("content", data=np.concatenate(self.content), fletcher32=True, chunks=True)
-        self.file.create_dataset("subject", data=np.concatenate(self.subject), fletcher32=True, chunks=True)
-        codes = np.zeros(0, dtype=int)
-        if self.labelled:
-            counts = np.concatenate(self.code_counts)
-            codes = np.flatnonzero(counts.sum(axis=0)[1:]) + 1  # 0 is background
-            self.file.create_dataset("code_voxels", data=counts[:, codes].astype(np.int32))
-        self.file.attrs.update(
-            format=FORMAT,
-            modalities=self.modalities,
-            subjects=list(subjects),
-            label_codes=codes,
-            info=self.infos,
-        )
 
 
 @dataclass(frozen=True)
@@ -125,7 +47,7 @@ class SubjectSlices:
 
 
 class Shards:
-    """A cohort's shards, opened for reading.
+    """A cohort's shards, opened for reading: `modalities` (the channels), `size` (height, width), `subjects`.
 
     Args:
         paths: the shard files.
@@ -136,14 +58,19 @@ class Shards:
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
         self.modalities: list[str] = []
+        self.size: tuple[int, int] = (0, 0)
         self.subjects: dict[str, SubjectSlices] = {}
         self._files: dict[Path, h5py.File] = {}
         for path in map(Path, paths):
             file = self._open(path)
             modalities = [str(name) for name in file.attrs["modalities"]]
-            if self.modalities and modalities != self.modalities:
-                raise McdError(f"{path}: holds {modalities}, the other shards {self.modalities}; make the shards again")
-            self.modalities = modalities
+            size = tuple(file["images"].shape[-2:])
+            if self.modalities and (modalities, size) != (self.modalities, self.size):
+                raise McdError(
+                    f"{path}: holds {modalities} of {size} pixels, the other shards {self.modalities} of {self.size}; "
+                    "make the shards again"
+                )
+            self.modalities, self.size = modalities, size
             position = file["subject"][:]
             for index, (name, info) in enumerate(zip(file.attrs["subjects"], file.attrs["info"], strict=True)):
                 start, stop = np.searchsorted(position, [index, index + 1])

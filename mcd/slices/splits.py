@@ -48,7 +48,9 @@ def make_split(
     if fixed:
         undecided = [name for name in names if name not in fixed]
         if undecided:
-            raise McdError(f"cohort {cohort}: the split column is empty for {undecided[0]}; fill it for all or for none")
+            raise McdError(
+                f"cohort {cohort}: the split column is empty for {undecided[0]}; fill it for all or for none"
+            )
         test = [name for name in names if fixed[name] == "test"]
     else:
         count = min(max(1, math.floor(test_fraction * len(names) + 0.5)), len(names) - 1)

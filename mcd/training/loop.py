@@ -25,7 +25,7 @@ from mcd.training.schedule import Compute, Schedule
 
 log = logging.getLogger(__name__)
 
-History = list[dict[str, float]]
+History = list[dict[str, Any]]
 """One row an epoch: `epoch`, `learning_rate`, `slices_per_second` and the epoch's mean of every loss."""
 
 
@@ -47,21 +47,22 @@ def train(
 
     Args:
         seed: of everything random but the initial weights, which the caller drew.
-        resume: file to keep the running state in, rewritten at the end of an epoch when `save_every` seconds have passed,
-            and gone when the training is done. None to keep nothing.
+        resume: file to keep the running state in, rewritten at the end of an epoch when `save_every` seconds have passed
+            since the last time. The caller removes it once the result is written. None to keep nothing.
         identity: what makes this training what it is; a resume file of another identity is not taken up.
 
     Raises:
         McdError: when a loss is no longer finite, naming the loss and the epoch.
     """
     device = slices.device
-    method.to(device, memory_format=torch.channels_last)
+    method.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     players = {name: list(parameters) for name, parameters in method.players().items()}
     optimizers = {
         name: torch.optim.Adam(
-            _decayed(method, parameters, schedule.weight_decay),
+            parameters,
             lr=schedule.learning_rate,
             betas=schedule.betas,
+            weight_decay=schedule.weight_decay,
             fused=True,
         )
         for name, parameters in players.items()
@@ -78,7 +79,8 @@ def train(
         history = state["history"]
         log.info("going on after epoch %d of %d", len(history), schedule.epochs)
 
-    losses_of = torch.compile(method.losses) if compute.compile else method.losses
+    if compute.compile:
+        _compile_blocks(method)
     steps_per_epoch = schedule.steps_per_epoch or sum(1 for _ in _pass(method, slices, schedule, seed, 0))
     saved = time.monotonic()
     bar = tqdm(total=schedule.epochs, initial=len(history), unit="epoch", disable=None, leave=False)
@@ -95,7 +97,7 @@ def train(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 with _only(name, players), compute.autocast(device):
-                    losses = losses_of(batch, name)
+                    losses = method.losses(batch, name)
                     optimizer.zero_grad(set_to_none=True)
                     losses["total"].backward()
                 optimizer.step()
@@ -105,10 +107,10 @@ def train(
             method.after_step(epoch * steps_per_epoch + step + 1, schedule.epochs * steps_per_epoch)
             seen += len(indices)
         means = {loss: float(value) / steps_per_epoch for loss, value in sums.items()}
-        for loss, value in means.items():
-            if not np.isfinite(value):
+        for loss, mean in means.items():
+            if not np.isfinite(mean):
                 raise McdError(
-                    f"training: the loss {loss} became {value} in epoch {epoch + 1}; lower the learning rate or its weight"
+                    f"training: the loss {loss} became {mean} in epoch {epoch + 1}; lower the learning rate or its weight"
                 )
         speed = seen / (time.monotonic() - started)
         history.append({"epoch": epoch + 1, "learning_rate": rate, "slices_per_second": round(speed, 1), **means})
@@ -120,7 +122,7 @@ def train(
             speed,
         )
         bar.update()
-        if resume and epoch + 1 < schedule.epochs and time.monotonic() - saved >= save_every:
+        if resume and time.monotonic() - saved >= save_every:
             save_resume(
                 {
                     "identity": whole_identity,
@@ -136,8 +138,12 @@ def train(
     return history
 
 
-def _decayed(method: nn.Module, parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    return [{"params": parameters, "weight_decay": weight_decay}]
+def _compile_blocks(method: Method) -> None:
+    """Compile each convolution block where it stands: the layers fuse, and no weight changes its name."""
+    torch._dynamo.config.recompile_limit = 256  # every block of every size is one entry of the same cache
+    for module in method.modules():
+        if isinstance(module, nn.Sequential):
+            module.compile(dynamic=False)
 
 
 def _pass(method: Method, slices: SliceSet, schedule: Schedule, seed: int, number: int) -> Iterator[np.ndarray]:
@@ -145,9 +151,7 @@ def _pass(method: Method, slices: SliceSet, schedule: Schedule, seed: int, numbe
     return method.batches(slices, schedule.batch_size, rng)
 
 
-def _epoch_batches(
-    method: Method, slices: SliceSet, schedule: Schedule, seed: int, epoch: int
-) -> Iterator[np.ndarray]:
+def _epoch_batches(method: Method, slices: SliceSet, schedule: Schedule, seed: int, epoch: int) -> Iterator[np.ndarray]:
     """One pass, or as many passes as make `steps_per_epoch`, each drawn anew."""
     if schedule.steps_per_epoch is None:
         yield from _pass(method, slices, schedule, seed, epoch)

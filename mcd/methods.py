@@ -1,0 +1,46 @@
+"""The methods of the paper's tables: what each is called, how it pre-trains and how it learns to segment.
+
+A row of a table is a method. Several methods may share a pre-training (Table VIII fine-tunes one pre-training four times),
+so pre-trainings have names of their own.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PretrainingSpec:
+    """A pre-training: an algorithm of the registry, with options that make it what its name says."""
+
+    algorithm: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A row of a table.
+
+    Attributes:
+        label: as the paper prints it.
+        group: heading of Table II under which it stands.
+        pretraining: a key of `PRETRAININGS`; None to start from random weights.
+        segmentation: a key of the registry of `mcd.segmentation`.
+        transfer: how many layers of the decoder, beyond encoder and shared layers, are taken over (Table VIII); 3 is the
+            paper's choice and, with one shared layer, everything but the output layer.
+    """
+
+    label: str
+    group: str
+    pretraining: str | None = None
+    segmentation: str = "supervised"
+    transfer: int = 3
+
+
+PRETRAININGS: dict[str, PretrainingSpec] = {
+    "multi_condos": PretrainingSpec("dsgan"),
+}
+
+METHODS: dict[str, MethodSpec] = {
+    "fully_supervised": MethodSpec("Fully Supervised", "Fully supervised, from scratch"),
+    "multi_condos": MethodSpec("Multi-ConDoS", "Proposed", pretraining="multi_condos"),
+}

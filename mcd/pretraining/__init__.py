@@ -1,0 +1,18 @@
+"""Pre-training methods: one file each, and this registry."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcd.pretraining.base import Pretraining
+
+REGISTRY: dict[str, str] = {
+    "dsgan": "mcd.pretraining.dsgan:DSGAN",
+}
+"""Algorithm -> where its class is. Text, so that reading the registry does not load torch."""
+
+
+def pretraining_class(algorithm: str) -> "type[Pretraining]":
+    """The `Pretraining` class of an algorithm."""
+    module, name = REGISTRY[algorithm].split(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,144 @@
+"""Domain-sharing GAN (DSGAN): the paper's pre-training (Sec. IV, Eq. 1-8), and every ablation of it.
+
+Per batch of paired slices (x, y), with G_a: X -> Y and G_b: Y -> X sharing their innermost layers:
+
+    translation      y' = G_a(x)     x' = G_b(y)         L_T, Eq. 5       weight gamma  = 10
+    reconstruction   x'' = G_b(y')   y'' = G_a(x')       L_R, Eq. 6       weight beta   = 1
+    adversary        Dis_Y on y', y  Dis_X on x', x      L_GAN, Eq. 4     weight        = 1
+    contrast         shared features of (x, y), (x', y') L_C, Eq. 2, 3    weight lambda = 0.1
+
+The variants of Tables III and V are the same class with other weights and another sharing depth:
+
+    Con-Only      L_C alone, nothing shared      Multi-DoS     Cycle-P-GAN with sharing
+    P-GAN         L_GAN + L_T                    Multi-Con     Cycle-P-GAN with L_C
+    Cycle-GAN     L_GAN + L_R                    Multi-ConDoS  everything
+    Cycle-P-GAN   L_GAN + L_T + L_R
+
+A loss of weight 0 is not computed, and what only it needs (discriminators, the second pass) is not there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcd.losses.adversarial import discriminator_loss, generator_loss
+from mcd.losses.contrastive import feature_distance, multimodal_contrastive
+from mcd.models.discriminator import PatchDiscriminator
+from mcd.models.generator import DomainSharingGenerator
+from mcd.models.unet import LEVELS
+from mcd.pretraining.base import Options, Pretraining
+from mcd.slices.batches import Batch
+from mcd.training.method import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class DSGANOptions(Options):
+    """Options of DSGAN.
+
+    Attributes:
+        betas: of Adam: our choice, as pix2pix and CycleGAN.
+        shared: k of SL_ku^kd, shared down and up layers, 0 to 3 (Table I; 1 is the paper's).
+        adversarial, translation, reconstruction, contrastive: weights of L_GAN (Eq. 7), L_T, L_R and L_C (paper Sec. V).
+        adversarial_form: of L_GAN: Eq. 4, or LSGAN's.
+        feature_loss: on the paired features: L_C, or one of Fig. 7's alternatives.
+        feature: the representation that L_C compares: the last shared up layer (our choice; with nothing shared, up layer 1),
+            or the bottleneck.
+        temperature: t of Eq. 2 (paper Sec. V).
+        discriminator_filters: of the PatchGAN (our choice, as pix2pix).
+    """
+
+    betas: tuple[float, float] = (0.5, 0.999)
+    shared: int = 1
+    adversarial: float = 1.0
+    translation: float = 10.0
+    reconstruction: float = 1.0
+    contrastive: float = 0.1
+    adversarial_form: Literal["log", "least_squares"] = "log"
+    feature_loss: Literal["contrastive", "l1", "mse"] = "contrastive"
+    feature: Literal["up_layer", "bottleneck"] = "up_layer"
+    temperature: float = 0.1
+    discriminator_filters: int = 64
+
+
+class DSGAN(Pretraining):
+    """Two generators with shared layers against two discriminators; minimax of Eq. 8 in alternating steps."""
+
+    options_class = DSGANOptions
+    options: DSGANOptions
+    multimodal = True
+    up_layers = LEVELS - 1
+
+    def __init__(
+        self, options: DSGANOptions, filters: int, modalities: Sequence[str], size: tuple[int, int] = (0, 0)
+    ) -> None:
+        super().__init__(options, filters, modalities, size)
+        self.generator = DomainSharingGenerator(filters, options.shared)
+        self.feature_stage = max(options.shared, 1) if options.feature == "up_layer" else 0
+        self.discriminators: nn.ModuleDict = nn.ModuleDict()
+        if options.adversarial:
+            self.discriminators["x"] = PatchDiscriminator(options.discriminator_filters)
+            self.discriminators["y"] = PatchDiscriminator(options.discriminator_filters)
+        self._translated: tuple[Tensor, Tensor] | None = None
+
+    def players(self) -> dict[str, Sequence[nn.Parameter]]:
+        owners: dict[str, nn.Module] = {"generator": self.generator}
+        if self.discriminators:
+            owners["discriminator"] = self.discriminators
+        return {player: list(module.parameters()) for player, module in owners.items()}
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        x, y = batch.images[:, :1], batch.images[:, 1:2]
+        return self._generator_losses(x, y) if player == "generator" else self._discriminator_losses(x, y)
+
+    def _generator_losses(self, x: Tensor, y: Tensor) -> Losses:
+        weights = self.options
+        # L_C and L_R look at translated images, which mean something only where L_GAN or L_T makes them (Sec. V-B on L_R)
+        translates = bool(weights.adversarial or weights.translation)
+        y_translated, stages_x = self.generator.a.forward_with_stages(x)
+        x_translated, stages_y = self.generator.b.forward_with_stages(y)
+        losses: Losses = {}
+        if weights.adversarial:
+            form = self.options.adversarial_form
+            losses["adversarial"] = generator_loss(self.discriminators["y"](y_translated), form) + generator_loss(
+                self.discriminators["x"](x_translated), form
+            )
+            self._translated = (x_translated.detach(), y_translated.detach())
+        if weights.translation:
+            losses["translation"] = F.l1_loss(y_translated.float(), y) + F.l1_loss(x_translated.float(), x)
+        if weights.contrastive:
+            losses["contrastive"] = self._feature_loss(stages_x, stages_y)
+        if translates and (weights.reconstruction or weights.contrastive):
+            x_again, stages_y_translated = self.generator.b.forward_with_stages(y_translated)
+            y_again, stages_x_translated = self.generator.a.forward_with_stages(x_translated)
+            if weights.reconstruction:
+                losses["reconstruction"] = F.l1_loss(x_again.float(), x) + F.l1_loss(y_again.float(), y)
+            if weights.contrastive:
+                losses["contrastive"] = losses["contrastive"] + self._feature_loss(
+                    stages_x_translated, stages_y_translated
+                )
+        losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
+        return losses
+
+    def _discriminator_losses(self, x: Tensor, y: Tensor) -> Losses:
+        assert self._translated is not None, "the generator steps first"
+        x_translated, y_translated = self._translated
+        form = self.options.adversarial_form
+        of_x, of_y = self.discriminators["x"], self.discriminators["y"]
+        return {
+            "total": discriminator_loss(of_x(x), of_x(x_translated), form)
+            + discriminator_loss(of_y(y), of_y(y_translated), form)
+        }
+
+    def _feature_loss(self, stages_a: list[Tensor], stages_b: list[Tensor]) -> Tensor:
+        """One bracket of Eq. 3 on the two branches' features."""
+        a, b = stages_a[self.feature_stage], stages_b[self.feature_stage]
+        if self.options.feature_loss == "contrastive":
+            return multimodal_contrastive(a, b, self.options.temperature)
+        return feature_distance(a, b, self.options.feature_loss)
+
+    def unet_state(self, modality: str) -> dict[str, Tensor]:
+        branch = self.generator.a if modality == self.modalities[0] else self.generator.b
+        return branch.state_dict()

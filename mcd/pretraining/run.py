@@ -1,0 +1,112 @@
+"""One pre-training from shards to checkpoint: what the workflow's rule and the command line both call."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mcd.errors import McdError
+from mcd.pretraining import REGISTRY, pretraining_class
+from mcd.seeding import derive_seed
+from mcd.slices.batches import SliceSet
+from mcd.slices.shards import Shards
+from mcd.slices.splits import read_split
+from mcd.training.checkpoint import Checkpoint, save_checkpoint
+from mcd.training.loop import History, train
+from mcd.training.schedule import Compute
+
+log = logging.getLogger(__name__)
+
+
+def pretrain(
+    *,
+    shards: Sequence[str | Path],
+    split: str | Path,
+    output: str | Path,
+    algorithm: str,
+    options: dict[str, Any],
+    modalities: tuple[str, str],
+    filters: int,
+    epochs: int,
+    batch_size: int,
+    steps_per_epoch: int | None = None,
+    seed: int = 0,
+    compute: Compute | None = None,
+    resume: str | Path | None = None,
+    about: dict[str, Any] | None = None,
+) -> History:
+    """Pre-train on every training subject's slices, without labels, and write the checkpoint to `output`.
+
+    Args:
+        modalities: the pair (X, Y). A single-modal algorithm trains once for each.
+        options: of the algorithm; unknown or impossible ones are an error.
+        resume: where the running state is kept meanwhile; a killed call goes on from there and ends with the same weights.
+        about: put into the checkpoint's description as it is (cohort, names, ...).
+
+    Returns:
+        The losses, one row an epoch (of each modality in turn, for a single-modal algorithm).
+    """
+    compute = compute or Compute()
+    device = compute.prepare()
+    if algorithm not in REGISTRY:
+        raise McdError(f"pre-training algorithm {algorithm!r} is unknown; there are {', '.join(REGISTRY)}")
+    method_class = pretraining_class(algorithm)
+    try:
+        settings = method_class.options_class(**options)
+    except TypeError as error:
+        raise McdError(f"options of {algorithm}: {error}") from None
+    schedule = settings.schedule(epochs, batch_size, steps_per_epoch)
+    groups = [modalities] if method_class.multimodal else [(modality,) for modality in modalities]
+    weights: dict[str, dict[str, torch.Tensor]] = {}
+    history: History = []
+    description: dict[str, Any] = {
+        **(about or {}),
+        "algorithm": algorithm,
+        "options": asdict(settings),
+        "modalities": list(modalities),
+        "filters": filters,
+        "shared": getattr(settings, "shared", 1),
+        "seed": seed,
+    }
+    resumes: list[Path] = []
+    with Shards(shards) as opened:
+        subjects = read_split(split).train
+        for group in groups:
+            slices = SliceSet(
+                opened, subjects, group, select="content", device=device, memory_limit=compute.memory_limit_gb * 1e9
+            )
+            log.info(
+                "%s on %s: %d slices of %d subjects, %s, on %s",
+                algorithm,
+                "-".join(group),
+                len(slices),
+                len(subjects),
+                "held in memory" if slices.in_memory else "streamed",
+                device,
+            )
+            own_seed = derive_seed(seed, *group)
+            torch.manual_seed(derive_seed(own_seed, "weights"))
+            method = method_class(settings, filters, group, slices.size)
+            own_resume = Path(f"{resume}.{'-'.join(group)}") if resume else None
+            rows = train(
+                method,
+                slices,
+                schedule,
+                compute,
+                seed=own_seed,
+                resume=own_resume,
+                identity={key: value for key, value in description.items() if key != "trained"} | {"of": group},
+            )
+            history += rows if len(groups) == 1 else [{"modality": group[0], **row} for row in rows]
+            for modality in group:
+                state = method.unet_state(modality)
+                weights[modality] = state
+                description["trained"] = method.trained_keys(state)
+            resumes += [own_resume] if own_resume else []
+    save_checkpoint(Checkpoint("pretraining", description, weights), output)
+    for path in resumes:
+        path.unlink(missing_ok=True)
+    return history

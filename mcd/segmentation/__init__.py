@@ -1,0 +1,18 @@
+"""Learning to segment: supervised fine-tuning, the semi-supervised baselines, prediction."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcd.segmentation.supervised import Segmentation
+
+REGISTRY: dict[str, str] = {
+    "supervised": "mcd.segmentation.supervised:Supervised",
+}
+"""Algorithm -> where its class is. Text, so that reading the registry does not load torch."""
+
+
+def segmentation_class(algorithm: str) -> "type[Segmentation]":
+    """The `Segmentation` class of an algorithm."""
+    module, name = REGISTRY[algorithm].split(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,22 @@
+"""Predictions back on the raw image. Apart from the prediction, because a training machine needs no image library."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcd.imaging.geometry import Grid, to_raw_grid
+from mcd.imaging.io import write_volume
+
+
+def write_on_raw_grid(codes: np.ndarray, info: Mapping[str, Any], modality: str, path: str | Path) -> None:
+    """Write a label volume (z, y, x) as NIfTI on the grid of the subject's raw image, so that a viewer overlays the two.
+
+    Args:
+        codes: on the preprocessed grid.
+        info: the subject's info.json: where its grids are.
+        modality: on whose raw image.
+    """
+    image = to_raw_grid(codes, Grid.from_json(info["grid"]), Grid.from_json(info["raw_grids"][modality]))
+    write_volume(image, path)

@@ -1,0 +1,146 @@
+"""One fine-tuning from shards to checkpoint, and its test: what the workflow's rules and the command line both call."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mcd.errors import McdError
+from mcd.evaluation.scores import score_subject
+from mcd.files import atomic_path
+from mcd.models.unet import UNet
+from mcd.seeding import derive_seed
+from mcd.segmentation import REGISTRY, segmentation_class
+from mcd.segmentation.predict import load_network, predict_slices, write_predictions
+from mcd.segmentation.transfer import transfer
+from mcd.slices.augment import Augmentation
+from mcd.slices.batches import Regions, SliceSet
+from mcd.slices.shards import Shards
+from mcd.slices.splits import read_split
+from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mcd.training.loop import History, train
+from mcd.training.schedule import Compute, Schedule
+
+log = logging.getLogger(__name__)
+
+
+def finetune(
+    *,
+    shards: Sequence[str | Path],
+    split: str | Path,
+    output: str | Path,
+    modality: str,
+    regions: Regions,
+    label_ratio: float,
+    filters: int,
+    schedule: Schedule,
+    augmentation: Augmentation,
+    algorithm: str = "supervised",
+    pretrained: str | Path | None = None,
+    depth: int = 3,
+    seed: int = 0,
+    compute: Compute | None = None,
+    resume: str | Path | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> History:
+    """Train one modality's U-Net on the labelled subjects' slices that hold a target; write the checkpoint to `output`.
+
+    Args:
+        label_ratio: share of the training subjects whose labels are used, (0, 1].
+        pretrained: a pre-training checkpoint to start from; None for random weights.
+        depth: layers of the decoder to transfer (Table VIII).
+        resume: where the running state is kept meanwhile; a killed call goes on from there and ends with the same weights.
+        about: put into the checkpoint's description as it is.
+
+    Returns:
+        The losses, one row an epoch.
+    """
+    compute = compute or Compute()
+    device = compute.prepare()
+    if algorithm not in REGISTRY:
+        raise McdError(f"segmentation algorithm {algorithm!r} is unknown; there are {', '.join(REGISTRY)}")
+    torch.manual_seed(derive_seed(seed, "weights"))
+    unet = UNet(filters, out_channels=len(regions))
+    transferred: list[str] = []
+    if pretrained is not None:
+        checkpoint = load_checkpoint(pretrained, "pretraining")
+        transferred = transfer(checkpoint, unet, modality, depth, name=str(pretrained))
+        log.info("transferred %d of %d tensors from %s", len(transferred), len(unet.state_dict()), pretrained)
+    description: dict[str, Any] = {
+        **(about or {}),
+        "algorithm": algorithm,
+        "modality": modality,
+        "regions": {name: list(codes) for name, codes in regions.items()},
+        "filters": filters,
+        "label_ratio": label_ratio,
+        "transferred": transferred,
+        "seed": seed,
+    }
+    resume = Path(resume) if resume else None
+    with Shards(shards) as opened:
+        subjects = read_split(split).labelled(label_ratio)
+        slices = SliceSet(
+            opened,
+            subjects,
+            [modality],
+            regions=regions,
+            select="target",
+            device=device,
+            memory_limit=compute.memory_limit_gb * 1e9,
+        )
+        log.info("%s: %d labelled slices of %d subjects, on %s", modality, len(slices), len(subjects), device)
+        method = segmentation_class(algorithm)(unet, augmentation)
+        history = train(method, slices, schedule, compute, seed=seed, resume=resume, identity=description)
+    save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
+    if resume:
+        resume.unlink(missing_ok=True)
+    return history
+
+
+def evaluate(
+    *,
+    shards: Sequence[str | Path],
+    split: str | Path,
+    model: str | Path,
+    scores: str | Path,
+    predictions: str | Path,
+    columns: Mapping[str, Any],
+    batch_size: int = 64,
+    compute: Compute | None = None,
+) -> pd.DataFrame:
+    """Predict every slice of every test subject and score each subject's volume (Sec. V, "Evaluation").
+
+    Args:
+        scores: CSV to write, one row a subject and region.
+        predictions: HDF5 to write, the masks (docs/formats.md).
+        columns: put before the scores in each row (cohort, pair, method, ...).
+
+    Returns:
+        The rows of `scores`.
+    """
+    compute = compute or Compute()
+    device = compute.prepare()
+    network, description = load_network(model, device)
+    regions, modality = description["regions"], description["modality"]
+    rows: list[dict[str, Any]] = []
+    masks: dict[str, np.ndarray] = {}
+    with Shards(shards) as opened:
+        for subject in read_split(split).test:
+            slices = SliceSet(opened, [subject], [modality], regions=regions, select="all", device=device)
+            predicted, truth = predict_slices(network, slices, batch_size, compute)
+            masks[subject] = predicted
+            spacing = opened.subject(subject).spacing
+            for row in score_subject(
+                dict(zip(regions, truth, strict=True)), dict(zip(regions, predicted, strict=True)), spacing
+            ):
+                rows.append({**columns, "subject": subject, **row})
+    table = pd.DataFrame(rows)
+    write_predictions(masks, list(regions), predictions)
+    with atomic_path(scores) as temporary:
+        table.to_csv(temporary, index=False)
+    log.info("mean over %d test subjects: DSC %.4f, Sen %.4f", len(masks), table["DSC"].mean(), table["Sen"].mean())
+    return table

@@ -1,0 +1,97 @@
+"""Writing shards from preprocessed subjects. Apart from the reading, because a training machine needs no image library."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mcd.errors import McdError
+from mcd.files import atomic_path
+from mcd.imaging.preprocess import read_preprocessed
+from mcd.slices.shards import FORMAT
+
+
+def write_shard(path: str | Path, folders: Mapping[str, str | Path]) -> None:
+    """Write the preprocessed subjects in `folders` (subject -> folder) to one shard, in sorted order.
+
+    Raises:
+        McdError: where subjects differ in modalities or slice size, or only some of them have a label.
+    """
+    subjects = sorted(folders)
+    first = read_preprocessed(folders[subjects[0]])
+    modalities = list(first.volumes)
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        writer = _Writer(file, modalities, next(iter(first.volumes.values())).shape[1:], first.label is not None)
+        for subject in subjects:
+            writer.append(subject, folders[subject])
+        writer.finish(subjects)
+
+
+class _Writer:
+    def __init__(self, file: h5py.File, modalities: list[str], size: tuple[int, int], labelled: bool) -> None:
+        self.file, self.modalities, self.size, self.labelled = file, modalities, size, labelled
+        self.infos: list[str] = []
+        self.code_counts: list[np.ndarray] = []
+
+        def create(name: str, shape: tuple[int, ...], dtype: str) -> None:
+            # One slice a chunk: training reads slices in random order. LZF is quick, and most of a slice is background.
+            file.create_dataset(
+                name,
+                (0, *shape),
+                dtype,
+                maxshape=(None, *shape),
+                chunks=(1, *shape),
+                compression="lzf",
+                fletcher32=True,
+            )
+
+        create("images", (len(modalities), *size), "float16")
+        if labelled:
+            create("labels", size, "uint8")
+        self.content: list[np.ndarray] = []
+        self.subject: list[np.ndarray] = []
+
+    def append(self, subject: str, folder: str | Path) -> None:
+        pre = read_preprocessed(folder)
+        volumes = list(pre.volumes.values())
+        if list(pre.volumes) != self.modalities or volumes[0].shape[1:] != self.size:
+            raise McdError(
+                f"{folder}: modalities {list(pre.volumes)} of {volumes[0].shape[1:]} pixels do not fit the shard's "
+                f"{self.modalities} of {self.size}; preprocess the whole cohort with one configuration"
+            )
+        if (pre.label is not None) != self.labelled:
+            raise McdError(
+                f"{folder}: some subjects of the cohort have a label and others none; give all or none a label"
+            )
+        images = np.stack(volumes, axis=1).astype(np.float16)
+        self._extend("images", images)
+        if pre.label is not None:
+            self._extend("labels", pre.label)
+            self.code_counts.append(np.stack([np.bincount(s.ravel(), minlength=256) for s in pre.label]))
+        self.content.append((images != 0).any(axis=(2, 3)))
+        self.subject.append(np.full(len(images), len(self.infos), dtype=np.int32))
+        self.infos.append(json.dumps(pre.info))
+
+    def _extend(self, name: str, values: np.ndarray) -> None:
+        dataset = self.file[name]
+        start = len(dataset)
+        dataset.resize(start + len(values), axis=0)
+        dataset[start:] = values
+
+    def finish(self, subjects: Sequence[str]) -> None:
+        self.file.create_dataset("content", data=np.concatenate(self.content), fletcher32=True, chunks=True)
+        self.file.create_dataset("subject", data=np.concatenate(self.subject), fletcher32=True, chunks=True)
+        codes = np.zeros(0, dtype=int)
+        if self.labelled:
+            counts = np.concatenate(self.code_counts)
+            codes = np.flatnonzero(counts.sum(axis=0)[1:]) + 1  # 0 is background
+            self.file.create_dataset("code_voxels", data=counts[:, codes].astype(np.int32))
+        self.file.attrs.update(
+            format=FORMAT,
+            modalities=self.modalities,
+            subjects=list(subjects),
+            label_codes=codes,
+            info=self.infos,
+        )
