@@ -129,7 +129,7 @@ def _draw_plane(
             ha=horizontal,
             va=vertical,
             color=_TEXT,
-            fontsize=7,
+            fontsize=8,
             path_effects=[_HALO],
         )
 

@@ -1,0 +1,93 @@
+"""A user's sample sheet: read as written, and every slip named by line and column."""
+
+from pathlib import Path
+
+import pytest
+
+from mcd.cohorts import samplesheet
+from mcd.errors import McdError
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Path:
+    for name in ("a_ct.nii.gz", "a_pet.nrrd", "a_label.nii.gz", "b_ct.mha"):
+        (tmp_path / name).touch()
+    (tmp_path / "b_pet").mkdir()
+    return tmp_path / "sheet.tsv"
+
+
+HEADER = "subject\tCT\tPET\tlabel\tsplit\tage\n"
+ROW_B = "b\tb_ct.mha\tb_pet\t\ttest\t61\n"
+ROW_A = "a\ta_ct.nii.gz\ta_pet.nrrd\ta_label.nii.gz\t\t\n"
+
+
+def test_reads_files_folders_labels_and_splits(sheet: Path) -> None:
+    sheet.write_text(HEADER + ROW_B + "\n" + ROW_A)
+    a, b = samplesheet.subjects(sheet, ["PET", "CT"])
+    assert (a.id, b.id) == ("a", "b")
+    assert list(a.images.items()) == [("PET", sheet.parent / "a_pet.nrrd"), ("CT", sheet.parent / "a_ct.nii.gz")]
+    assert (a.label, a.split, a.mask) == (sheet.parent / "a_label.nii.gz", None, None)
+    assert (b.images["PET"], b.label, b.split) == (sheet.parent / "b_pet", None, "test")
+
+
+def test_relative_paths_count_from_the_root_and_absolute_ones_stand(sheet: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / "sheet.tsv"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text(f"subject\tCT\na\ta_ct.nii.gz\nb\t{tmp_path / 'b_ct.mha'}\n")
+    subjects = samplesheet.subjects(elsewhere, ["CT"], root=tmp_path)
+    assert [subject.images["CT"] for subject in subjects] == [tmp_path / "a_ct.nii.gz", tmp_path / "b_ct.mha"]
+    with pytest.raises(McdError, match="line 2, column CT"):
+        samplesheet.subjects(elsewhere, ["CT"])
+
+
+def test_a_spreadsheet_s_byte_order_mark_and_line_ends_are_understood(sheet: Path) -> None:
+    sheet.write_bytes(("\ufeff" + HEADER + ROW_A).replace("\n", "\r\n").encode())
+    assert samplesheet.subjects(sheet, ["CT", "PET"])[0].id == "a"
+
+
+def test_without_a_choice_every_other_column_is_a_modality(sheet: Path) -> None:
+    sheet.write_text("subject\tCT\tPET\tlabel\n" + "a\ta_ct.nii.gz\ta_pet.nrrd\ta_label.nii.gz\n")
+    assert list(samplesheet.subjects(sheet)[0].images) == ["CT", "PET"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        (HEADER, "no row"),
+        (HEADER.replace("\t", ","), "tab-separated, not comma"),
+        (HEADER.replace("subject", "patient") + ROW_A, "no column 'subject'"),
+        (HEADER.replace("PET", "pet") + ROW_A, r"no column 'PET' \(there are: .*pet"),
+        (HEADER.replace("age", "CT") + ROW_A, "'CT' comes twice"),
+        (HEADER + ROW_A + ROW_A, "line 3, column subject: a comes twice"),
+        (HEADER + ROW_A.replace("a\t", "../a\t", 1), "line 2, column subject.*'../a'"),
+        (HEADER + ROW_A.replace("a\t", "Anna Ö\t", 1), "line 2, column subject"),
+        (HEADER + ROW_B.replace("test", "Testing"), "line 2, column split: 'Testing'"),
+        (HEADER + ROW_B.replace("b_pet", ""), "line 2, column PET: empty"),
+        (HEADER + ROW_B + ROW_A.replace("a_label", "a_labels"), r"line 3, column label: .*a_labels\.nii\.gz does not"),
+        (HEADER + "a\ta_ct.nii.gz\n", "line 2: 2 cells for 6 columns"),
+    ],
+)
+def test_names_the_line_the_column_and_the_remedy(sheet: Path, text: str, message: str) -> None:
+    sheet.write_text(text)
+    with pytest.raises(McdError, match=message) as caught:
+        samplesheet.subjects(sheet, ["CT", "PET"])
+    assert str(caught.value).startswith(str(sheet))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_sheet_a_folder_and_a_binary_are_errors(sheet: Path) -> None:
+    with pytest.raises(McdError, match="no such file"):
+        samplesheet.subjects(sheet, ["CT"])
+    with pytest.raises(McdError, match="not a readable text"):
+        samplesheet.subjects(sheet.parent, ["CT"])
+    sheet.write_bytes(b"\xff\xfe\x00\x01subject")
+    with pytest.raises(McdError, match="not a readable text"):
+        samplesheet.subjects(sheet, ["CT"])
+
+
+@pytest.mark.parametrize("name", ["T1-CE", "label", "Info", "T1 CE", "../CT"])
+def test_a_modality_must_be_able_to_name_files_and_pairs(sheet: Path, name: str) -> None:
+    sheet.write_text(f"subject\t{name}\na\ta_ct.nii.gz\n")
+    with pytest.raises(McdError, match="modality name"):
+        samplesheet.subjects(sheet, [name])
