@@ -1,0 +1,70 @@
+"""Scores that count voxels: Dice, sensitivity, positive predictive value, Boundary IoU.
+
+Every function takes two boolean arrays of one shape, (z, y, x), truth first. Where truth and prediction are both empty,
+the prediction is right: DSC and Boundary IoU are 1 (the BraTS convention). A ratio whose denominator is 0 is undefined
+and comes back as NaN, to be left out of a mean and counted, never to be averaged.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Mask = NDArray[np.bool_]
+
+# Cheng et al. 2021 take 2 % of the image diagonal for natural images; the paper (Sec. V-C) names no width of its own.
+BOUNDARY_WIDTH = 0.02
+
+
+def dsc(truth: Mask, prediction: Mask) -> float:
+    """Dice similarity coefficient 2TP / (2TP + FP + FN); the paper prints it with the 2 at the wrong place."""
+    size = _count(truth) + _count(prediction)
+    return 2 * _both(truth, prediction) / size if size else 1.0
+
+
+def sensitivity(truth: Mask, prediction: Mask) -> float:
+    """TP / (TP + FN); NaN where the truth is empty."""
+    return _ratio(_both(truth, prediction), _count(truth))
+
+
+def ppv(truth: Mask, prediction: Mask) -> float:
+    """Positive predictive value TP / (TP + FP); NaN where the prediction is empty."""
+    return _ratio(_both(truth, prediction), _count(prediction))
+
+
+def boundary_iou(truth: Mask, prediction: Mask, width: float = BOUNDARY_WIDTH) -> float:
+    """Boundary IoU (Cheng et al. 2021), slice by slice, intersections and unions summed over the volume.
+
+    The boundary of a mask is what lies within `d` voxels of its edge, inside, where `d` is `width` times the diagonal of
+    a slice in voxels, rounded, at least 1. Beyond the border of a slice is background.
+    """
+    truth_boundary, prediction_boundary = (boundary(mask, width) for mask in (truth, prediction))
+    union = _count(truth_boundary | prediction_boundary)
+    return _both(truth_boundary, prediction_boundary) / union if union else 1.0
+
+
+def boundary(mask: Mask, width: float = BOUNDARY_WIDTH) -> Mask:
+    """The in-plane boundary of a mask (z, y, x): the mask without what is left of it after eroding it `d` times."""
+    rim = np.zeros_like(mask)
+    if not mask.any():
+        return rim
+    d = max(1, round(width * math.hypot(*mask.shape[1:])))
+    box = ndimage.find_objects(mask.view(np.uint8))[0]  # nothing outside it can survive, so nothing is lost by cropping
+    inner = mask[box]
+    # Eroding d times with a 3x3 square is one minimum over a (2d + 1) square, which is separable.
+    core = ndimage.minimum_filter(inner, size=(1, 2 * d + 1, 2 * d + 1), mode="constant", cval=0)
+    rim[box] = inner & ~core
+    return rim
+
+
+def _count(mask: Mask) -> int:
+    return int(np.count_nonzero(mask))
+
+
+def _both(one: Mask, other: Mask) -> int:
+    return _count(one & other)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan

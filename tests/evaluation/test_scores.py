@@ -1,0 +1,144 @@
+"""The rows of a patient, the score file, and means that leave nothing out silently."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mcd.errors import McdError
+from mcd.evaluation.scores import (
+    COLUMNS,
+    METRIC_KEYS,
+    METRICS,
+    patient_values,
+    read_scores,
+    score_subject,
+    summarise,
+    write_scores,
+)
+
+RUN = {"cohort": "brats", "pair": "T1CE-T2", "modality": "T2", "method": "dsgan", "label_ratio": 0.05, "seed": 0}
+
+
+def row(subject="p1", region="WT", **values):
+    return RUN | {"subject": subject, "region": region} | dict.fromkeys(METRIC_KEYS, 0.5) | values
+
+
+def test_one_row_a_region_with_every_metric():
+    rng = np.random.default_rng(0)
+    truth = {region: rng.random((3, 10, 10)) < 0.4 for region in ("WT", "TC", "ET")}
+    rows = score_subject(truth, {region: mask.copy() for region, mask in truth.items()}, (1, 1, 1))
+    assert [r["region"] for r in rows] == ["WT", "TC", "ET"]
+    for r in rows:
+        assert {key: r[key] for key in METRIC_KEYS} == {"DSC": 1, "Sen": 1, "PPV": 1, "HD95": 0, "BIoU": 1}
+
+
+def test_metrics_say_which_way_is_better():
+    assert {metric.key: metric.higher_is_better for metric in METRICS} == {
+        "DSC": True,
+        "Sen": True,
+        "PPV": True,
+        "HD95": False,
+        "BIoU": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [{"TC": np.zeros((1, 2, 2), bool)}, {"WT": np.zeros((1, 2, 3), bool)}, {"WT": np.zeros((1, 2, 2), np.uint8)}],
+    ids=["other region", "other shape", "not boolean"],
+)
+def test_what_does_not_fit_is_refused(prediction):
+    with pytest.raises(ValueError, match="WT"):
+        score_subject({"WT": np.zeros((1, 2, 2), bool)}, prediction, (1, 1, 1))
+
+
+def test_round_trip_keeps_names_and_undefined(tmp_path):
+    path = tmp_path / "scores.csv"
+    rows = [row(subject="007", Sen=math.nan), row(subject="NA", DSC=1 / 3, HD95=373.128684)]
+    write_scores(rows, path)
+    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+    assert path.read_text().splitlines()[1] == "brats,T1CE-T2,T2,dsgan,0.05,0,007,WT,0.5,,0.5,0.5,0.5"
+    scores = read_scores([path])
+    assert list(scores["subject"]) == ["007", "NA"]
+    assert math.isnan(scores["Sen"][0])
+    assert scores["DSC"][1] == pytest.approx(1 / 3, abs=1e-6)
+    assert scores["HD95"][1] == 373.128684
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("cohort,pair\nx,y\n", "no column modality"),
+        ("", "not a score file"),
+        (",".join(COLUMNS) + "\nb,single,T2,m,0.05,0,p,WT,good,1,1,1,1\n", "not a score file"),
+    ],
+    ids=["columns", "empty", "words for numbers"],
+)
+def test_broken_file_is_named(tmp_path, content, message):
+    path = tmp_path / "scores.csv"
+    path.write_text(content)
+    with pytest.raises(McdError, match=message) as fault:
+        read_scores([path])
+    assert str(path) in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+def test_missing_file_and_the_same_file_twice(tmp_path):
+    with pytest.raises(McdError, match="no such file"):
+        read_scores([tmp_path / "none.csv"])
+    path = tmp_path / "scores.csv"
+    write_scores([row()], path)
+    with pytest.raises(McdError, match="p1, WT is there twice"):
+        read_scores([path, path])
+
+
+def test_regions_first_then_patients():
+    # p2 has one region only: a mean over rows would weigh p1 three times as much.
+    scores = pd.DataFrame(
+        [row("p1", "WT", DSC=0.9), row("p1", "TC", DSC=0.6), row("p1", "ET", DSC=0.3), row("p2", "WT", DSC=0.0)]
+    )
+    assert list(patient_values(scores, ["DSC"])["value"]) == pytest.approx([0.6, 0.0])
+    assert summarise(scores, ["DSC"])["value"].item() == pytest.approx(0.3)
+
+
+def test_undefined_is_left_out_and_counted():
+    scores = pd.DataFrame(
+        [
+            row("p1", "WT", Sen=0.8),
+            row("p1", "ET", Sen=math.nan),
+            row("p2", "WT", Sen=math.nan),
+            row("p2", "ET", Sen=math.nan),
+            row("p3", "WT", Sen=0.4),
+            row("p3", "ET", Sen=0.2),
+        ]
+    )
+    summary = summarise(scores, ["Sen", "DSC"]).set_index("metric")
+    assert summary.loc["Sen", "value"] == pytest.approx((0.8 + 0.3) / 2)
+    assert summary.loc["Sen", "patients"] == 2
+    assert summary.loc["Sen", "undefined"] == 3
+    assert summary.loc["DSC", ["patients", "undefined"]].tolist() == [3, 0]
+
+
+def test_nothing_defined_is_an_empty_mean_over_no_patient():
+    summary = summarise(pd.DataFrame([row(Sen=math.nan)]), ["Sen"]).iloc[0]
+    assert math.isnan(summary["value"])
+    assert (summary["patients"], summary["seeds"], summary["undefined"]) == (0, 0, 1)
+
+
+def test_seeds_are_averaged_within_a_patient_and_their_spread_reported():
+    scores = pd.DataFrame(
+        [
+            row("p1", DSC=0.2, seed=0),
+            row("p2", DSC=0.4, seed=0),
+            row("p1", DSC=0.6, seed=1),
+            row("p2", DSC=0.8, seed=1),
+        ]
+    )
+    assert list(patient_values(scores, ["DSC"])["value"]) == pytest.approx([0.4, 0.6])
+    summary = summarise(scores, ["DSC"]).iloc[0]
+    assert summary["value"] == pytest.approx(0.5)
+    assert (summary["patients"], summary["seeds"]) == (2, 2)
+    assert summary["seed_sd"] == pytest.approx(np.std([0.3, 0.7], ddof=1))
+    assert math.isnan(summarise(scores[scores["seed"] == 0], ["DSC"])["seed_sd"].item())
