@@ -1,0 +1,50 @@
+"""What a table is: its rows, its columns and the words around it."""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from mcd.evaluation.scores import METRICS, Metric
+
+# Every measure that a table can show, the translation's (Table IV) and the cost's (Table IX) too.
+MEASURES: dict[str, Metric] = {
+    metric.key: metric
+    for metric in [
+        *METRICS,
+        Metric("SSIM", "Structural similarity"),
+        Metric("FID", "Fréchet inception distance", higher_is_better=False, decimals=2),
+        Metric("pretraining_hours", "Pre-training time", higher_is_better=False, unit="h", decimals=2),
+        Metric("pretraining_memory", "Pre-training memory", higher_is_better=False, unit="GiB", decimals=2),
+    ]
+}
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One table. Methods are named as the reader sees them; `methods` translates the keys of the score files.
+
+    Raises `ValueError` where a simulated cohort claims the paper's numbers, or a row names a method that no key leads to.
+    """
+
+    name: str  # "table2"
+    title: str
+    rows: Sequence[tuple[float | None, str]]  # (label ratio, method's display name), in the order shown
+    columns: Sequence[tuple[str, str]]  # (cohort, modality), in the order shown
+    metrics: Sequence[str]  # keys of MEASURES
+    methods: Mapping[str, str]  # key in the score files -> display name
+    simulated: AbstractSet[str] = frozenset()  # cohorts whose patients are simulated
+    paper_table: str | None = None  # "II": the table of the paper to show beside
+    paper_cohorts: Mapping[str, str] = field(default_factory=dict)  # cohorts that are the paper's -> its dataset
+    reference: str | None = None  # display name of the method that every other one is tested against
+    groups: Mapping[str, str] = field(default_factory=dict)  # display name -> heading above it within a block
+    cohort_labels: Mapping[str, str] = field(default_factory=dict)  # cohort -> what the reader calls it
+    notes: Sequence[str] = ()  # sentences below the table
+    seed: int = 0  # of the bootstrap
+
+    def __post_init__(self) -> None:
+        if both := sorted(self.simulated & self.paper_cohorts.keys()):
+            raise ValueError(f"{self.name}: {', '.join(both)} is simulated and cannot stand beside the paper's numbers")
+        if unknown := sorted({method for _, method in self.rows} - set(self.methods.values())):
+            raise ValueError(f"{self.name}: no key in `methods` leads to {', '.join(unknown)}")
+        if unknown := sorted(set(self.metrics) - MEASURES.keys()):
+            raise ValueError(f"{self.name}: no measure {', '.join(unknown)}; there are {', '.join(MEASURES)}")
