@@ -1,0 +1,198 @@
+"""Random views of one-channel slices: the augmentation that every view-based pre-training shares.
+
+What ImageNet recipes do to colour (hue, saturation, grey, solarisation, three-channel statistics) means nothing to a z-score;
+and much of a slice is background, so that a blind random crop is often empty. A view here is a crop inside the body, resized,
+perhaps mirrored, with another brightness, contrast, gamma, sharpness and noise *inside the tissue*; its background stays
+exactly 0, which would else tell two views of a slice apart from others. Everything runs on whole batches, on the device where
+they are, with torch's global generator.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mcd.models.unet import SIZE_FACTOR
+
+CANDIDATES = 8
+"""Positions tried for a crop before the one with the most tissue is taken."""
+
+SMALLEST_BOX = 0.5
+"""A crop is a share of the body's bounding box, grown to this share of the slice: an apex slice of a few pixels would
+otherwise be blown up until nothing is left to see."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewOptions:
+    """How far a view may differ from its slice. To be inherited by a method's options; 0 switches a change off.
+
+    Attributes:
+        crop: smallest and largest area of a crop, as a share of the body's bounding box. Our choice: SimCLR's 0.08 of a
+            photograph leaves too little of a 64-pixel slice; Chaitanya et al. crop 100 of 192 pixels, 0.27.
+        aspect: smallest and largest width to height of a crop (SimCLR: 3/4 and 4/3).
+        tissue: share of a crop that has to be tissue, where a position can be found that offers it (our choice).
+        mirror: probability of a left-right mirror image (SimCLR).
+        brightness: largest offset, in z-scores (Chaitanya et al. 2020: 0.3 of their normalised intensity).
+        contrast: largest relative change of contrast (Chaitanya et al. 2020: 0.7 to 1.3).
+        gamma: largest exponent; it is drawn between its inverse and itself, on the tissue's own range (our choice, as nnU-Net).
+        noise: largest standard deviation of Gaussian noise, in z-scores (our choice).
+        blur: largest standard deviation of a Gaussian blur, in pixels of the view; from 0.1 up (SimCLR: 2 on 224 pixels).
+        blurred: probability of a blur (SimCLR).
+    """
+
+    crop: tuple[float, float] = (0.25, 1.0)
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    tissue: float = 0.3
+    mirror: float = 0.5
+    brightness: float = 0.3
+    contrast: float = 0.3
+    gamma: float = 1.5
+    noise: float = 0.1
+    blur: float = 1.0
+    blurred: float = 0.5
+
+
+def view_size(size: tuple[int, int], share: float) -> tuple[int, int]:
+    """`share` of a slice's height and width, to the nearest multiple of 16 that a U-Net takes, at least 16."""
+    height, width = (max(round(share * pixels / SIZE_FACTOR), 1) * SIZE_FACTOR for pixels in size)
+    return height, width
+
+
+@torch.no_grad()
+def random_view(images: Tensor, options: ViewOptions, size: tuple[int, int] | None = None) -> Tensor:
+    """One random view of each slice: (N, 1, H, W) z-scores with background 0 -> (N, 1, *size) float32.
+
+    For V views a slice give `images.repeat(V, 1, 1, 1)`.
+
+    Args:
+        size: of the view, multiples of 16; None for the slice's own.
+
+    Raises:
+        ValueError: when a U-Net could not take views of this size.
+    """
+    size = size or (images.shape[-2], images.shape[-1])
+    if size[0] % SIZE_FACTOR or size[1] % SIZE_FACTOR:
+        raise ValueError(f"a view of {size[0]}x{size[1]} pixels: both must be multiples of {SIZE_FACTOR}")
+    with torch.autocast(images.device.type, enabled=False):
+        view, tissue = random_crop(images.float(), options, size)
+        return torch.where(tissue, _change_intensity(view, tissue, options), 0.0)
+
+
+def random_crop(images: Tensor, options: ViewOptions, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The view's geometry alone: its pixels, bilinear among tissue, and the bool mask of its tissue, both (N, 1, *size)."""
+    height, width = images.shape[-2:]
+    tissue = images != 0
+    top, left, rows, columns = _windows(tissue[:, 0], options)
+    flip = torch.where(torch.rand(len(images), device=images.device) < options.mirror, -1.0, 1.0)
+    zero = torch.zeros_like(top)
+    theta = torch.stack(
+        [
+            flip * columns / width,
+            zero,
+            (2 * left + columns) / width - 1,
+            zero,
+            rows / height,
+            (2 * top + rows) / height - 1,
+        ],
+        dim=1,
+    )
+    grid = F.affine_grid(theta.view(-1, 2, 3), [len(images), 1, *size], align_corners=False)
+    both = F.grid_sample(torch.cat([images, tissue.to(images)], dim=1), grid, mode="bilinear", align_corners=False)
+    view, weight = both[:, :1], both[:, 1:]
+    return view / weight.clamp_min(1e-6), weight >= 0.5  # divided: the background's 0 does not bleed into the rim
+
+
+def _windows(tissue: Tensor, options: ViewOptions) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Top, left, height and width (N,) in pixels of a crop of each mask (N, H, W): in the body's box, centred on tissue."""
+    count, _, width = tissue.shape
+    device = tissue.device
+    top, bottom = _extent(tissue.any(2))
+    left, right = _extent(tissue.any(1))
+    area = _uniform(count, options.crop, device) * (bottom - top) * (right - left)
+    aspect = torch.exp(_uniform(count, (math.log(options.aspect[0]), math.log(options.aspect[1])), device))
+    rows = torch.minimum(torch.sqrt(area / aspect), bottom - top)
+    columns = torch.minimum(torch.sqrt(area * aspect), right - left)
+
+    weights = tissue.flatten(1).float()
+    weights = torch.where(tissue.flatten(1).any(1, keepdim=True), weights, 1.0)  # a black slice: anywhere
+    centres = torch.multinomial(weights, CANDIDATES, replacement=True)
+    tops = torch.minimum(
+        ((centres // width) + 0.5 - rows[:, None] / 2).clamp_min(top[:, None]), (bottom - rows)[:, None]
+    )
+    lefts = torch.minimum(
+        ((centres % width) + 0.5 - columns[:, None] / 2).clamp_min(left[:, None]), (right - columns)[:, None]
+    )
+    share = _tissue_within(tissue, tops, lefts, rows[:, None], columns[:, None])
+    # the first position with tissue enough, so that among those chance decides; else the one with the most
+    chosen = torch.where((share >= options.tissue).any(1), (share >= options.tissue).float().argmax(1), share.argmax(1))
+    pick = chosen[:, None]
+    return tops.gather(1, pick)[:, 0], lefts.gather(1, pick)[:, 0], rows, columns
+
+
+def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
+    """Start and stop (N,) of the True part of (N, L), grown about its middle to SMALLEST_BOX of L; all of L where none."""
+    length = occupied.shape[1]
+    start = occupied.float().argmax(1).float()
+    stop = length - occupied.flip(1).float().argmax(1).float()
+    lacking = (SMALLEST_BOX * length - (stop - start)).clamp_min(0)
+    start = torch.minimum((start - lacking / 2).clamp_min(0), length - (stop - start) - lacking)
+    stop = torch.maximum(start + SMALLEST_BOX * length, stop)
+    anything = occupied.any(1)
+    return torch.where(anything, start, 0.0), torch.where(anything, stop, float(length))
+
+
+def _tissue_within(tissue: Tensor, tops: Tensor, lefts: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Share (N, K) of tissue in K windows of each mask (N, H, W), from a summed-area table."""
+    _, height, width = tissue.shape
+    table = F.pad(tissue.float().cumsum(1).cumsum(2), (1, 0, 1, 0)).flatten(1)  # float32 counts pixels exactly
+
+    def corner(y: Tensor, x: Tensor) -> Tensor:
+        at = y.round().clamp(0, height).long() * (width + 1) + x.round().clamp(0, width).long()
+        return table.gather(1, at)
+
+    bottoms, rights = tops + rows, lefts + columns
+    inside = corner(bottoms, rights) - corner(tops, rights) - corner(bottoms, lefts) + corner(tops, lefts)
+    return inside / (rows * columns)
+
+
+def _change_intensity(view: Tensor, tissue: Tensor, options: ViewOptions) -> Tensor:
+    """Gamma, contrast, brightness, blur and noise on (N, 1, H, W); only what lies in `tissue` is meant."""
+    count, device = len(view), view.device
+
+    def uniform(low: float, high: float) -> Tensor:
+        return _uniform(count, (low, high), device).view(-1, 1, 1, 1)
+
+    if options.gamma > 1:
+        low = torch.where(tissue, view, math.inf).amin((1, 2, 3), keepdim=True)
+        high = torch.where(tissue, view, -math.inf).amax((1, 2, 3), keepdim=True)
+        extent = high - low
+        exponent = torch.exp(uniform(-math.log(options.gamma), math.log(options.gamma)))
+        bent = ((view - low) / extent).clamp(0, 1) ** exponent * extent + low
+        view = torch.where(extent.isfinite() & (extent > 0), bent, view)  # infinite: no tissue at all
+    view = view * (1 + uniform(-options.contrast, options.contrast))
+    view = view + uniform(-options.brightness, options.brightness)
+    if options.blur > 0 and options.blurred > 0:
+        chosen = torch.rand(count, 1, 1, 1, device=device) < options.blurred
+        view = torch.where(chosen, _blur(view, tissue, uniform(0.1, options.blur), options.blur), view)
+    return view + uniform(0, options.noise) * torch.randn_like(view)
+
+
+def _blur(view: Tensor, tissue: Tensor, sigma: Tensor, largest: float) -> Tensor:
+    """Gaussian blur of each (1, H, W) with its own sigma (N, 1, 1, 1), among the tissue only."""
+    count, radius = len(view), math.ceil(3 * largest)
+    steps = torch.arange(-radius, radius + 1, device=view.device)
+    kernel = torch.exp(-0.5 * (steps / sigma.clamp_min(1e-3).view(-1, 1)) ** 2)
+    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(2, dim=0)
+    weight = tissue.to(view)
+    both = torch.cat([view * weight, weight], dim=1).view(1, 2 * count, *view.shape[-2:])  # one group an image and mask
+    both = F.conv2d(both, kernel.view(2 * count, 1, -1, 1), padding=(radius, 0), groups=2 * count)
+    both = F.conv2d(both, kernel.view(2 * count, 1, 1, -1), padding=(0, radius), groups=2 * count)
+    both = both.view(count, 2, *view.shape[-2:])
+    return both[:, :1] / both[:, 1:].clamp_min(1e-6)
+
+
+def _uniform(count: int, bounds: tuple[float, float], device: torch.device) -> Tensor:
+    low, high = bounds
+    return low + (high - low) * torch.rand(count, device=device)
