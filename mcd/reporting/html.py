@@ -240,8 +240,8 @@ def _notes(cells: Mapping[Key, Cell], paper: Mapping[Key, float], spec: TableSpe
     simulated = [_cohort(cohort, spec) for cohort in dict(spec.columns) if cohort in spec.simulated]
     if simulated:
         notes.append(
-            f"{escape(', '.join(simulated))}: <strong>simulated</strong> patients. These numbers show that the software "
-            "works and say nothing about real patients or about the paper’s results."
+            f"{escape(', '.join(simulated))}: <strong>simulated</strong> patients. Their numbers exercise the "
+            "software and say nothing about real patients or the paper’s results."
         )
     if any(cell.get("undefined") for cell in cells.values()):
         notes.append(

@@ -142,3 +142,15 @@ def test_seeds_are_averaged_within_a_patient_and_their_spread_reported():
     assert (summary["patients"], summary["seeds"]) == (2, 2)
     assert summary["seed_sd"] == pytest.approx(np.std([0.3, 0.7], ddof=1))
     assert math.isnan(summarise(scores[scores["seed"] == 0], ["DSC"])["seed_sd"].item())
+
+
+def test_a_region_undefined_in_one_seed_does_not_lighten_that_seed():
+    scores = pd.DataFrame(
+        [
+            row(region="WT", PPV=0.9, seed=0),
+            row(region="ET", PPV=math.nan, seed=0),
+            row(region="WT", PPV=0.5, seed=1),
+            row(region="ET", PPV=0.1, seed=1),
+        ]
+    )
+    assert summarise(scores, ["PPV"])["value"].item() == pytest.approx((0.9 + (0.5 + 0.1) / 2) / 2)
