@@ -4,7 +4,7 @@ import copy
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -25,5 +25,6 @@ def update_ema(target: nn.Module, source: nn.Module, decay: float) -> None:
     Args:
         decay: 1 leaves the target as it is, 0 makes its parameters the source's.
     """
-    followers, leaders = list(target.parameters()), list(source.parameters())
-    torch._foreach_lerp_(followers, leaders, 1 - decay)
+    followers: list[Tensor] = list(target.parameters())
+    leaders: list[Tensor] = list(source.parameters())
+    torch._foreach_lerp_(followers, leaders, 1 - decay)  # all of them in one kernel
