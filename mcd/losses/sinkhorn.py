@@ -1,0 +1,34 @@
+"""The Sinkhorn operator: from any scores to a matrix of given row and column sums.
+
+Rows and columns are normalised in turn (Sinkhorn 1964; as a layer of a network, Adams and Zemel, arXiv 2011; Mena et al.,
+ICLR 2018). It is done on logarithms: the exponential of a score overflows half precision at 11 and single precision at 89.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from mcd.losses import at_least_single
+
+
+def log_sinkhorn(scores: Tensor, iterations: int = 20, column_sum: float = 1.0) -> Tensor:
+    """Logarithm of the matrix nearest to exp(scores) whose rows sum to 1 and whose columns sum to `column_sum`.
+
+    The columns are normalised first and the rows last, so that row sums are exact and column sums as near as the iterations
+    bring them. A square matrix with `column_sum=1` comes out doubly stochastic, a soft permutation; N samples by K
+    prototypes with `column_sum=N / K` come out as codes that use all prototypes alike. Differentiable.
+
+    Args:
+        scores: (..., rows, columns).
+        iterations: pairs of normalisations; 20 in Mena et al.
+
+    Returns:
+        (..., rows, columns), in single precision or better.
+    """
+    with torch.autocast(scores.device.type, enabled=False):
+        logs = at_least_single(scores)
+        for _ in range(iterations):
+            logs = logs - logs.logsumexp(-2, keepdim=True) + math.log(column_sum)
+            logs = logs - logs.logsumexp(-1, keepdim=True)
+        return logs

@@ -1,0 +1,34 @@
+"""The U-Net's encoder alone, for methods that pre-train nothing else."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcd.losses import at_least_single
+from mcd.models.unet import UNet, bottleneck_channels
+
+
+class Encoder(nn.Module):
+    """Input layer and down layers 1-4, under the names that they have in a `UNet`.
+
+    Args:
+        filters: f of the U-Net.
+        in_channels: 1, a slice of one modality.
+
+    Attributes:
+        channels: 16f, the length of the pooled feature.
+    """
+
+    def __init__(self, filters: int = 64, in_channels: int = 1) -> None:
+        super().__init__()
+        self.encoder = UNet(filters, in_channels).encoder
+        self.channels = bottleneck_channels(filters)
+
+    def bottleneck(self, images: Tensor) -> Tensor:
+        """(N, in, H, W) -> (N, 16f, H/16, W/16)."""
+        for level, block in enumerate(self.encoder):
+            images = block(images if level == 0 else F.max_pool2d(images, 2))
+        return images
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, in, H, W) -> (N, 16f), the bottleneck's mean over space, in single precision."""
+        return at_least_single(self.bottleneck(images)).mean((2, 3))

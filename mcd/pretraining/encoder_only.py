@@ -1,0 +1,25 @@
+"""What the methods share that pre-train one U-Net encoder and a head, which is thrown away."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from mcd.models.encoder import Encoder
+from mcd.pretraining.base import ENCODER_ONLY, Options, Pretraining
+
+
+class EncoderPretraining(Pretraining):
+    """One player, which owns every parameter; hands back `self.encoder`, whatever the modality asked for."""
+
+    multimodal = False
+    up_layers = ENCODER_ONLY
+
+    def __init__(self, options: Options, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
+        super().__init__(options, filters, modalities, size)
+        self.encoder = Encoder(filters)
+
+    def players(self) -> dict[str, Sequence[nn.Parameter]]:
+        return {"network": list(self.parameters())}
+
+    def unet_state(self, modality: str) -> dict[str, Tensor]:
+        return self.encoder.state_dict()
