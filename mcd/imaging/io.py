@@ -1,5 +1,8 @@
 """Volumes from and to disk: NIfTI, NRRD and MetaImage files, and DICOM series folders."""
 
+import gzip
+import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +10,7 @@ import SimpleITK as sitk
 
 from mcd.errors import McdError
 from mcd.files import atomic_path
+from mcd.imaging.geometry import Grid
 
 # ITK warns on stderr about every header oddity that it has already dealt with; what matters is checked here.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -20,8 +24,9 @@ def read_volume(path: str | Path) -> sitk.Image:
 
     DICOM values are rescaled as the header says and come as float32; PET stays in the header's unit (Bq/ml mostly),
     which differs from SUV by one factor a patient only. A fourth dimension of one volume is dropped.
-    Raises `McdError` for a missing or unreadable path, for anything but one three-dimensional volume of numbers, for
-    values that are not finite, and for DICOM slices that are missing or unevenly spaced.
+    Raises `McdError` for a missing, unreadable or damaged file, for anything but one three-dimensional volume of
+    numbers, for values that are not finite (ITK itself reads those of a NIfTI file as 0), and for DICOM slices that
+    are missing or unevenly spaced.
     """
     path = Path(path)
     if not path.exists():
@@ -42,23 +47,43 @@ def read_volume(path: str | Path) -> sitk.Image:
 
 def write_volume(image: sitk.Image, path: str | Path) -> None:
     """Write voxels and geometry, atomically and compressed; no header text of the source is carried over."""
-    bare = sitk.Image(image)
-    for key in bare.GetMetaDataKeys():
-        bare.EraseMetaData(key)
+    bare = Grid.of(image).image(sitk.GetArrayViewFromImage(image))
     with atomic_path(path) as temporary:
         sitk.WriteImage(bare, str(temporary), useCompression=True)
 
 
 def _read_file(path: Path) -> sitk.Image:
+    nifti = path.name.endswith((".nii", ".nii.gz"))
     try:
-        return sitk.ReadImage(str(path))
+        image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        if "orthonormal" in str(error) and path.name.endswith((".nii", ".nii.gz")):
+        if nifti and "orthonormal" in str(error):
             return _read_sheared_nifti(path)
         reason = str(error).strip().splitlines()[-1].strip()
         raise McdError(
             f"{path}: not a readable volume ({reason}); give NIfTI, NRRD, MetaImage or a folder with one DICOM series"
         ) from None
+    if nifti:
+        _check_whole(path, image)
+    return image
+
+
+def _check_whole(path: Path, image: sitk.Image) -> None:
+    """Raise `McdError` for a damaged NIfTI file, whose missing voxels ITK fills with anything, without a word."""
+    dimensions = [int(image.GetMetaData(f"dim[{axis}]")) for axis in range(1, int(image.GetMetaData("dim[0]")) + 1)]
+    bits = math.prod(dimensions) * int(image.GetMetaData("bitpix"))
+    expected = int(float(image.GetMetaData("vox_offset"))) + bits // 8
+    found = path.stat().st_size
+    if path.name.endswith(".gz"):
+        found = 0
+        try:
+            with gzip.open(path) as stream:  # to the end: the checksum is there
+                while block := stream.read(1 << 22):
+                    found += len(block)
+        except (EOFError, OSError, zlib.error) as error:
+            raise McdError(f"{path}: not a readable volume ({error}); copy or download it again") from None
+    if found < expected:
+        raise McdError(f"{path}: not a readable volume ({found} of {expected} bytes); copy or download it again")
 
 
 def _read_sheared_nifti(path: Path) -> sitk.Image:
@@ -70,6 +95,10 @@ def _read_sheared_nifti(path: Path) -> sitk.Image:
     from scipy.linalg import polar
 
     volume = nibabel.Nifti1Image.from_filename(path)
+    try:
+        values = np.asanyarray(volume.dataobj).T
+    except (EOFError, OSError, ValueError, zlib.error) as error:
+        raise McdError(f"{path}: not a readable volume ({error}); copy or download it again") from None
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine  # RAS to LPS
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     direction, _ = polar(affine[:3, :3] / spacing)
@@ -79,7 +108,7 @@ def _read_sheared_nifti(path: Path) -> sitk.Image:
     moved = np.linalg.norm(corners @ (affine[:3, :3] - direction * spacing).T, axis=1).max()
     if moved > _LARGEST_SHEAR * spacing.min():
         raise McdError(f"{path}: its axes are not at right angles (a corner is {moved:.1f} mm off); resample it first")
-    image = sitk.GetImageFromArray(np.asanyarray(volume.dataobj).T)
+    image = sitk.GetImageFromArray(values)
     if image.GetDimension() == 3:
         image.SetSpacing(spacing.tolist())
         image.SetDirection(direction.ravel().tolist())

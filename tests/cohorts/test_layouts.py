@@ -87,7 +87,7 @@ def test_hecktor_joins_files_and_boxes(hecktor: Path) -> None:
 
 
 def test_hecktor_prefers_a_csv_in_the_folder_and_takes_any_bounding_box_name(hecktor: Path) -> None:
-    boxes = {patient: (0.0, 1.0, 0.0, 1.0, 0.0, 1.0) for patient in ("CHGJ007", "CHUS001")}
+    boxes = dict.fromkeys(("CHGJ007", "CHUS001"), (0.0, 1.0, 0.0, 1.0, 0.0, 1.0))
     hecktor2020.write_boxes(boxes, hecktor / "my_BBox.csv")
     assert hecktor2020.subjects(hecktor)[0].box == boxes["CHGJ007"]
     hecktor2020.write_boxes(boxes, hecktor / "bounding.csv")

@@ -1,0 +1,174 @@
+"""Volumes from and to disk: every format, and every kind of broken file."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from mcd.errors import McdError
+from mcd.imaging.geometry import Grid, array_of
+from mcd.imaging.io import read_volume, write_volume
+
+GRID = Grid((7, 6, 5), (0.9, 1.1, 3.27), (-12.5, 34.0, -880.0), tuple(sitk.VersorTransform((0, 1, 1), 0.2).GetMatrix()))
+
+
+@pytest.fixture
+def image() -> sitk.Image:
+    return GRID.image(np.random.default_rng(0).normal(size=GRID.shape).astype(np.float32))
+
+
+def write_dicom(folder: Path, places: list[float], series: str = "1.2.3", shift: float = 0.0) -> np.ndarray:
+    """Write axial slices at `places` mm, each 8 x 8 int16 with rescale slope 2 and intercept -1024; return the values."""
+    folder.mkdir(exist_ok=True)
+    values = np.random.default_rng(1).integers(0, 500, (len(places), 8, 8)).astype(np.int16)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for number, (plane, place) in enumerate(zip(values, places, strict=True)):
+        slice_ = sitk.GetImageFromArray(plane * 2.0 - 1024)  # the writer undoes the rescaling of floating point
+        slice_.SetSpacing((0.5, 0.75))
+        tags = {
+            "0008|0060": "CT",
+            "0010|0010": "Doe^Jane",
+            "0008|0018": f"{series}.{number + 1}",
+            "0020|000d": "1.2.9",
+            "0020|000e": series,
+            "0020|0013": str(number),
+            "0020|0032": f"{shift * number}\\-20\\{place}",
+            "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0028|0100": "16",
+            "0028|0101": "16",
+            "0028|0102": "15",
+            "0028|0103": "1",
+            "0028|1052": "-1024",
+            "0028|1053": "2",
+        }
+        for key, value in tags.items():
+            slice_.SetMetaData(key, value)
+        writer.SetFileName(str(folder / f"{series}_{number}.dcm"))
+        writer.Execute(slice_)
+    return values * 2.0 - 1024
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nii", "a.nrrd", "a.mha"])
+def test_every_format_keeps_voxels_and_geometry(image: sitk.Image, tmp_path: Path, name: str) -> None:
+    write_volume(image, tmp_path / name)
+    back = read_volume(tmp_path / name)
+    np.testing.assert_array_equal(array_of(back), array_of(image))
+    for ours, theirs in zip(Grid.of(back).to_json().values(), GRID.to_json().values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)  # NIfTI stores single precision
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_no_header_text_is_carried_over(image: sitk.Image, tmp_path: Path) -> None:
+    for key in ("patient_name", "descrip", "intent_name", "aux_file"):
+        image.SetMetaData(key, "Jane Doe")
+    for name in ("a.nrrd", "a.nii", "a.mha"):
+        write_volume(image, tmp_path / name)
+        assert b"Jane" not in (tmp_path / name).read_bytes()
+    assert image.GetMetaData("descrip") == "Jane Doe"  # the caller's image is left as it was
+
+
+def test_a_fourth_dimension_of_one_is_dropped_and_a_real_one_refused(image: sitk.Image, tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.JoinSeries([image]), str(tmp_path / "one.nii.gz"))
+    np.testing.assert_array_equal(array_of(read_volume(tmp_path / "one.nii.gz")), array_of(image))
+    sitk.WriteImage(sitk.JoinSeries([image, image]), str(tmp_path / "two.nii.gz"))
+    with pytest.raises(McdError, match=r"two\.nii\.gz: one volume is needed.*\(7, 6, 5, 2\)"):
+        read_volume(tmp_path / "two.nii.gz")
+
+
+def test_what_is_not_a_volume_of_numbers_is_refused(image: sitk.Image, tmp_path: Path) -> None:
+    sitk.WriteImage(image[:, :, 0], str(tmp_path / "plane.nii"))
+    with pytest.raises(McdError, match="one volume is needed"):
+        read_volume(tmp_path / "plane.nii")
+    sitk.WriteImage(sitk.Compose(image, image), str(tmp_path / "vector.mha"))
+    with pytest.raises(McdError, match=r"vector.*one real number"):
+        read_volume(tmp_path / "vector.mha")
+    values = array_of(image)
+    values[1, 2, 3] = np.nan
+    sitk.WriteImage(GRID.image(values), str(tmp_path / "nan.mha"))
+    with pytest.raises(McdError, match="1 voxels are not finite"):
+        read_volume(tmp_path / "nan.mha")
+
+
+@pytest.mark.parametrize("name", ["cut.nii.gz", "cut.nii", "cut.nrrd", "cut.mha", "flipped.nii.gz"])
+def test_a_damaged_file_is_one_line(image: sitk.Image, tmp_path: Path, name: str) -> None:
+    sitk.WriteImage(image, str(tmp_path / name))
+    content = bytearray((tmp_path / name).read_bytes())
+    if name.startswith("flipped"):
+        content[len(content) // 2] ^= 0x10
+    else:
+        del content[len(content) // 2 :]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(McdError, match="not a readable volume") as caught:
+        read_volume(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_paths_and_other_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(McdError, match=r"nowhere\.nii: no such file"):
+        read_volume(tmp_path / "nowhere.nii")
+    (tmp_path / "notes.nii.gz").write_text("not a volume")
+    with pytest.raises(McdError, match=r"notes\.nii\.gz: not a readable volume"):
+        read_volume(tmp_path / "notes.nii.gz")
+
+
+@pytest.mark.parametrize(("shear", "fine"), [(0.002, True), (0.3, False)])
+def test_a_nifti_with_slightly_skewed_axes_is_read_and_a_sheared_one_refused(
+    tmp_path: Path, shear: float, fine: bool
+) -> None:
+    affine = np.asarray([[-1.0, shear, 0, 40], [0, -1.5, 0, 60], [0, 0, 2.0, -30], [0, 0, 0, 1]])
+    values = np.random.default_rng(0).normal(size=(40, 30, 20)).astype(np.float32)
+    volume = nibabel.Nifti1Image(values, affine)
+    volume.set_qform(None, code=0)
+    volume.set_sform(affine, code=1)
+    nibabel.save(volume, tmp_path / "skew.nii.gz")
+    with pytest.raises(RuntimeError, match="orthonormal"):
+        sitk.ReadImage(str(tmp_path / "skew.nii.gz"))  # else this test would prove nothing
+    if not fine:
+        with pytest.raises(McdError, match="not at right angles"):
+            read_volume(tmp_path / "skew.nii.gz")
+        return
+    image = read_volume(tmp_path / "skew.nii.gz")
+    np.testing.assert_array_equal(array_of(image), values.T)
+    for voxel in ((0, 0, 0), (39, 0, 19), (20, 29, 10)):
+        expected = (np.diag([-1, -1, 1, 1]) @ affine @ (*voxel, 1))[:3]  # RAS to LPS
+        np.testing.assert_allclose(image.TransformIndexToPhysicalPoint(voxel), expected, atol=0.05)
+
+
+def test_a_dicom_series_is_sorted_rescaled_and_placed(tmp_path: Path) -> None:
+    values = write_dicom(tmp_path / "ct", [12.0, 3.0, 6.0, 9.0])
+    image = read_volume(tmp_path / "ct")
+    np.testing.assert_array_equal(array_of(image), values[[1, 2, 3, 0]])
+    assert image.GetSpacing() == pytest.approx((0.5, 0.75, 3.0))
+    assert image.GetOrigin() == pytest.approx((0, -20, 3))
+
+
+def test_a_folder_with_no_or_two_series_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ct").mkdir()
+    with pytest.raises(McdError, match="ct: no DICOM series"):
+        read_volume(tmp_path / "ct")
+    write_dicom(tmp_path / "ct", [0.0, 3.0, 6.0])
+    write_dicom(tmp_path / "ct", [0.0, 3.0, 6.0], series="1.2.4")
+    with pytest.raises(McdError, match="ct: 2 DICOM series"):
+        read_volume(tmp_path / "ct")
+
+
+def test_missing_and_tilted_slices_are_refused(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "gap", [0.0, 3.0, 6.0, 12.0, 15.0])
+    with pytest.raises(McdError, match=r"gap: the slices are 3\.00 to 6\.00 mm apart"):
+        read_volume(tmp_path / "gap")
+    write_dicom(tmp_path / "tilt", [0.0, 3.0, 6.0, 9.0], shift=0.8)
+    with pytest.raises(McdError, match=r"tilted gantry \(the slices drift 2\.4 mm"):
+        read_volume(tmp_path / "tilt")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("modality", ["CT", "PET"])
+def test_a_real_dicom_series_equals_its_nifti(real_patients: Path, modality: str) -> None:
+    folder = real_patients / "sarcoma_pet_ct" / "STS_001" / modality
+    dicom, nifti = read_volume(folder / "dicom"), read_volume(folder / "image.nii.gz")
+    np.testing.assert_allclose(array_of(dicom), array_of(nifti), atol=1e-4)
+    for ours, theirs in zip(Grid.of(dicom).to_json().values(), Grid.of(nifti).to_json().values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
