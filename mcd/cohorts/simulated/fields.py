@@ -172,3 +172,17 @@ def rician(rng: np.random.Generator, signal: Array, sigma: float) -> Array:
     real = signal + np.float32(sigma) * rng.standard_normal(signal.shape, dtype=np.float32)
     imaginary = np.float32(sigma) * rng.standard_normal(signal.shape, dtype=np.float32)
     return np.hypot(real, imaginary)
+
+
+def resample(values: Array, source: Grid, target: Grid) -> Array:
+    """Trilinear interpolation of an array over `source` at the voxels of `target`; constant beyond the outermost voxels."""
+    for dimension in range(3):
+        t = (target.axis(dimension) / source.spacing[dimension]) - 0.5 - source.start[dimension]
+        t = np.clip(t, 0, source.shape[dimension] - 1)
+        below = np.minimum(t.astype(int), max(source.shape[dimension] - 2, 0))
+        rows = np.arange(len(t))
+        matrix = np.zeros((len(t), source.shape[dimension]), np.float32)
+        matrix[rows, below] = 1 - (t - below)
+        matrix[rows, np.minimum(below + 1, source.shape[dimension] - 1)] += t - below
+        values = np.moveaxis(np.tensordot(matrix, values, axes=(1, dimension)), 0, dimension)
+    return np.ascontiguousarray(values)
