@@ -25,9 +25,9 @@ INTERPOLATIONS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear
 RULES = ("nonzero", "body", "all")
 CENTRES = ("region", "image")
 
-# Our choice: of the parts of a body that a crop separates (two legs) each is kept that has a tenth of the largest one's
-# voxels; a couch or a head rest has less.
-_SMALLEST_PART = 0.1
+# Our choice: of a body's parts in a crop (two legs) each is kept that has a quarter of the largest one's voxels; a couch
+# or a head rest has less.
+_SMALLEST_PART = 0.25
 _COARSE_MM = 3.0  # the body is found at this spacing where only its bounding box is wanted
 
 
