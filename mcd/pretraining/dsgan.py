@@ -24,10 +24,11 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcd.errors import McdError
 from mcd.losses.adversarial import discriminator_loss, generator_loss
 from mcd.losses.contrastive import feature_distance, multimodal_contrastive
 from mcd.models.discriminator import PatchDiscriminator
-from mcd.models.generator import DomainSharingGenerator
+from mcd.models.generator import MAX_SHARED, DomainSharingGenerator
 from mcd.models.unet import LEVELS
 from mcd.pretraining.base import Options, Pretraining
 from mcd.slices.batches import Batch
@@ -61,6 +62,12 @@ class DSGANOptions(Options):
     feature: Literal["up_layer", "bottleneck"] = "up_layer"
     temperature: float = 0.1
     discriminator_filters: int = 64
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.shared <= MAX_SHARED:
+            raise McdError(f"shared: {self.shared} is not 0 to {MAX_SHARED} (Table I)")
+        if self.temperature <= 0:
+            raise McdError(f"temperature: {self.temperature} is not above 0 (Eq. 2)")
 
 
 class DSGAN(Pretraining):

@@ -8,6 +8,9 @@ if TYPE_CHECKING:
 
 REGISTRY: dict[str, str] = {
     "supervised": "mcd.segmentation.supervised:Supervised",
+    "mean_teacher": "mcd.segmentation.mean_teacher:MeanTeacher",
+    "dtml": "mcd.segmentation.dtml:DTML",
+    "sass": "mcd.segmentation.sass:SASS",
 }
 """Algorithm -> where its class is. Text, so that reading the registry does not load torch."""
 

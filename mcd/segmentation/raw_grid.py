@@ -1,6 +1,6 @@
 """Predictions back on the raw image. Apart from the prediction, because a training machine needs no image library."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ import numpy as np
 
 from mcd.imaging.geometry import Grid, to_raw_grid
 from mcd.imaging.io import write_volume
+from mcd.segmentation.masks import predicted_subjects, read_predictions, region_codes
+from mcd.slices.shards import Shards
 
 
 def write_on_raw_grid(codes: np.ndarray, info: Mapping[str, Any], modality: str, path: str | Path) -> None:
@@ -20,3 +22,20 @@ def write_on_raw_grid(codes: np.ndarray, info: Mapping[str, Any], modality: str,
     """
     image = to_raw_grid(codes, Grid.from_json(info["grid"]), Grid.from_json(info["raw_grids"][modality]))
     write_volume(image, path)
+
+
+def export_predictions(
+    predictions: str | Path,
+    shards: Sequence[str | Path],
+    modality: str,
+    regions: Mapping[str, Sequence[int]],
+    folder: str | Path,
+) -> list[Path]:
+    """Write every prediction of a run as `<folder>/<subject>.nii.gz` on the raw image's grid; return the files."""
+    written = []
+    with Shards(shards) as opened:
+        for subject in predicted_subjects(predictions):
+            codes = region_codes(regions, read_predictions(predictions, subject))
+            written.append(Path(folder) / f"{subject}.nii.gz")
+            write_on_raw_grid(codes, opened.subject(subject).info, modality, written[-1])
+    return written

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,17 @@ import pandas as pd
 import torch
 
 from mcd.errors import McdError
-from mcd.evaluation.scores import score_subject
-from mcd.files import atomic_path
+from mcd.evaluation.scores import score_subject, write_scores
 from mcd.models.unet import UNet
 from mcd.seeding import derive_seed
 from mcd.segmentation import REGISTRY, segmentation_class
-from mcd.segmentation.predict import load_network, predict_slices, write_predictions
+from mcd.segmentation.masks import write_predictions
+from mcd.segmentation.predict import load_network, predict_slices
 from mcd.segmentation.transfer import transfer
 from mcd.slices.augment import Augmentation
-from mcd.slices.batches import Regions, SliceSet
+from mcd.slices.batches import MixedSlices, Regions, SliceSet
 from mcd.slices.shards import Shards
-from mcd.slices.splits import read_split
+from mcd.slices.splits import Split, read_split
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mcd.training.loop import History, train
 from mcd.training.schedule import Compute, Schedule
@@ -40,6 +41,7 @@ def finetune(
     schedule: Schedule,
     augmentation: Augmentation,
     algorithm: str = "supervised",
+    options: dict[str, Any] | None = None,
     pretrained: str | Path | None = None,
     depth: int = 3,
     seed: int = 0,
@@ -49,8 +51,11 @@ def finetune(
 ) -> History:
     """Train one modality's U-Net on the labelled subjects' slices that hold a target; write the checkpoint to `output`.
 
+    A semi-supervised algorithm sees the other training subjects' slices too, without their labels.
+
     Args:
         label_ratio: share of the training subjects whose labels are used, (0, 1].
+        options: of the algorithm; unknown or impossible ones are an error.
         pretrained: a pre-training checkpoint to start from; None for random weights.
         depth: layers of the decoder to transfer (Table VIII).
         resume: where the running state is kept meanwhile; a killed call goes on from there and ends with the same weights.
@@ -63,6 +68,11 @@ def finetune(
     device = compute.prepare()
     if algorithm not in REGISTRY:
         raise McdError(f"segmentation algorithm {algorithm!r} is unknown; there are {', '.join(REGISTRY)}")
+    method_class = segmentation_class(algorithm)
+    try:
+        settings = method_class.options_class(**(options or {}))
+    except TypeError as error:
+        raise McdError(f"options of {algorithm}: {error}") from None
     torch.manual_seed(derive_seed(seed, "weights"))
     unet = UNet(filters, out_channels=len(regions))
     transferred: list[str] = []
@@ -73,6 +83,7 @@ def finetune(
     description: dict[str, Any] = {
         **(about or {}),
         "algorithm": algorithm,
+        "options": asdict(settings),
         "modality": modality,
         "regions": {name: list(codes) for name, codes in regions.items()},
         "filters": filters,
@@ -82,23 +93,56 @@ def finetune(
     }
     resume = Path(resume) if resume else None
     with Shards(shards) as opened:
-        subjects = read_split(split).labelled(label_ratio)
-        slices = SliceSet(
+        slices = _training_slices(
             opened,
-            subjects,
-            [modality],
-            regions=regions,
-            select="target",
+            read_split(split),
+            label_ratio,
+            modality,
+            regions,
+            mixed=method_class.uses_unlabelled,
             device=device,
             memory_limit=compute.memory_limit_gb * 1e9,
         )
-        log.info("%s: %d labelled slices of %d subjects, on %s", modality, len(slices), len(subjects), device)
-        method = segmentation_class(algorithm)(unet, augmentation)
+        method = method_class(unet, augmentation, settings)
         history = train(method, slices, schedule, compute, seed=seed, resume=resume, identity=description)
     save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
     if resume:
         resume.unlink(missing_ok=True)
     return history
+
+
+def _training_slices(
+    shards: Shards,
+    split: Split,
+    label_ratio: float,
+    modality: str,
+    regions: Regions,
+    *,
+    mixed: bool,
+    device: torch.device,
+    memory_limit: float,
+) -> SliceSet:
+    """The slices with a target of the subjects whose labels may be used (Sec. V); where `mixed`, with those of the others.
+
+    The unlabelled slices are all with content: which of them hold a target is what nobody knows.
+    """
+    subjects = split.labelled(label_ratio)
+    others = split.train[len(subjects) :]
+    if mixed and not others:
+        raise McdError(
+            f"label_ratio {label_ratio:g}: labels every training subject, and a semi-supervised algorithm needs unlabelled "
+            "ones too; lower it"
+        )
+    limit = memory_limit / 2 if mixed else memory_limit  # either part may be the larger
+    labelled = SliceSet(
+        shards, subjects, [modality], regions=regions, select="target", device=device, memory_limit=limit
+    )
+    log.info("%s: %d labelled slices of %d subjects, on %s", modality, len(labelled), len(subjects), device)
+    if not mixed:
+        return labelled
+    unlabelled = SliceSet(shards, others, [modality], select="content", device=device, memory_limit=limit)
+    log.info("%s: %d unlabelled slices of %d subjects", modality, len(unlabelled), len(others))
+    return MixedSlices(labelled, unlabelled)
 
 
 def evaluate(
@@ -140,7 +184,6 @@ def evaluate(
                 rows.append({**columns, "subject": subject, **row})
     table = pd.DataFrame(rows)
     write_predictions(masks, list(regions), predictions)
-    with atomic_path(scores) as temporary:
-        table.to_csv(temporary, index=False)
+    write_scores(rows, scores)
     log.info("mean over %d test subjects: DSC %.4f, Sen %.4f", len(masks), table["DSC"].mean(), table["Sen"].mean())
     return table

@@ -1,6 +1,7 @@
 """Supervised fine-tuning of one modality's U-Net (Sec. IV-D), from pre-trained or from random weights."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import nn
@@ -12,23 +13,34 @@ from mcd.slices.batches import Batch
 from mcd.training.method import Losses, Method
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What an algorithm lets the configuration set: nothing, unless a subclass adds it. Defaults are the published values."""
+
+
 class Segmentation(Method):
     """A method that learns to segment: holds a U-Net whose sigmoid outputs are the regions.
 
+    `unet` is what predicts and what is saved; whatever else a method needs to learn lives beside it.
+
     Class attributes:
-        uses_unlabelled: whether its batches mix labelled with unlabelled slices.
+        options_class: the algorithm's options.
+        uses_unlabelled: whether its batches mix labelled with unlabelled slices (`MixedSlices`).
 
     Args:
         unet: with one output a region, pre-trained or not.
         augmentation: the same for every method of a table.
+        options: the algorithm's own; its defaults where None.
     """
 
+    options_class: ClassVar[type[Options]] = Options
     uses_unlabelled: ClassVar[bool]
 
-    def __init__(self, unet: UNet, augmentation: Augmentation) -> None:
+    def __init__(self, unet: UNet, augmentation: Augmentation, options: Options | None = None) -> None:
         super().__init__()
         self.unet = unet
         self.augmentation = augmentation
+        self.options = options or self.options_class()
 
 
 class Supervised(Segmentation):

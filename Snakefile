@@ -1,0 +1,70 @@
+"""Multi-ConDoS: from raw multimodal scans to the tables of the paper.
+
+This file is the table of contents: the configuration, one file of rules a stage, and the targets by name.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if not workflow.overwrite_configfiles:  # --configfile replaces the default; it is never merged into it
+
+    configfile: f"{workflow.basedir}/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/cohort.smk"
+include: "rules/preprocess.smk"
+include: "rules/shards.smk"
+include: "rules/splits.smk"
+include: "rules/pretrain.smk"
+include: "rules/finetune.smk"
+include: "rules/evaluate.smk"
+include: "rules/tables.smk"
+
+
+localrules:
+    all,
+    raw,
+    preprocess,
+    shards,
+    pretrain,
+    finetune,
+
+
+rule all:
+    """Everything."""
+    input:
+        rules.preprocess_all.input,
+        "results/table2.csv",
+
+
+rule raw:
+    """Stage 0: the raw files (written for simulated cohorts, found for others) and each cohort's index."""
+    input:
+        expand("work/{cohort}/index.tsv", cohort=COHORTS),
+
+
+rule preprocess:
+    """Stage 1: every patient on one grid, cropped and normalised, with a picture to check it by."""
+    input:
+        rules.preprocess_all.input,
+
+
+rule shards:
+    """Stage 2: all slices in HDF5, and the splits."""
+    input:
+        [shard_files(cohort) for cohort in COHORTS],
+        expand("splits/{cohort}/seed{seed}.json", cohort=COHORTS, seed=CONFIG.seeds),
+
+
+rule pretrain:
+    """Stage 3: every pre-training that the configured methods need."""
+    input:
+        pretraining_files(),
+
+
+rule finetune:
+    """Stage 4: every segmentation network of Table II."""
+    input:
+        [model_file(run) for run in TABLE2_RUNS],

@@ -1,0 +1,292 @@
+"""The configuration: what every key means, its default, and what is refused.
+
+Defaults are the paper's values (Sec. V) or our choice where it is silent, so that a file has to say only what differs: its
+cohorts at least. `docs/configuration.md` shows a whole one; `config.yaml` is the embedded default.
+"""
+
+import difflib
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from mcd.cohorts import LAYOUTS
+from mcd.errors import McdError
+from mcd.methods import METHODS, PRETRAININGS
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+Ratio = Annotated[float, Field(gt=0, le=1)]
+Code = Annotated[int, Field(ge=1, le=255)]
+Millimetres = Annotated[float, Field(gt=0)]
+Spacing = tuple[Millimetres, Millimetres, Millimetres]
+
+SIMULATED_SCANNERS = {"brats2018": ("MR",), "hecktor2020": ("CT", "PET")}
+"""The layouts that can be simulated, with the scanners whose spacing can be set."""
+
+MAX_REGIONS = 8
+"""A stored prediction has a bit a region."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Simulation(Section):
+    """A simulated cohort's size and quality (SPEC 8)."""
+
+    subjects: int = Field(..., ge=2, description="how many patients")
+    seed: int = Field(0, description="another seed gives other patients")
+    noise: float = Field(1.0, ge=0, description="factor on the scanners' noise")
+    spacing: dict[str, Spacing] = Field(
+        default_factory=dict, description="scanner (MR; CT, PET) -> voxel spacing (x, y, z) mm of the raw files"
+    )
+
+
+class Preprocessing(Section):
+    """From raw volumes to the common grid (SPEC 1.3-1.5)."""
+
+    size: tuple[int, int] = Field(..., description="in-plane (x, y) voxels of the crop; multiples of 16")
+    spacing: Spacing = Field((1.0, 1.0, 1.0), description="(x, y, z) mm of the common grid (paper Sec. V)")
+    interpolation: Literal["nearest", "linear", "bspline"] = Field("nearest", description="of images (paper Sec. V)")
+    statistics_region: str | dict[str, str] = Field(
+        "nonzero", description="nonzero (paper), body or all: which voxels count; one rule, or one a modality"
+    )
+    percentiles: tuple[float, float] = Field((1.0, 99.0), description="clipping bounds (paper Sec. V)")
+    centre: Literal["region", "image"] = Field("region", description="of the crop in-plane (our choice)")
+    body_threshold: float = Field(-500.0, description="HU above which a voxel is body (our choice)")
+
+    @field_validator("size")
+    @classmethod
+    def _fits_the_unet(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if any(side < 16 or side % 16 for side in size):
+            raise ValueError("both sides must be multiples of 16, since the U-Net halves them four times")
+        return size
+
+
+class BatchSizes(Section):
+    """Slices a step (paper Sec. V)."""
+
+    pretraining: int = Field(36, ge=2)
+    finetuning: dict[Ratio, int] = Field(
+        default_factory=lambda: {0.05: 56, 0.1: 70},
+        description="label ratio -> slices; a ratio that is not named takes the next lower one's, or the lowest (our choice)",
+    )
+
+    def at(self, ratio: float) -> int:
+        """The fine-tuning batch size of a label ratio."""
+        below = [known for known in self.finetuning if known <= ratio + 1e-9]
+        return self.finetuning[max(below) if below else min(self.finetuning)]
+
+
+class Cohort(Section):
+    """One cohort: where its raw files are, what they hold, and what is made of them."""
+
+    layout: str = Field(..., description=f"how the raw files lie: {', '.join(LAYOUTS)}")
+    folder: str | None = Field(None, description="of the raw files; ~ and $VARIABLES are expanded")
+    sheet: str | None = Field(None, description="the TSV of layout samplesheet; its paths count from folder, if given")
+    simulate: Simulation | None = Field(None, description="write the raw files first, into data/<cohort>")
+    title: str | None = Field(None, description="what tables call the cohort; default its name")
+    modalities: list[Name] = Field(..., min_length=1, description="to use; the first is the reference")
+    pairs: list[str] = Field(default_factory=list, description="pairs to pre-train on, such as CT-PET")
+    regions: dict[Name, list[Code]] = Field(..., min_length=1, description="region -> the label codes that make it up")
+    preprocessing: Preprocessing
+    test_fraction: float = Field(0.2, gt=0, lt=1, description="of the subjects (paper: 0.1 HECKTOR, 0.2 BraTS)")
+    subjects_per_shard: int = Field(16, ge=1, description="in one HDF5 file")
+    batch_size: BatchSizes = Field(default_factory=BatchSizes)
+    paper_dataset: Literal["hecktor", "brats2018"] | None = Field(
+        None, description="set where the cohort IS the paper's: its printed numbers then stand beside ours"
+    )
+
+    @field_validator("layout")
+    @classmethod
+    def _known_layout(cls, layout: str) -> str:
+        if layout not in LAYOUTS:
+            raise ValueError(f"unknown; choose among {', '.join(LAYOUTS)}")
+        return layout
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Cohort":
+        if self.simulate:
+            if self.layout not in SIMULATED_SCANNERS:
+                raise ValueError(f"only {' and '.join(SIMULATED_SCANNERS)} can be simulated")
+            if self.folder or self.sheet or self.paper_dataset:
+                raise ValueError("a simulated cohort has no folder, no sheet and is not the paper's: drop that key")
+            strangers = set(self.simulate.spacing) - set(SIMULATED_SCANNERS[self.layout])
+            if strangers:
+                raise ValueError(f"simulate.spacing: {', '.join(strangers)} is no scanner of {self.layout}")
+        elif self.layout == "samplesheet":
+            if not self.sheet:
+                raise ValueError("layout samplesheet needs the key sheet")
+        elif not self.folder or self.sheet:
+            raise ValueError(f"layout {self.layout} needs the key folder (and no sheet)")
+        for pair in self.pairs:
+            names = pair.split("-")
+            if len(names) != 2 or names[0] == names[1] or not set(names) <= set(self.modalities):
+                raise ValueError(f"pairs: {pair} does not join two of {', '.join(self.modalities)} with a hyphen")
+        if len(self.regions) > MAX_REGIONS:
+            raise ValueError(f"regions: at most {MAX_REGIONS}")
+        return self
+
+    @property
+    def raw_folder(self) -> Path | None:
+        return expand(self.folder) if self.folder else None
+
+
+class Pretraining(Section):
+    """What all pre-training methods share (paper Sec. V)."""
+
+    epochs: int = Field(200, ge=1)
+    steps_per_epoch: int | None = Field(None, ge=1, description="null: one pass over the slices")
+
+
+class Finetuning(Section):
+    """Supervised fine-tuning (paper Sec. V), and training from scratch."""
+
+    epochs: int = Field(70, ge=1)
+    steps_per_epoch: int | None = Field(None, ge=1, description="null: one pass over the labelled slices")
+    learning_rate: float = Field(2e-4, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    betas: tuple[float, float] = Field((0.9, 0.999), description="of Adam (its default)")
+    warmup_epochs: int = Field(5, ge=0, description="of warmup-cosine-lr (its length is our choice)")
+    decay: Literal["constant", "cosine"] = "cosine"
+    augmentation: dict[str, Any] = Field(default_factory=dict, description="see mcd/slices/augment.py (our choice)")
+
+
+class Computing(Section):
+    """Where and how networks are trained; mcd/training/schedule.py explains each key."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    threads: int = Field(1, ge=1)
+    compile: bool = False
+    memory_limit_gb: float = Field(8.0, ge=0)
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    cohorts: dict[Name, Cohort] = Field(..., min_length=1)
+    seeds: list[int] = Field([0], min_length=1, description="each is a whole run: labels drawn, weights, batches")
+    filters: int = Field(64, ge=1, description="f of Table I (our choice: 64, as the original U-Net)")
+    methods: list[str] = Field(
+        default_factory=lambda: ["fully_supervised", "multi_condos"], min_length=1, description="rows of Table II"
+    )
+    label_ratios: list[Ratio] = Field([0.05, 0.1], min_length=1, description="of Table II")
+    full_ratios: list[Ratio] = Field([0.5, 1.0], description="further ratios of the fully supervised rows of Table II")
+    pretraining: Pretraining = Field(default_factory=Pretraining)
+    finetuning: Finetuning = Field(default_factory=Finetuning)
+    algorithms: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="algorithm -> its options, for every method that uses it"
+    )
+    compute: Computing = Field(default_factory=Computing)
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, methods: list[str]) -> list[str]:
+        for method in methods:
+            if method not in METHODS:
+                raise ValueError(f"{method} is unknown{_nearest(method, METHODS)}; there are {', '.join(METHODS)}")
+        return methods
+
+    def pretraining_options(self, pretraining: str) -> dict[str, Any]:
+        """The options of a pre-training: what the configuration sets for its algorithm, then what makes it what it is."""
+        spec = PRETRAININGS[pretraining]
+        return {**self.algorithms.get(spec.algorithm, {}), **spec.options}
+
+
+def expand(path: str) -> Path:
+    """A path of the configuration with ~ and $VARIABLES replaced; `McdError` when a variable is not set."""
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    if "$" in expanded:
+        raise McdError(f"configuration: {path}: the environment variable is not set; export it first")
+    return Path(expanded)
+
+
+def load_config(content: Mapping[str, Any]) -> Config:
+    """Check a configuration and fill in the defaults.
+
+    Raises:
+        McdError: one line for each thing that is wrong, with the key's place, and for a misspelt key the nearest one.
+    """
+    try:
+        config = Config.model_validate(dict(content))
+    except ValidationError as error:
+        raise McdError("\n".join(_explain(error))) from None
+    problems = list(_check_algorithms(config))
+    if problems:
+        raise McdError("\n".join(problems))
+    return config
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors():
+        place = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "the whole"
+        if problem["type"] == "extra_forbidden":
+            key = str(problem["loc"][-1])
+            yield f"configuration: {place}: unknown key{_nearest(key, _all_keys())}"
+        elif problem["type"] == "missing":
+            yield f"configuration: {place}: is missing"
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            given = problem["input"]
+            shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool | list) else ""
+            yield f"configuration: {place}: {message}{shown}"
+
+
+def _all_keys() -> set[str]:
+    return {name for section in Section.__subclasses__() for name in section.model_fields}
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _check_algorithms(config: Config) -> Iterator[str]:
+    """Options of algorithms against the classes that take them: only where torch is, since those classes need it.
+
+    A machine that only schedules has no torch; there a wrong option is found by the training job itself.
+    """
+    from mcd.pretraining import REGISTRY as PRETRAINING_ALGORITHMS
+    from mcd.segmentation import REGISTRY as SEGMENTATION_ALGORITHMS
+
+    known = {**PRETRAINING_ALGORITHMS, **SEGMENTATION_ALGORITHMS}
+    for algorithm, options in config.algorithms.items():
+        if algorithm not in known:
+            yield f"configuration: algorithms.{algorithm}: unknown{_nearest(algorithm, known)}; there are {', '.join(known)}"
+        elif options and importlib.util.find_spec("torch") is not None:
+            module, name = known[algorithm].split(":")
+            options_class = getattr(importlib.import_module(module), name).options_class
+            yield from _check_options(f"algorithms.{algorithm}", options, options_class)
+    if config.finetuning.augmentation and importlib.util.find_spec("torch") is not None:
+        from mcd.slices.augment import Augmentation
+
+        yield from _check_options("finetuning.augmentation", config.finetuning.augmentation, Augmentation)
+
+
+def _check_options(place: str, options: Mapping[str, Any], options_class: Any) -> Iterator[str]:
+    names = [field.name for field in fields(options_class)]
+    for key in options:
+        if key not in names:
+            yield f"configuration: {place}.{key}: unknown key{_nearest(key, names)}; there are {', '.join(names)}"
+            return
+    try:
+        TypeAdapter(options_class).validate_python(dict(options))
+    except ValidationError as error:
+        for problem in error.errors():
+            where = ".".join([place, *(str(part) for part in problem["loc"])])
+            yield f"configuration: {where}: {problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"
+    except McdError as error:  # an option's own check
+        yield f"configuration: {place}.{error}"

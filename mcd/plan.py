@@ -1,0 +1,80 @@
+"""What a configuration asks for: which runs a table needs, and how the table is laid out. Knows no path."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+
+from mcd.config import Config
+from mcd.methods import METHODS
+from mcd.reporting.spec import TableSpec
+
+SINGLE = "single"
+"""In the place of a pair for methods that see one modality only: they are the same whatever the pair."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fine-tuning with its test: a U-Net for one modality, trained on a share of the labels."""
+
+    cohort: str
+    pair: str
+    method: str
+    modality: str
+    ratio: float
+    seed: int
+
+
+def percent(ratio: float) -> str:
+    """A label ratio as the path and the reader see it: 0.05 -> "5"."""
+    return f"{100 * ratio:g}"
+
+
+def pair_of(config: Config, cohort: str, modality: str, method: str) -> str:
+    """The pair in which a modality is pre-trained for a method: the first that holds it, or `SINGLE`."""
+    if METHODS[method].pretraining is None:
+        return SINGLE
+    return next(pair for pair in config.cohorts[cohort].pairs if modality in pair.split("-"))
+
+
+def columns(config: Config) -> list[tuple[str, str]]:
+    """(cohort, modality) in the order of the configuration, modalities as they stand in the pairs."""
+    found = []
+    for name, cohort in config.cohorts.items():
+        paired = [modality for pair in cohort.pairs for modality in pair.split("-")]
+        found += [(name, modality) for modality in dict.fromkeys(paired or cohort.modalities)]
+    return found
+
+
+def rows(config: Config) -> list[tuple[float, str]]:
+    """(label ratio, method) of Table II: every method at the small ratios, then Fully Supervised at the large ones."""
+    small = list(product(config.label_ratios, config.methods))
+    return small + [(ratio, "fully_supervised") for ratio in config.full_ratios if "fully_supervised" in config.methods]
+
+
+def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
+    """Every run that rows need, in every column and for every seed."""
+    return [
+        Run(cohort, pair_of(config, cohort, modality, method), method, modality, ratio, seed)
+        for ratio, method in table_rows
+        for cohort, modality in columns(config)
+        for seed in config.seeds
+    ]
+
+
+def table2(config: Config) -> TableSpec:
+    """Table II: all methods, DSC and sensitivity."""
+    cohorts = config.cohorts
+    return TableSpec(
+        name="table2",
+        title="Table II: segmentation with few labels",
+        rows=[(ratio, METHODS[method].label) for ratio, method in rows(config)],
+        columns=columns(config),
+        metrics=["DSC", "Sen"],
+        methods={key: METHODS[key].label for key in config.methods},
+        simulated=frozenset(name for name, cohort in cohorts.items() if cohort.simulate),
+        paper_table="II",
+        paper_cohorts={name: cohort.paper_dataset for name, cohort in cohorts.items() if cohort.paper_dataset},
+        reference=METHODS["multi_condos"].label if "multi_condos" in config.methods else None,
+        groups={METHODS[key].label: METHODS[key].group for key in config.methods},
+        cohort_labels={name: cohort.title or name for name, cohort in cohorts.items()},
+    )

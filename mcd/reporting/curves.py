@@ -1,0 +1,30 @@
+"""Training curves as a picture."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mcd.files import atomic_path
+from mcd.training.loop import History
+
+NOT_LOSSES = ("epoch", "learning_rate", "slices_per_second", "modality")
+
+
+def draw_curves(history: History, path: str | Path) -> None:
+    """One small panel a loss, over epochs; one line a modality where a method trained each by itself."""
+    table = pd.DataFrame(history)
+    losses = [name for name in table if name not in NOT_LOSSES]
+    figure = Figure(figsize=(2.6 * len(losses) + 0.6, 2.4), layout="constrained")
+    groups = table.groupby("modality", sort=False) if "modality" in table else [("", table)]
+    for panel, name in zip(figure.subplots(1, len(losses), squeeze=False)[0], losses, strict=True):
+        for label, rows in groups:
+            panel.plot(rows["epoch"], rows[name], marker="." if len(rows) < 25 else "", label=label or None)
+        panel.set_title(name.replace("_", " "), fontsize=9)
+        panel.set_xlabel("epoch", fontsize=8)
+        panel.tick_params(labelsize=7)
+        panel.grid(alpha=0.3)
+        if "modality" in table:
+            panel.legend(fontsize=7)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)

@@ -1,0 +1,89 @@
+"""DTML: dual-task mutual learning (Zhang and Zhang, arXiv 2103.04708, 2021).
+
+Two U-Nets learn two tasks from the same slices: `unet` the regions, a second one their signed distance maps (tanh). A steep
+sigmoid makes masks of the maps, and on labelled and unlabelled slices alike each network is drawn towards the other's masks:
+
+    L_seg = 1/2 (Dice + CE)(sigmoid(logits), y)                                           labelled
+    L_dis = Dice(sigmoid(-k SDM), y) + regression * mean |SDM - SDM(y)|                   labelled
+    L     = L_seg + L_dis + w(t) mean (sigmoid(-k SDM) - sigmoid(logits))^2               all
+
+Settings are those of the published code (train_la_dtml.py). The segmentation network predicts, as there. Adapted:
+ - one map a region; maps as in `mcd.losses.signed_distance`, which says what is different in two dimensions.
+ - `regression`: the code computes the last term of L_dis (the task that the paper describes) and leaves it out of the loss.
+   What is left teaches the maps through the steep sigmoid alone, which has no gradient but in pixels already within a
+   hundredth of the boundary: a network that once puts all pixels outside stays there. So the term is in, with the
+   weight that the code declares for it (beta = 0.3) and does not use; 0 is the code as it runs.
+ - the code back-propagates the consistency twice, once with each network's loss, neither of them detached, and thus trains
+   with 2 w(t). Here it counts once, as written; `consistency: 2.0` is the code as it runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mcd.errors import McdError
+from mcd.losses import at_least_single
+from mcd.losses.segmentation import dice_and_cross_entropy, soft_dice
+from mcd.losses.signed_distance import mask_logits, signed_distance_maps
+from mcd.models.unet import UNet
+from mcd.segmentation.semi_supervised import SemiSupervised, SemiSupervisedOptions
+from mcd.slices.augment import Augmentation
+from mcd.slices.batches import Batch
+from mcd.training.method import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class DTMLOptions(SemiSupervisedOptions):
+    """Options of DTML; the defaults are the published code's.
+
+    Attributes:
+        consistency: weight of the consistency at the end of the ramp.
+        regression: weight of the distance maps' own error (declared there as beta; see the module).
+        sharpness: k of the sigmoid that makes a mask of a map.
+    """
+
+    consistency: float = 1.0
+    regression: float = 0.3
+    sharpness: float = 1500.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sharpness <= 0:
+            raise McdError(f"sharpness: {self.sharpness} is not above 0")
+
+
+class DTML(SemiSupervised):
+    """The segmentation network (`unet`) and the distance network, which learn from each other."""
+
+    options_class = DTMLOptions
+    options: DTMLOptions
+
+    def __init__(self, unet: UNet, augmentation: Augmentation, options: DTMLOptions | None = None) -> None:
+        super().__init__(unet, augmentation, options)
+        self.distance_net = UNet(unet.filters, out_channels=unet.output.out_channels)
+
+    def players(self) -> dict[str, Sequence[nn.Parameter]]:
+        return {"networks": [*self.unet.parameters(), *self.distance_net.parameters()]}
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        images, targets, labelled = self.augmented(batch)
+        logits = at_least_single(self.unet(images))
+        maps = torch.tanh(at_least_single(self.distance_net(images)))
+        logits_of_maps = mask_logits(maps, self.options.sharpness)
+        losses = {
+            "segmentation": 0.5 * dice_and_cross_entropy(logits[labelled], targets),
+            "distance": soft_dice(logits_of_maps[labelled], targets),
+            "regression": F.l1_loss(maps[labelled], signed_distance_maps(targets)),
+            "consistency": F.mse_loss(torch.sigmoid(logits_of_maps), torch.sigmoid(logits)),
+        }
+        weight = self.options.consistency * self.ramp()
+        losses["total"] = (
+            losses["segmentation"]
+            + losses["distance"]
+            + self.options.regression * losses["regression"]
+            + weight * losses["consistency"]
+        )
+        return {**losses, "consistency_weight": weight}

@@ -1,0 +1,95 @@
+"""MT: the mean teacher (Tarvainen and Valpola, NeurIPS 2017), as used in 2D segmentation (Luo et al., the code SSL4MIS).
+
+A student learns from the labelled slices and, on the unlabelled ones, to predict what a teacher predicts from a noisy copy.
+The teacher is the moving average of the student:
+
+    L = 1/2 (Dice + CE) on labelled slices + w(t) mean (student(u) - teacher(u + noise))^2 on unlabelled slices u
+    teacher <- a teacher + (1 - a) student after every step, a = min(1 - 1 / step, decay)
+
+Settings are SSL4MIS' (train_mean_teacher_2D.py). As there, the consistency is over the unlabelled half alone (the original
+takes the whole batch), the teacher runs in train mode with batch statistics of its own, and the **student** predicts.
+Adapted: sigmoids in place of a softmax, since our regions overlap. The U-Net of Table I has no dropout, so the noise
+is the only difference between what the two see. Noise is put on tissue only, as our background is exactly 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcd.errors import McdError
+from mcd.losses import at_least_single
+from mcd.losses.segmentation import dice_and_cross_entropy
+from mcd.models.unet import UNet
+from mcd.segmentation.semi_supervised import SemiSupervised, SemiSupervisedOptions
+from mcd.slices.augment import Augmentation
+from mcd.slices.batches import Batch
+from mcd.training.ema import follower, update_ema
+from mcd.training.method import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanTeacherOptions(SemiSupervisedOptions):
+    """Options of MT; the defaults are SSL4MIS'.
+
+    Attributes:
+        consistency: weight of the consistency at the end of the ramp.
+        start: share of the training before which the weight is 0, for the teacher to become one (1 000 of 30 000 iterations).
+        decay: of the moving average, once it is warm.
+        noise: sd of the Gaussian noise on the teacher's images, in z-scores (there in units of images scaled to 0..1).
+        noise_bound: largest noise.
+    """
+
+    consistency: float = 0.1
+    start: float = 1 / 30
+    decay: float = 0.99
+    noise: float = 0.1
+    noise_bound: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.start <= 1:
+            raise McdError(f"start: {self.start} is not a share of the training, 0 to 1")
+        if not 0 <= self.decay <= 1:
+            raise McdError(f"decay: {self.decay} is not 0 to 1")
+
+
+class MeanTeacher(SemiSupervised):
+    """A student (`unet`) and the teacher that follows it."""
+
+    options_class = MeanTeacherOptions
+    options: MeanTeacherOptions
+
+    def __init__(self, unet: UNet, augmentation: Augmentation, options: MeanTeacherOptions | None = None) -> None:
+        super().__init__(unet, augmentation, options)
+        self.teacher = follower(unet)
+
+    def players(self) -> dict[str, Sequence[nn.Parameter]]:
+        return {"student": list(self.unet.parameters())}
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        images, targets, labelled = self.augmented(batch)
+        logits = self.unet(images)
+        supervised = 0.5 * dice_and_cross_entropy(logits[labelled], targets)
+        taught = self._teacher_predictions(images[~labelled])
+        consistency = F.mse_loss(torch.sigmoid(at_least_single(logits[~labelled])), taught)
+        weight = torch.where(self.progress < self.options.start, 0.0, self.options.consistency * self.ramp())
+        return {
+            "total": supervised + weight * consistency,
+            "supervised": supervised,
+            "consistency": consistency,
+            "consistency_weight": weight,
+        }
+
+    @torch.no_grad()
+    def _teacher_predictions(self, images: Tensor) -> Tensor:
+        noise = (torch.randn_like(images) * self.options.noise).clamp(
+            -self.options.noise_bound, self.options.noise_bound
+        )
+        return torch.sigmoid(at_least_single(self.teacher(images + noise * (images != 0))))
+
+    def after_step(self, step: int, steps: int) -> None:
+        super().after_step(step, steps)
+        update_ema(self.teacher, self.unet, min(1 - 1 / step, self.options.decay))  # the plain mean while it is younger

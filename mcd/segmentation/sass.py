@@ -1,0 +1,135 @@
+"""SASS: shape-aware semi-supervised segmentation, SASSNet (Li, Zhang and He, MICCAI 2020).
+
+On the features of the U-Net's last layer sits a second head, which predicts the regions' signed distance maps (tanh). A
+discriminator tells by map and image whether a slice is a labelled one; the network learns to make the maps of unlabelled
+slices pass for those of labelled ones. That is what it learns of shape without labels:
+
+    L_G = Dice(sigmoid(logits), y) + regression * mean (SDM - SDM(y))^2     labelled
+        + adversarial * ramp(t) * -log D(SDM, x)                            unlabelled
+    L_D = -log D(SDM, x) on labelled slices - log(1 - D(SDM, x)) on unlabelled ones
+
+Settings are those of the published code (train_gan_sdfloss.py), whose first head is likewise trained by Dice alone. D sees
+predicted maps only, never those of the labels. Adapted:
+ - one map a region; maps as in `mcd.losses.signed_distance`, which says what is different in two dimensions.
+ - the discriminator is the code's 3D one with 2D layers (its own 2D one lacks an activation), and averages over whatever
+   size is left, in place of a fixed 7x7.
+ - it has one logit where the code has two, which is the same, and learns with the common Adam (there 1e-4, betas 0.9 and
+   0.99), from the predictions that the network's own step made, which saves a forward pass.
+ - labelled slices all hold a target, for that is what fine-tuning selects, while unlabelled ones need not (in the code
+   every volume has one). The small weight (0.01) keeps D from teaching the network to find targets everywhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcd.losses import at_least_single
+from mcd.losses.adversarial import discriminator_loss, generator_loss
+from mcd.losses.segmentation import soft_dice
+from mcd.losses.signed_distance import signed_distance_maps
+from mcd.models.unet import UNet
+from mcd.segmentation.semi_supervised import SemiSupervised, SemiSupervisedOptions
+from mcd.slices.augment import Augmentation
+from mcd.slices.batches import Batch
+from mcd.training.method import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class SASSOptions(SemiSupervisedOptions):
+    """Options of SASS; the defaults are the published code's.
+
+    Attributes:
+        adversarial: weight of the adversarial loss at the end of the ramp (there called consistency).
+        regression: weight of the distance maps' error (there beta).
+        discriminator_filters: channels of the discriminator's first layer.
+        dropout: of the discriminator's channels.
+    """
+
+    adversarial: float = 0.01
+    regression: float = 0.3
+    discriminator_filters: int = 64
+    dropout: float = 0.5
+
+
+class MapDiscriminator(nn.Module):
+    """Whether a slice is a labelled one: maps (N, R, H, W) and images (N, 1, H, W) -> logits (N,).
+
+    A 4x4 convolution of stride 2 for the maps and one for the image, added; three more; leaky ReLU 0.2 and dropout of channels
+    between them; the mean over what is left, and a linear layer.
+
+    Args:
+        regions: R.
+        filters: f; the layers have f, 2f, 4f and 8f channels.
+        dropout: share of the channels that are dropped in training.
+    """
+
+    def __init__(self, regions: int, filters: int = 64, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.of_maps = nn.Conv2d(regions, filters, 4, stride=2, padding=1)
+        self.of_image = nn.Conv2d(1, filters, 4, stride=2, padding=1)
+        layers: list[nn.Module] = []
+        for level in range(3):
+            layers += [
+                nn.LeakyReLU(0.2),
+                nn.Dropout2d(dropout),
+                nn.Conv2d(filters * 2**level, filters * 2 ** (level + 1), 4, stride=2, padding=1),
+            ]
+        self.body = nn.Sequential(*layers, nn.LeakyReLU(0.2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.output = nn.Linear(filters * 8, 1)
+
+    def forward(self, maps: Tensor, images: Tensor) -> Tensor:
+        """Above 0 the slice is taken for a labelled one."""
+        return self.output(self.body(self.of_maps(maps) + self.of_image(images))).squeeze(1)
+
+
+class SASS(SemiSupervised):
+    """The network (`unet` and its distance head) against the discriminator, in alternating steps."""
+
+    options_class = SASSOptions
+    options: SASSOptions
+
+    def __init__(self, unet: UNet, augmentation: Augmentation, options: SASSOptions | None = None) -> None:
+        super().__init__(unet, augmentation, options)
+        regions = unet.output.out_channels
+        self.distance_head = nn.Conv2d(unet.filters, regions, 1)
+        self.discriminator = MapDiscriminator(regions, self.options.discriminator_filters, self.options.dropout)
+        self._predicted: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def players(self) -> dict[str, Sequence[nn.Parameter]]:
+        return {
+            "network": [*self.unet.parameters(), *self.distance_head.parameters()],
+            "discriminator": list(self.discriminator.parameters()),
+        }
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        return self._network_losses(batch) if player == "network" else self._discriminator_losses()
+
+    def _network_losses(self, batch: Batch) -> Losses:
+        images, targets, labelled = self.augmented(batch)
+        logits, stages = self.unet.forward_with_stages(images)
+        maps = torch.tanh(at_least_single(self.distance_head(stages[-1])))
+        self._predicted = (maps.detach(), images, labelled)
+        self.discriminator.eval()  # a judge without dropout, as in the code
+        losses = {
+            "segmentation": soft_dice(logits[labelled], targets),
+            "regression": F.mse_loss(maps[labelled], signed_distance_maps(targets)),
+            "adversarial": generator_loss(self.discriminator(maps[~labelled], images[~labelled])),
+        }
+        weight = self.options.adversarial * self.ramp()
+        losses["total"] = (
+            losses["segmentation"] + self.options.regression * losses["regression"] + weight * losses["adversarial"]
+        )
+        return {**losses, "adversarial_weight": weight}
+
+    def _discriminator_losses(self) -> Losses:
+        assert self._predicted is not None, "the network steps first"
+        maps, images, labelled = self._predicted
+        self.discriminator.train()
+        logits = self.discriminator(maps, images)
+        return {
+            "total": discriminator_loss(logits[labelled], logits[~labelled]),
+            "discriminator_accuracy": ((logits > 0) == labelled).float().mean(),
+        }

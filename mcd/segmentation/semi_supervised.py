@@ -1,0 +1,75 @@
+"""What the semi-supervised baselines have in common: mixed batches, and a weight that ramps up.
+
+All three learn in one stage from random weights (paper Sec. V), on batches of which one half is labelled and one is not (as
+in their published codes). Optimiser, schedule, augmentation and length are those of every method of the table, in place of
+the codes' SGD. The codes count their ramps in iterations, and end them where their training ends; here a ramp is a share of
+the training, so that it ends there whatever the length.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcd.errors import McdError
+from mcd.models.unet import UNet
+from mcd.segmentation.supervised import Options, Segmentation
+from mcd.slices.augment import Augmentation, augment
+from mcd.slices.batches import Batch, MixedSlices, SliceSet, mixed_batches
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemiSupervisedOptions(Options):
+    """Options of all semi-supervised algorithms.
+
+    Attributes:
+        ramp: share of the training over which the weight of what is learnt from unlabelled slices rises from e^-5 of its
+            value to all of it; 1 in the three published codes (30 000 of 30 000, 6 000 of 6 000 iterations).
+    """
+
+    ramp: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ramp <= 1:
+            raise McdError(f"ramp: {self.ramp} is not a share of the training, above 0 and at most 1")
+
+
+def sigmoid_ramp(progress: Tensor, length: float = 1.0) -> Tensor:
+    """exp(-5 (1 - t)^2) with t = progress / length, at most 1: from e^-5 to 1 (Laine and Aila, ICLR 2017)."""
+    return torch.exp(-5 * (1 - (progress / length).clamp(max=1)).square())
+
+
+class SemiSupervised(Segmentation):
+    """A `Segmentation` that learns from `MixedSlices`.
+
+    Attributes:
+        progress: share of the training that is done: a buffer, so that a resumed training knows it.
+    """
+
+    uses_unlabelled = True
+    options: SemiSupervisedOptions
+    progress: Tensor
+
+    def __init__(self, unet: UNet, augmentation: Augmentation, options: SemiSupervisedOptions | None = None) -> None:
+        super().__init__(unet, augmentation, options)
+        self.register_buffer("progress", torch.zeros(()))
+
+    def ramp(self) -> Tensor:
+        """The ramp at this step, a scalar in [e^-5, 1]."""
+        return sigmoid_ramp(self.progress, self.options.ramp)
+
+    def after_step(self, step: int, steps: int) -> None:
+        self.progress.fill_(step / steps)
+
+    def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        assert isinstance(slices, MixedSlices)
+        return mixed_batches(len(slices.labelled), len(slices.unlabelled), batch_size, rng)
+
+    def augmented(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """All images, the labelled ones' targets, and which of the images are labelled: (N, 1, H, W), (n, R, H, W), (N,)."""
+        assert batch.targets is not None
+        assert batch.labelled is not None
+        images, targets = augment(batch.images, batch.targets, self.augmentation)
+        return images, targets[batch.labelled], batch.labelled

@@ -1,0 +1,118 @@
+"""Stage 0: raw files, and the index that lists them."""
+
+BRAINS = [name for name, cohort in CONFIG.cohorts.items() if cohort.simulate and cohort.layout == "brats2018"]
+HEADS = [name for name, cohort in CONFIG.cohorts.items() if cohort.simulate and cohort.layout == "hecktor2020"]
+
+
+def simulation(wildcards):
+    """What decides a simulated patient's images, apart from its id."""
+    return CONFIG.cohorts[wildcards.cohort].simulate.model_dump(include={"seed", "noise", "spacing"})
+
+
+rule simulate_brain:
+    """Write the raw files of one simulated brain patient, as BraTS 2018 would store them."""
+    output:
+        T1="data/{cohort}/HGG/{subject}/{subject}_t1.nii.gz",
+        T1CE="data/{cohort}/HGG/{subject}/{subject}_t1ce.nii.gz",
+        T2="data/{cohort}/HGG/{subject}/{subject}_t2.nii.gz",
+        FLAIR="data/{cohort}/HGG/{subject}/{subject}_flair.nii.gz",
+        label="data/{cohort}/HGG/{subject}/{subject}_seg.nii.gz",
+    log:
+        "logs/{cohort}/simulate_brain/{subject}.log",
+    benchmark:
+        "work/benchmarks/{cohort}/simulate_brain/{subject}.tsv"
+    wildcard_constraints:
+        cohort=alternatives(BRAINS),
+    params:
+        simulation=simulation,
+    resources:
+        mem_mb=growing(4000),
+        runtime=20,
+    conda:
+        "../envs/imaging.yaml"
+    script:
+        "../workflow_scripts/simulate_brain.py"
+
+
+rule simulate_head_neck:
+    """Write the raw files of one simulated head-and-neck patient, as HECKTOR 2020 would store them."""
+    output:
+        CT="data/{cohort}/{subject}/{subject}_ct.nii.gz",
+        PET="data/{cohort}/{subject}/{subject}_pt.nii.gz",
+        label="data/{cohort}/{subject}/{subject}_ct_gtvt.nii.gz",
+    log:
+        "logs/{cohort}/simulate_head_neck/{subject}.log",
+    benchmark:
+        "work/benchmarks/{cohort}/simulate_head_neck/{subject}.tsv"
+    wildcard_constraints:
+        cohort=alternatives(HEADS),
+    params:
+        simulation=simulation,
+    resources:
+        mem_mb=growing(4000),
+        runtime=20,
+    conda:
+        "../envs/imaging.yaml"
+    script:
+        "../workflow_scripts/simulate_head_neck.py"
+
+
+rule write_bounding_boxes:
+    """Write the bounding-box CSV that a simulated HECKTOR cohort comes with."""
+    output:
+        boxes="data/{cohort}/hecktor2020_bounding_boxes.csv",
+    log:
+        "logs/{cohort}/write_bounding_boxes.log",
+    benchmark:
+        "work/benchmarks/{cohort}/write_bounding_boxes.tsv"
+    wildcard_constraints:
+        cohort=alternatives(HEADS),
+    params:
+        subjects=lambda wildcards: list(SUBJECTS[wildcards.cohort]),
+        seed=lambda wildcards: CONFIG.cohorts[wildcards.cohort].simulate.seed,
+    resources:
+        mem_mb=growing(1000),
+        runtime=10,
+    conda:
+        "../envs/imaging.yaml"
+    script:
+        "../workflow_scripts/write_bounding_boxes.py"
+
+
+def raw_files(subject):
+    """A patient's raw files as far as Snakemake can watch them: a DICOM folder is watched by its files."""
+    found = [*subject.images.values(), subject.label, subject.mask]
+    for path in filter(None, found):
+        if path.is_dir():
+            yield from sorted(map(str, path.iterdir()))
+        else:
+            yield str(path)
+
+
+rule index_cohort:
+    """List a cohort's patients and their files, in one row each."""
+    input:
+        images=lambda wildcards: [
+            path for subject in SUBJECTS[wildcards.cohort].values() for path in raw_files(subject)
+        ],
+        boxes=branch(lambda wildcards: wildcards.cohort in HEADS, then=rules.write_bounding_boxes.output.boxes),
+    output:
+        index="work/{cohort}/index.tsv",
+    log:
+        "logs/{cohort}/index_cohort.log",
+    benchmark:
+        "work/benchmarks/{cohort}/index_cohort.tsv"
+    params:
+        cohort=lambda wildcards: {
+            "layout": CONFIG.cohorts[wildcards.cohort].layout,
+            "folder": raw_folder(wildcards.cohort) and str(raw_folder(wildcards.cohort)),
+            "sheet": CONFIG.cohorts[wildcards.cohort].sheet and str(expand_path(CONFIG.cohorts[wildcards.cohort].sheet)),
+            "modalities": CONFIG.cohorts[wildcards.cohort].modalities,
+        },
+    resources:
+        mem_mb=growing(1000),
+        runtime=30,
+    conda:
+        "../envs/imaging.yaml"
+    script:
+        "../workflow_scripts/index_cohort.py"

@@ -1,0 +1,138 @@
+"""What all rules share: the checked configuration, the wildcards' spelling, and where each thing lies.
+
+Wildcards
+    cohort       a key of `cohorts` in the configuration
+    subject      a patient's id
+    shard        number of a shard of the cohort, from 0
+    pair         two modalities joined by a hyphen, such as CT-PET; `single` for methods that see one modality
+    pretraining  a key of mcd.methods.PRETRAININGS
+    method       a key of mcd.methods.METHODS
+    modality     one of the cohort's
+    percent      label ratio in per cent, such as 5 or 12.5
+    seed         one of `seeds`
+"""
+
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, workflow.basedir)  # the package beside this workflow, installed or not
+
+from mcd import plan
+from mcd.cohorts.find import find_subjects, simulated_subjects
+from mcd.config import expand as expand_path
+from mcd.config import load_config
+from mcd.errors import McdError
+from mcd.methods import METHODS, PRETRAININGS
+from snakemake.exceptions import WorkflowError
+
+
+def or_explain(function, *arguments):
+    """Call a function; turn a user's mistake into Snakemake's one-line error."""
+    try:
+        return function(*arguments)
+    except McdError as error:
+        raise WorkflowError(str(error)) from None
+
+
+CONFIG = or_explain(load_config, config)
+COHORTS = list(CONFIG.cohorts)
+
+
+def raw_folder(cohort):
+    """Where a cohort's raw files lie; simulated ones are written to data/<cohort>."""
+    return f"data/{cohort}" if CONFIG.cohorts[cohort].simulate else CONFIG.cohorts[cohort].raw_folder
+
+
+def list_subjects(cohort):
+    settings = CONFIG.cohorts[cohort]
+    if settings.simulate:
+        return simulated_subjects(
+            settings.layout, raw_folder(cohort), settings.modalities, settings.simulate.subjects
+        )
+    sheet = expand_path(settings.sheet) if settings.sheet else None
+    return find_subjects(settings.layout, raw_folder(cohort), sheet, settings.modalities)
+
+
+SUBJECTS = {cohort: {subject.id: subject for subject in or_explain(list_subjects, cohort)} for cohort in COHORTS}
+
+
+def alternatives(names):
+    """A wildcard's constraint: exactly these names, and a pattern that matches nothing when there is none."""
+    return "|".join(re.escape(name) for name in sorted(names)) or "(?!)"
+
+
+wildcard_constraints:
+    cohort=alternatives(COHORTS),
+    subject=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    shard=r"\d+",
+    pair=r"[A-Za-z0-9]+-[A-Za-z0-9]+|single",
+    pretraining=alternatives(PRETRAININGS),
+    method=alternatives(METHODS),
+    modality=r"[A-Za-z0-9]+",
+    percent=r"\d+(\.\d+)?",
+    seed=r"\d+",
+
+
+def shard_subjects(cohort, shard):
+    """The patients of one shard: the cohort's in order of id, so many a shard."""
+    size = CONFIG.cohorts[cohort].subjects_per_shard
+    return list(SUBJECTS[cohort])[int(shard) * size : (int(shard) + 1) * size]
+
+
+def shard_files(cohort):
+    size = CONFIG.cohorts[cohort].subjects_per_shard
+    return [f"work/{cohort}/shards/{number}.h5" for number in range(-(-len(SUBJECTS[cohort]) // size))]
+
+
+def pretraining_folder(cohort, pair, pretraining, seed):
+    return f"work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}"
+
+
+def run_folder(run):
+    return (
+        f"work/{run.cohort}/{run.pair}/{run.method}/{run.modality}/labels{plan.percent(run.ratio)}/seed{run.seed}"
+    )
+
+
+def model_file(run):
+    return f"{run_folder(run)}/model.pt"
+
+
+def scores_file(run):
+    return f"{run_folder(run)}/scores.csv"
+
+
+TABLE2_RUNS = plan.runs(CONFIG, plan.rows(CONFIG))
+
+
+def pretraining_files():
+    """The checkpoints of every pre-training that Table II needs, each once."""
+    return sorted(
+        {
+            pretraining_folder(run.cohort, run.pair, METHODS[run.method].pretraining, run.seed) + "/checkpoint.pt"
+            for run in TABLE2_RUNS
+            if METHODS[run.method].pretraining
+        }
+    )
+
+
+def training_gpus():
+    """GPUs a training job asks for: one where the configuration names one, or leaves it open and there is one."""
+    if CONFIG.compute.device == "auto":
+        return int(Path("/dev/nvidiactl").exists())
+    return int(CONFIG.compute.device != "cpu")
+
+
+COMPUTE = CONFIG.compute.model_dump()
+GPUS = training_gpus()
+
+
+def growing(megabytes):
+    """Memory that doubles with each retry."""
+    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
+
+
+def hours(first):
+    """Runtime in minutes; a retried training goes on from its last state, so it needs no more than the first."""
+    return round(60 * first)

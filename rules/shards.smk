@@ -1,0 +1,25 @@
+"""Stage 2: all slices of a cohort in a few HDF5 files."""
+
+
+rule write_shard:
+    """Gather some preprocessed patients, all modalities of a slice together, in one HDF5 shard."""
+    input:
+        folders=lambda wildcards: [
+            f"work/{wildcards.cohort}/subjects/{subject}"
+            for subject in shard_subjects(wildcards.cohort, wildcards.shard)
+        ],
+    output:
+        shard="work/{cohort}/shards/{shard}.h5",
+    log:
+        "logs/{cohort}/write_shard/{shard}.log",
+    benchmark:
+        "work/benchmarks/{cohort}/write_shard/{shard}.tsv"
+    params:
+        subjects=lambda wildcards: shard_subjects(wildcards.cohort, wildcards.shard),
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
+    conda:
+        "../envs/imaging.yaml"
+    script:
+        "../workflow_scripts/write_shard.py"

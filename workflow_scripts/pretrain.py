@@ -1,0 +1,22 @@
+"""Pre-train on all training patients' slices, without labels."""
+
+from door import log_to
+
+with log_to(snakemake.log):
+    from mcd.pretraining.run import pretrain
+    from mcd.reporting.curves import draw_curves
+    from mcd.training.loop import write_history
+    from mcd.training.schedule import Compute
+
+    history = pretrain(
+        shards=snakemake.input.shards,
+        split=snakemake.input.split,
+        output=snakemake.output.checkpoint,
+        modalities=tuple(snakemake.wildcards.pair.split("-")),
+        compute=Compute(**snakemake.params.compute),
+        resume=snakemake.params.resume,
+        about=dict(snakemake.wildcards),
+        **snakemake.params.training,
+    )
+    write_history(history, snakemake.output.losses)
+    draw_curves(history, snakemake.output.curves)
