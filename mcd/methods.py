@@ -37,10 +37,20 @@ class MethodSpec:
 
 
 PRETRAININGS: dict[str, PretrainingSpec] = {
+    "rotation": PretrainingSpec("rotation"),
+    "jigsaw": PretrainingSpec("jigsaw"),
+    "m_jigsaw": PretrainingSpec("m_jigsaw"),
+    "exemplar": PretrainingSpec("exemplar"),
+    "cpc": PretrainingSpec("cpc"),
     "multi_condos": PretrainingSpec("dsgan"),
 }
 
 METHODS: dict[str, MethodSpec] = {
     "fully_supervised": MethodSpec("Fully Supervised", "Fully supervised, from scratch"),
+    "rotation": MethodSpec("Rotation", "Self-supervised", pretraining="rotation"),
+    "jigsaw": MethodSpec("Jigsaw", "Self-supervised", pretraining="jigsaw"),
+    "m_jigsaw": MethodSpec("M-Jigsaw", "Self-supervised", pretraining="m_jigsaw"),
+    "exemplar": MethodSpec("Exemplar", "Self-supervised", pretraining="exemplar"),
+    "cpc": MethodSpec("CPC", "Self-supervised", pretraining="cpc"),
     "multi_condos": MethodSpec("Multi-ConDoS", "Proposed", pretraining="multi_condos"),
 }

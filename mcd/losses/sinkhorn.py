@@ -13,7 +13,7 @@ from mcd.losses import at_least_single
 
 
 def log_sinkhorn(scores: Tensor, iterations: int = 20, column_sum: float = 1.0) -> Tensor:
-    """Logarithm of the matrix nearest to exp(scores) whose rows sum to 1 and whose columns sum to `column_sum`.
+    """Logarithm of exp(scores), scaled so that rows sum to 1 and columns to `column_sum`.
 
     The columns are normalised first and the rows last, so that row sums are exact and column sums as near as the iterations
     bring them. A square matrix with `column_sum=1` comes out doubly stochastic, a soft permutation; N samples by K

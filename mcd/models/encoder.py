@@ -1,9 +1,9 @@
 """The U-Net's encoder alone, for methods that pre-train nothing else."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcd.losses import at_least_single
 from mcd.models.unet import UNet, bottleneck_channels
 
 
@@ -31,4 +31,5 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, in, H, W) -> (N, 16f), the bottleneck's mean over space, in single precision."""
-        return at_least_single(self.bottleneck(images)).mean((2, 3))
+        features = self.bottleneck(images)
+        return features.to(torch.promote_types(features.dtype, torch.float32)).mean((2, 3))

@@ -8,6 +8,11 @@ if TYPE_CHECKING:
 
 REGISTRY: dict[str, str] = {
     "dsgan": "mcd.pretraining.dsgan:DSGAN",
+    "rotation": "mcd.pretraining.rotation:Rotation",
+    "jigsaw": "mcd.pretraining.jigsaw:Jigsaw",
+    "m_jigsaw": "mcd.pretraining.m_jigsaw:MJigsaw",
+    "exemplar": "mcd.pretraining.exemplar:Exemplar",
+    "cpc": "mcd.pretraining.cpc:CPC",
 }
 """Algorithm -> where its class is. Text, so that reading the registry does not load torch."""
 

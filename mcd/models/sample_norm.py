@@ -1,0 +1,64 @@
+"""Layer normalisation in the place of batch normalisation, and the way back.
+
+Where samples of a batch are each other's negatives or targets, batch normalisation lets every sample see the others and a
+network answers from the batch statistics. Layer normalisation does not, but the networks of the tables are the U-Net
+of Table I with batch normalisation. So a network may be trained with `SampleNorm2d` and handed back for `BatchNorm2d`.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class SampleNorm2d(nn.BatchNorm2d):
+    """Normalises each sample by its own mean and variance over channels and space; names and shapes are `BatchNorm2d`'s.
+
+    The running statistics, a channel's each, are kept up to date, but only `as_batch_norm` uses them.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        if self.training:
+            self._track(features.detach())
+        return F.group_norm(features, 1, self.weight, self.bias, self.eps)
+
+    def _track(self, features: Tensor) -> None:
+        variance, mean = torch.var_mean(features.to(self.running_mean.dtype), (0, 2, 3), correction=0)
+        self.num_batches_tracked += 1
+        share = (1 / self.num_batches_tracked).clamp_min(self.momentum)  # first a plain mean, then a moving one
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+    def as_batch_norm(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias with which a `BatchNorm2d` of the same running statistics does, in evaluation, what this does.
+
+        Exactly so for samples of equal mean M and variance V, which the running statistics give: with a channel's m and v,
+
+            weight (x - M) / sqrt(V) + bias = [weight sqrt(v / V)] (x - m) / sqrt(v) + [bias + weight (m - M) / sqrt(V)]
+        """
+        whole_mean = self.running_mean.mean()
+        whole_sd = ((self.running_var + self.running_mean**2).mean() - whole_mean**2 + self.eps).sqrt()
+        weight = self.weight * (self.running_var + self.eps).sqrt() / whole_sd
+        return weight.detach(), (self.bias + self.weight * (self.running_mean - whole_mean) / whole_sd).detach()
+
+
+def use_sample_norm(network: nn.Module) -> None:
+    """Put a `SampleNorm2d` in the place of every `BatchNorm2d` of a new network."""
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.BatchNorm2d:
+                setattr(parent, name, SampleNorm2d(child.num_features, child.eps, child.momentum))
+
+
+def batch_norm_state(network: nn.Module) -> dict[str, Tensor]:
+    """The network's state, for the same network with `BatchNorm2d`."""
+    state = dict(network.state_dict())
+    for name, module in network.named_modules():
+        if isinstance(module, SampleNorm2d):
+            state[f"{name}.weight"], state[f"{name}.bias"] = module.as_batch_norm()
+    return state

@@ -1,0 +1,106 @@
+"""Exemplar: bring two views of a slice together, and views of other patients' slices apart.
+
+Dosovitskiy, Springenberg, Riedmiller and Brox, "Discriminative unsupervised feature learning with convolutional neural
+networks", NeurIPS 2014, made every image a class of its own. A classifier of all slices of a cohort is out of the question;
+this is the triplet form of Kolesnikov, Zhai and Beyer, "Revisiting self-supervised visual representation learning", CVPR 2019:
+
+    min  mean  max(0, |f(a) - f(p)|^2 - |f(a) - f(n)|^2 + margin)      |f| = 1
+
+with anchor a and positive p two random views of one slice. Negatives are chosen as in Taleb et al., "3D self-supervised
+methods for medical imaging", NeurIPS 2020: a derangement of the batch; here one that gives every anchor another *patient's*
+slice, wherever no patient has more than half of the batch, since a patient's slices look alike. Semi-hard negatives, which
+Kolesnikov et al. search in the batch, are on offer.
+
+Adapted: f is the U-Net's encoder with global average pooling and a linear layer. Embeddings are normalised over features;
+the code of Kolesnikov et al. normalises over the batch, which is hardly meant. Two views a slice in place of their eight.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mcd.losses.triplet import semi_hard, squared_distances, triplet_loss
+from mcd.pretraining.base import Options
+from mcd.pretraining.encoder_only import EncoderPretraining
+from mcd.pretraining.views import ViewOptions, random_view
+from mcd.slices.batches import Batch
+from mcd.training.method import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExemplarOptions(Options, ViewOptions):
+    """Options of Exemplar, and of its views.
+
+    Attributes:
+        margin: of the triplet loss (Kolesnikov et al., their code: 0.5).
+        embedding: its length (Kolesnikov et al., their code: 1000).
+        negatives: `derangement` (Taleb et al. 2020), or `semi_hard` (Kolesnikov et al. 2019).
+    """
+
+    margin: float = 0.5
+    embedding: int = 1000
+    negatives: Literal["derangement", "semi_hard"] = "derangement"
+
+
+class Exemplar(EncoderPretraining):
+    """The encoder and a linear embedding.
+
+    Logs `accuracy`, the share of triplets whose positive is the nearer one (chance is 0.5), and `active`, the share of
+    triplets that still cost something; where it is 0 nothing is learnt any more.
+    """
+
+    options_class = ExemplarOptions
+    options: ExemplarOptions
+
+    def __init__(
+        self, options: ExemplarOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]
+    ) -> None:
+        super().__init__(options, filters, modalities, size)
+        self.embed = nn.Linear(self.encoder.channels, options.embedding)
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        views = random_view(batch.images.repeat(2, 1, 1, 1), self.options)
+        anchors, positives = self.embed(self.encoder(views)).chunk(2)
+        with torch.autocast(anchors.device.type, enabled=False):
+            to_positive = squared_distances(anchors, positives)
+            if self.options.negatives == "derangement":
+                negatives = positives[other_subjects(batch.subjects)]
+            else:
+                distances = squared_distances(anchors.detach()[:, None], positives.detach())
+                negatives = positives[semi_hard(to_positive.detach(), distances, _allowed(batch.subjects))]
+            to_negative = squared_distances(anchors, negatives)
+            return {
+                "total": triplet_loss(to_positive, to_negative, self.options.margin),
+                "accuracy": (to_positive < to_negative).float().mean(),
+                "active": (to_positive + self.options.margin > to_negative).float().mean(),
+            }
+
+
+def other_subjects(subjects: Tensor) -> Tensor:
+    """A random permutation of (N,) positions that leaves none in its place and sends each to another subject.
+
+    Slices are lined up subject by subject and the line is shifted by the size of the largest group: nobody meets their own.
+    Where one subject has more than half of the slices no permutation can do that; then it leaves none in its place.
+
+    Raises:
+        ValueError: for fewer than two slices.
+    """
+    count = len(subjects)
+    if count < 2:
+        raise ValueError("a triplet needs at least 2 slices in a batch")
+    _, group, sizes = subjects.unique(return_inverse=True, return_counts=True)
+    shuffled = torch.randperm(count, device=subjects.device)
+    key = torch.randperm(len(sizes), device=subjects.device)[group[shuffled]]
+    line = shuffled[key.argsort(stable=True)]
+    shift = sizes.max().clamp(max=count // 2)
+    partner = line[(torch.arange(count, device=subjects.device) + shift) % count]
+    return torch.empty_like(line).scatter_(0, line, partner)
+
+
+def _allowed(subjects: Tensor) -> Tensor:
+    """(N, N): which slices may be a slice's negative: another subject's; any other, where the batch has one subject only."""
+    others = subjects[:, None] != subjects
+    return others | (~others.any() & ~torch.eye(len(subjects), dtype=torch.bool, device=subjects.device))

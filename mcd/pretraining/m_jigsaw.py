@@ -1,0 +1,93 @@
+"""M-Jigsaw: put a puzzle of tiles from two modalities in order.
+
+Taleb, Lippert, Klein and Nabi, "Multimodal self-supervised learning for medical image analysis", IPMI 2021
+(arXiv 1912.05396). Each tile shows a modality drawn at random; the network gives every tile of the shuffled puzzle P a score
+for every place, the Sinkhorn operator makes of them a soft permutation S, and the re-assembled puzzle is compared with the
+ordered one, P*:
+
+    min  | P* - S^T P |^2       S[j, i]: how much of shuffled tile j goes to place i
+
+The order is all there is to find: tile i of P* shows the modality that it shows in P.
+
+Adapted: the network is one U-Net encoder for both modalities, with global average pooling and a linear layer to the scores.
+It is handed back for both. The grid covers the body that both modalities have together. It needs registered modalities
+of like range, or one of them makes up the error: slices are z-scored. Blank tiles cost nothing wherever they go.
+The plain Sinkhorn operator is used, without Gumbel noise (from memory of the paper).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcd.errors import McdError
+from mcd.losses.sinkhorn import log_sinkhorn
+from mcd.pretraining.base import Options
+from mcd.pretraining.encoder_only import EncoderPretraining
+from mcd.pretraining.tiles import blank, cut_tiles, reorder, tile_side
+from mcd.slices.batches import Batch
+from mcd.training.method import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class MJigsawOptions(Options):
+    """Options of M-Jigsaw.
+
+    Attributes:
+        grid: tiles along a side: 3 (from memory of the paper, which varies it).
+        iterations: of the Sinkhorn operator; 20 as Mena et al. (ICLR 2018), who brought it to puzzles.
+        temperature: by which scores are divided; 1 as Mena et al. for puzzles.
+    """
+
+    grid: int = 3
+    iterations: int = 20
+    temperature: float = 1.0
+
+
+class MJigsaw(EncoderPretraining):
+    """One encoder for both modalities, and a linear layer that scores places.
+
+    Logs `accuracy`, the share of tiles with tissue whose best place is theirs (chance is 1/grid^2), and `blank_tiles`.
+
+    Raises:
+        McdError: for a grid of one tile.
+    """
+
+    options_class = MJigsawOptions
+    options: MJigsawOptions
+    multimodal = True
+
+    def __init__(self, options: MJigsawOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
+        super().__init__(options, filters, modalities, size)
+        if options.grid < 2:
+            raise McdError(f"m_jigsaw: grid: {options.grid}; a puzzle needs at least 2 tiles along a side")
+        self.side = tile_side(size, smallest=2)
+        self.score = nn.Linear(self.encoder.channels, options.grid**2)
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        tiles = mixed(cut_tiles(batch.images, self.options.grid, self.side))
+        places = torch.rand(tiles.shape[:2], device=tiles.device).argsort(1)
+        shuffled = reorder(tiles, places)
+        scores = self.score(self.encoder(shuffled.flatten(0, 1))).view(len(tiles), self.options.grid**2, -1)
+        soft = log_sinkhorn(scores / self.options.temperature, self.options.iterations).exp()
+        occupied = ~blank(shuffled)
+        right = (soft.detach().argmax(2) == places) & occupied
+        return {
+            "total": F.mse_loss(reassembled(soft, shuffled), tiles),
+            "accuracy": right.sum() / occupied.sum().clamp_min(1),
+            "blank_tiles": 1 - occupied.float().mean(),
+        }
+
+
+def mixed(tiles: Tensor) -> Tensor:
+    """Of tiles in all modalities (N, T, M, S, S) each in one, drawn at random: (N, T, 1, S, S)."""
+    modality = torch.randint(tiles.shape[2], tiles.shape[:2], device=tiles.device)
+    return tiles.gather(2, modality[:, :, None, None, None].expand(-1, -1, 1, *tiles.shape[3:]))
+
+
+def reassembled(permutation: Tensor, shuffled: Tensor) -> Tensor:
+    """S^T P: the (soft) permutation (N, T, T), from shuffled tile j to place i, applied to tiles (N, T, ...)."""
+    with torch.autocast(shuffled.device.type, enabled=False):
+        return (permutation.mT @ shuffled.flatten(2).to(permutation.dtype)).view(shuffled.shape)
