@@ -42,6 +42,11 @@ PRETRAININGS: dict[str, PretrainingSpec] = {
     "m_jigsaw": PretrainingSpec("m_jigsaw"),
     "exemplar": PretrainingSpec("exemplar"),
     "cpc": PretrainingSpec("cpc"),
+    "simclr": PretrainingSpec("simclr"),
+    "byol": PretrainingSpec("byol"),
+    "swav": PretrainingSpec("swav"),
+    "gl": PretrainingSpec("gl"),
+    "contig": PretrainingSpec("contig"),
     "multi_condos": PretrainingSpec("dsgan"),
 }
 
@@ -52,5 +57,10 @@ METHODS: dict[str, MethodSpec] = {
     "m_jigsaw": MethodSpec("M-Jigsaw", "Self-supervised", pretraining="m_jigsaw"),
     "exemplar": MethodSpec("Exemplar", "Self-supervised", pretraining="exemplar"),
     "cpc": MethodSpec("CPC", "Self-supervised", pretraining="cpc"),
+    "simclr": MethodSpec("SimCLR", "Self-supervised", pretraining="simclr"),
+    "byol": MethodSpec("BYOL", "Self-supervised", pretraining="byol"),
+    "swav": MethodSpec("SwAV", "Self-supervised", pretraining="swav"),
+    "gl": MethodSpec("G-L", "Self-supervised", pretraining="gl"),
+    "contig": MethodSpec("ContIG", "Self-supervised", pretraining="contig"),
     "multi_condos": MethodSpec("Multi-ConDoS", "Proposed", pretraining="multi_condos"),
 }

@@ -21,13 +21,19 @@ def multimodal_contrastive(x: Tensor, y: Tensor, temperature: float = 0.1) -> Te
     Raises:
         ValueError: for fewer than two pairs, where there is no negative and the loss is always 0.
     """
+    there, back = cross_modal(x, y, temperature)
+    return there + back
+
+
+def cross_modal(x: Tensor, y: Tensor, temperature: float = 0.1) -> tuple[Tensor, Tensor]:
+    """The two directions of `multimodal_contrastive` apart: the means over i of l(x_i, y_i) and of l(y_i, x_i)."""
     if len(x) < 2:
         raise ValueError("the contrastive loss needs at least 2 pairs in a batch")
     with torch.autocast(x.device.type, enabled=False):
         x, y = (F.normalize(at_least_single(z.flatten(1)), dim=1) for z in (x, y))
         logits = x @ y.T / temperature
         positives = torch.arange(len(x), device=x.device)
-        return F.cross_entropy(logits, positives) + F.cross_entropy(logits.T, positives)
+        return F.cross_entropy(logits, positives), F.cross_entropy(logits.T, positives)
 
 
 def feature_distance(x: Tensor, y: Tensor, form: str) -> Tensor:

@@ -13,6 +13,11 @@ REGISTRY: dict[str, str] = {
     "m_jigsaw": "mcd.pretraining.m_jigsaw:MJigsaw",
     "exemplar": "mcd.pretraining.exemplar:Exemplar",
     "cpc": "mcd.pretraining.cpc:CPC",
+    "simclr": "mcd.pretraining.simclr:SimCLR",
+    "byol": "mcd.pretraining.byol:BYOL",
+    "swav": "mcd.pretraining.swav:SwAV",
+    "gl": "mcd.pretraining.gl:GL",
+    "contig": "mcd.pretraining.contig:ContIG",
 }
 """Algorithm -> where its class is. Text, so that reading the registry does not load torch."""
 

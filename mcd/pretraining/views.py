@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mcd.errors import McdError
 from mcd.models.unet import SIZE_FACTOR
 
 CANDIDATES = 8
@@ -31,7 +32,7 @@ class ViewOptions:
     Attributes:
         crop: smallest and largest area of a crop, as a share of the body's bounding box. Our choice: SimCLR's 0.08 of a
             photograph leaves too little of a 64-pixel slice; Chaitanya et al. crop 100 of 192 pixels, 0.27.
-        aspect: smallest and largest width to height of a crop (SimCLR: 3/4 and 4/3).
+        aspect: smallest and largest width to height by which a crop is distorted (SimCLR: 3/4 and 4/3).
         tissue: share of a crop that has to be tissue, where a position can be found that offers it (our choice).
         mirror: probability of a left-right mirror image (SimCLR).
         brightness: largest offset, in z-scores (Chaitanya et al. 2020: 0.3 of their normalised intensity).
@@ -52,6 +53,12 @@ class ViewOptions:
     noise: float = 0.1
     blur: float = 1.0
     blurred: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.crop[0] <= self.crop[1] <= 1:
+            raise McdError(f"crop: {list(self.crop)} is not the smallest and the largest share, above 0 and up to 1")
+        if not 0 < self.aspect[0] <= self.aspect[1]:
+            raise McdError(f"aspect: {list(self.aspect)} is not the smallest and the largest ratio, above 0")
 
 
 def view_size(size: tuple[int, int], share: float) -> tuple[int, int]:
@@ -76,15 +83,14 @@ def random_view(images: Tensor, options: ViewOptions, size: tuple[int, int] | No
     if size[0] % SIZE_FACTOR or size[1] % SIZE_FACTOR:
         raise ValueError(f"a view of {size[0]}x{size[1]} pixels: both must be multiples of {SIZE_FACTOR}")
     with torch.autocast(images.device.type, enabled=False):
-        view, tissue = random_crop(images.float(), options, size)
-        return torch.where(tissue, _change_intensity(view, tissue, options), 0.0)
+        return change_intensity(*random_crop(images.float(), options, size), options)
 
 
 def random_crop(images: Tensor, options: ViewOptions, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """The view's geometry alone: its pixels, bilinear among tissue, and the bool mask of its tissue, both (N, 1, *size)."""
     height, width = images.shape[-2:]
     tissue = images != 0
-    top, left, rows, columns = _windows(tissue[:, 0], options)
+    top, left, rows, columns = _windows(tissue[:, 0], options, shape=size[1] / size[0])
     flip = torch.where(torch.rand(len(images), device=images.device) < options.mirror, -1.0, 1.0)
     zero = torch.zeros_like(top)
     theta = torch.stack(
@@ -104,14 +110,17 @@ def random_crop(images: Tensor, options: ViewOptions, size: tuple[int, int]) -> 
     return view / weight.clamp_min(1e-6), weight >= 0.5  # divided: the background's 0 does not bleed into the rim
 
 
-def _windows(tissue: Tensor, options: ViewOptions) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Top, left, height and width (N,) in pixels of a crop of each mask (N, H, W): in the body's box, centred on tissue."""
+def _windows(tissue: Tensor, options: ViewOptions, shape: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Top, left, height and width (N,) in pixels of a crop of each mask (N, H, W): in the body's box, centred on tissue.
+
+    `shape` is the width to height of an undistorted view.
+    """
     count, _, width = tissue.shape
     device = tissue.device
     top, bottom = _extent(tissue.any(2))
     left, right = _extent(tissue.any(1))
     area = _uniform(count, options.crop, device) * (bottom - top) * (right - left)
-    aspect = torch.exp(_uniform(count, (math.log(options.aspect[0]), math.log(options.aspect[1])), device))
+    aspect = shape * torch.exp(_uniform(count, (math.log(options.aspect[0]), math.log(options.aspect[1])), device))
     rows = torch.minimum(torch.sqrt(area / aspect), bottom - top)
     columns = torch.minimum(torch.sqrt(area * aspect), right - left)
 
@@ -157,8 +166,9 @@ def _tissue_within(tissue: Tensor, tops: Tensor, lefts: Tensor, rows: Tensor, co
     return inside / (rows * columns)
 
 
-def _change_intensity(view: Tensor, tissue: Tensor, options: ViewOptions) -> Tensor:
-    """Gamma, contrast, brightness, blur and noise on (N, 1, H, W); only what lies in `tissue` is meant."""
+@torch.no_grad()
+def change_intensity(view: Tensor, tissue: Tensor, options: ViewOptions) -> Tensor:
+    """The view's intensities alone: gamma, contrast, brightness, blur and noise on (N, 1, H, W) within `tissue`; 0 outside."""
     count, device = len(view), view.device
 
     def uniform(low: float, high: float) -> Tensor:
@@ -176,7 +186,7 @@ def _change_intensity(view: Tensor, tissue: Tensor, options: ViewOptions) -> Ten
     if options.blur > 0 and options.blurred > 0:
         chosen = torch.rand(count, 1, 1, 1, device=device) < options.blurred
         view = torch.where(chosen, _blur(view, tissue, uniform(0.1, options.blur), options.blur), view)
-    return view + uniform(0, options.noise) * torch.randn_like(view)
+    return torch.where(tissue, view + uniform(0, options.noise) * torch.randn_like(view), 0.0)
 
 
 def _blur(view: Tensor, tissue: Tensor, sigma: Tensor, largest: float) -> Tensor:

@@ -1,0 +1,101 @@
+"""BYOL: one view's embedding predicts what a slowly following copy of the network makes of the other view. No negatives.
+
+J.-B. Grill et al.: Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning, NeurIPS 2020.
+
+    online:  z = head(encoder(v)),  q = predictor(z)          target:  z' = head'(encoder'(v')),  no gradient
+    L = mean of 2 - 2 cos(q, z'), with the views swapped and added (Eq. 2)
+    target <- tau * target + (1 - tau) * online after every step,   tau = 1 - (1 - tau_0) (cos(pi k / K) + 1) / 2
+
+Adapted to a U-Net encoder on one-channel slices: head and predictor keep the authors' proportions (hidden layer twice as wide
+as the feature, output 256) and their BatchNorm, without which small batches may collapse; of the authors' asymmetric views
+the blur is kept (always in one, rarely in the other), solarisation has no meaning on z-scores; Adam takes the place of LARS.
+The target runs in train mode, with BatchNorm statistics of its own batches (see `mcd.training.ema`).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcd.losses import at_least_single
+from mcd.models.heads import projection_head
+from mcd.pretraining.base import Options
+from mcd.pretraining.encoder_only import EncoderPretraining
+from mcd.pretraining.health import embedding_sd, retrieval_accuracy
+from mcd.pretraining.views import ViewOptions, random_view
+from mcd.slices.batches import Batch
+from mcd.training.ema import follower, update_ema
+from mcd.training.method import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class BYOLOptions(ViewOptions, Options):
+    """Options of BYOL, beside those of its views.
+
+    Attributes:
+        weight_decay: as the authors'.
+        decay: as the authors'; without their warm-up, which LARS at a batch of thousands needs.
+        blurred, blurred_other: probability of a blur in the one view and in the other; the authors'.
+        momentum: tau_0; the authors' for trainings of 100 to 300 epochs (0.996 for 1000, 0.97 for 40).
+        projection: length of z and q; the authors'.
+    """
+
+    weight_decay: float = 1e-6
+    decay: Literal["constant", "cosine"] = "cosine"
+    blurred: float = 1.0
+    blurred_other: float = 0.1
+    momentum: float = 0.99
+    projection: int = 256
+
+
+class BYOL(EncoderPretraining):
+    """An online network and the target that follows it. Logs how often a prediction finds its own target."""
+
+    options_class = BYOLOptions
+    options: BYOLOptions
+
+    def __init__(self, options: BYOLOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
+        super().__init__(options, filters, modalities, size)
+        hidden = 2 * self.encoder.channels
+        self.head = projection_head(self.encoder.channels, hidden, options.projection)
+        self.predictor = projection_head(options.projection, hidden, options.projection)
+        self.target_encoder = follower(self.encoder)
+        self.target_head = follower(self.head)
+
+    def players(self) -> dict[str, Sequence[nn.Parameter]]:
+        online = (self.encoder, self.head, self.predictor)
+        return {"network": [parameter for module in online for parameter in module.parameters()]}
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        views = (
+            random_view(batch.images, self.options),
+            random_view(batch.images, replace(self.options, blurred=self.options.blurred_other)),
+        )
+        embeddings = [self.head(self.encoder(view)) for view in views]
+        predictions = [self.predictor(embedding) for embedding in embeddings]
+        with torch.no_grad():
+            targets = [self.target_head(self.target_encoder(view)) for view in views]
+        return {
+            "total": prediction_distance(predictions[0], targets[1]) + prediction_distance(predictions[1], targets[0]),
+            "accuracy": retrieval_accuracy(predictions[0], targets[1]),
+            "embedding_sd": embedding_sd(embeddings[0]),
+        }
+
+    def after_step(self, step: int, steps: int) -> None:
+        decay = momentum(self.options.momentum, step / steps)
+        update_ema(self.target_encoder, self.encoder, decay)
+        update_ema(self.target_head, self.head, decay)
+
+
+def prediction_distance(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean over (N, D) of the squared distance of two unit vectors, 2 - 2 cos: 0 for alike, 4 for opposite ones."""
+    return 2 - 2 * F.cosine_similarity(at_least_single(prediction), at_least_single(target), dim=1).mean()
+
+
+def momentum(start: float, done: float) -> float:
+    """The target's decay when the share `done` of all steps is done: `start` at first, 1 in the end, by half a cosine."""
+    return 1 - (1 - start) * (math.cos(math.pi * done) + 1) / 2

@@ -1,0 +1,90 @@
+"""ContIG, from image and genetics to image and image: the embeddings of a slice's two modalities attract across encoders.
+
+A. Taleb, M. Kirchler, R. Monti, C. Lippert: ContIG: Self-supervised Multimodal Contrastive Learning for Medical Imaging with
+Genetics, CVPR 2022.
+
+    L = alpha * l(a -> b) + (1 - alpha) * l(b -> a),    l(a -> b) = mean of -log softmax over j of cos(a_i, b_j) / t, at j = i
+
+with negatives from the other modality alone, as the authors'.
+
+Adapted: the genetics' perceptron becomes a second U-Net encoder with weights of its own, and the positive is the same slice in
+the other modality. Each modality is then fine-tuned from its own encoder. The two modalities are cropped and changed
+*independently*: registered slices under one crop share the silhouette, and the networks would match that. Neighbouring slices
+of a subject do not share a batch. alpha is 0.5, not the authors' 0.75, which weighs the image that is fine-tuned over the
+genes that are not; here both are images and both are fine-tuned, and the order of a pair should not matter.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from torch import Tensor, nn
+
+from mcd.losses.contrastive import cross_modal
+from mcd.models.encoder import Encoder
+from mcd.models.heads import projection_head
+from mcd.models.unet import bottleneck_channels
+from mcd.pretraining.base import ENCODER_ONLY, Options, Pretraining
+from mcd.pretraining.health import embedding_sd, retrieval_accuracy
+from mcd.pretraining.views import ViewOptions, random_view
+from mcd.slices.batches import Batch, SliceSet, spread_batches
+from mcd.training.method import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContIGOptions(ViewOptions, Options):
+    """Options of ContIG, beside those of its views.
+
+    Attributes:
+        learning_rate, weight_decay, decay: the authors' (Adam too).
+        alpha: weight of l(a -> b) against l(b -> a); see above. 0.75 for the authors'.
+        temperature: t; the authors'.
+        projection: length of an embedding; the authors'.
+    """
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-6
+    decay: Literal["constant", "cosine"] = "cosine"
+    alpha: float = 0.5
+    temperature: float = 0.1
+    projection: int = 128
+
+
+class ContIG(Pretraining):
+    """An encoder and a head a modality. Logs how often a slice finds its other modality, and the embeddings' spread."""
+
+    options_class = ContIGOptions
+    options: ContIGOptions
+    multimodal = True
+    up_layers = ENCODER_ONLY
+
+    def __init__(self, options: ContIGOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
+        super().__init__(options, filters, modalities, size)
+        self.encoders = nn.ModuleList(Encoder(filters) for _ in modalities)
+        width = bottleneck_channels(filters)
+        # no BatchNorm in the heads, as the authors'
+        self.heads = nn.ModuleList(
+            projection_head(width, width, options.projection, batch_norm=False) for _ in modalities
+        )
+
+    def players(self) -> dict[str, Sequence[nn.Parameter]]:
+        return {"network": list(self.parameters())}
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        a, b = (
+            head(encoder(random_view(images, self.options)))
+            for encoder, head, images in zip(self.encoders, self.heads, batch.images.split(1, dim=1), strict=True)
+        )
+        there, back = cross_modal(a, b, self.options.temperature)
+        return {
+            "total": self.options.alpha * there + (1 - self.options.alpha) * back,
+            "accuracy": retrieval_accuracy(a, b),
+            "embedding_sd": embedding_sd(a),
+        }
+
+    def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        return spread_batches(slices.subject_of, slices.height_of, batch_size, rng)
+
+    def unet_state(self, modality: str) -> dict[str, Tensor]:
+        return self.encoders[self.modalities.index(modality)].state_dict()

@@ -1,0 +1,24 @@
+"""Signs that a view-based pre-training learns, and has not collapsed. For the log; never minimised."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mcd.losses import at_least_single
+
+
+@torch.no_grad()
+def retrieval_accuracy(queries: Tensor, keys: Tensor) -> Tensor:
+    """Share of `queries` (N, D) whose nearest of all `keys` (N, D), by cosine, is their own partner; chance is 1 / N."""
+    similarity = F.normalize(at_least_single(queries), dim=1) @ F.normalize(at_least_single(keys), dim=1).T
+    return (similarity.argmax(1) == torch.arange(len(queries), device=queries.device)).float().mean()
+
+
+@torch.no_grad()
+def embedding_sd(embeddings: Tensor) -> Tensor:
+    """Spread of `embeddings` (N, D) over the sphere: about 1 when they use every direction alike, 0 when they collapsed.
+
+    The standard deviation over the batch of each coordinate at length 1, times the square root of D, averaged.
+    """
+    z = F.normalize(at_least_single(embeddings), dim=1)
+    return z.std(0, correction=0).mean() * z.shape[1] ** 0.5

@@ -1,0 +1,69 @@
+"""SimCLR: two views of a slice attract, views of all other slices repel.
+
+T. Chen, S. Kornblith, M. Norouzi, G. Hinton: A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020.
+
+    z = head(pooled bottleneck);  l(i, j) = -log  exp(cos(z_i, z_j) / t)  /  sum over k != i of exp(cos(z_i, z_k) / t)
+
+averaged over both directions of all N pairs among 2N views (Eq. 1).
+
+Adapted to a U-Net encoder on one-channel slices: the pooled bottleneck (16f) takes the place of ResNet-50's 2048 features, and
+the head keeps its shape (as wide as the feature, then 128); views are those of `mcd.pretraining.views`; Adam takes the place
+of LARS, which is for batches of thousands; neighbouring slices of a subject do not meet in a batch, where they would be each
+other's negatives.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mcd.losses.ntxent import nt_xent
+from mcd.models.heads import projection_head
+from mcd.pretraining.base import Options
+from mcd.pretraining.encoder_only import EncoderPretraining
+from mcd.pretraining.health import embedding_sd, retrieval_accuracy
+from mcd.pretraining.views import ViewOptions, random_view
+from mcd.slices.batches import Batch, SliceSet, spread_batches
+from mcd.training.method import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimCLROptions(ViewOptions, Options):
+    """Options of SimCLR, beside those of its views.
+
+    Attributes:
+        weight_decay: as the authors'.
+        decay: as the authors'; without their warm-up, which LARS at a batch of thousands needs.
+        temperature: t; the authors' for ImageNet.
+        projection: length of z; the authors'.
+    """
+
+    weight_decay: float = 1e-6
+    decay: Literal["constant", "cosine"] = "cosine"
+    temperature: float = 0.1
+    projection: int = 128
+
+
+class SimCLR(EncoderPretraining):
+    """One encoder, one head, two views. Logs how often a view finds its partner, and the spread of the embeddings."""
+
+    options_class = SimCLROptions
+    options: SimCLROptions
+
+    def __init__(self, options: SimCLROptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
+        super().__init__(options, filters, modalities, size)
+        width = self.encoder.channels
+        self.head = projection_head(width, width, options.projection)
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        views = random_view(batch.images.repeat(2, 1, 1, 1), self.options)
+        a, b = self.head(self.encoder(views)).chunk(2)
+        return {
+            "total": nt_xent(a, b, self.options.temperature),
+            "accuracy": retrieval_accuracy(a, b),
+            "embedding_sd": embedding_sd(a),
+        }
+
+    def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        return spread_batches(slices.subject_of, slices.height_of, batch_size, rng)

@@ -1,0 +1,134 @@
+"""SwAV: from one view's embedding, predict to which prototypes another view of the slice was assigned.
+
+M. Caron et al.: Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, NeurIPS 2020.
+
+    z = head(encoder(view)) / |.|       scores = z C^T, prototypes C of length 1
+    codes q of the two large views: Sinkhorn over exp(scores / epsilon), so that a batch uses all prototypes alike (Eq. 3 to 5)
+    L = mean over large views i and all views j != i of  - q_i . log softmax(scores_j / t)   (Eq. 2 and 6)
+
+Settings are those of the authors' script for small batches (`swav_200ep_bs256_pretrain.sh`), but for what has to shrink with
+the data: prototypes (3000 for a million images), queue (15 batches, as theirs), small views (4 in place of 6). Adapted to a
+U-Net encoder on one-channel slices: large views have the slice's size, small ones 96/224 of it to a multiple of 16; the head
+is as wide as the pooled feature; a view is a crop within the body and holds tissue, since the small ones would often be empty;
+Adam takes the place of LARS; neighbouring slices of a subject, which belong to one cluster, do not share a batch, whose codes
+have to differ.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mcd.losses import at_least_single
+from mcd.losses.sinkhorn import log_sinkhorn
+from mcd.losses.swapped_prediction import swapped_prediction
+from mcd.models.heads import Prototypes, projection_head
+from mcd.pretraining.base import Options
+from mcd.pretraining.encoder_only import EncoderPretraining
+from mcd.pretraining.health import embedding_sd, retrieval_accuracy
+from mcd.pretraining.views import ViewOptions, random_view, view_size
+from mcd.slices.batches import Batch, SliceSet, spread_batches
+from mcd.training.method import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwAVOptions(ViewOptions, Options):
+    """Options of SwAV, beside those of its views.
+
+    Attributes:
+        weight_decay, decay: the authors'.
+        crop: area of a large view; the authors'.
+        small_crop: area of a small view; the authors'.
+        small_views: how many; our choice (the authors': 6 of a photograph).
+        small_size: side of a small view, as a share of the slice's; the authors', 96 of 224 pixels.
+        temperature, epsilon, sinkhorn_iterations: the authors'.
+        projection: length of z; the authors'.
+        prototypes: our choice for some thousands of slices; the authors advise fewer for fewer data.
+        queue: embeddings of earlier batches that take part in the codes: some 15 batches, as the authors'. 0 for none.
+        queue_start: share of the training after which they do; the authors', epoch 15 of 200.
+        frozen_epochs: epochs before the prototypes begin to move; the authors'.
+    """
+
+    weight_decay: float = 1e-6
+    decay: Literal["constant", "cosine"] = "cosine"
+    crop: tuple[float, float] = (0.14, 1.0)
+    small_crop: tuple[float, float] = (0.05, 0.14)
+    small_views: int = 4
+    small_size: float = 96 / 224
+    temperature: float = 0.1
+    epsilon: float = 0.05
+    sinkhorn_iterations: int = 3
+    projection: int = 128
+    prototypes: int = 128
+    queue: int = 512
+    queue_start: float = 15 / 200
+    frozen_epochs: int = 1
+
+
+class SwAV(EncoderPretraining):
+    """One encoder, one head, prototypes and a queue of embeddings of both large views.
+
+    Logs how often a large view finds its partner, the spread of the embeddings, and `prototypes_used`: the share of the
+    prototypes that the batch's predictions spread over (the exponential of their entropy over the count).
+    """
+
+    options_class = SwAVOptions
+    options: SwAVOptions
+    queue: Tensor
+
+    def __init__(self, options: SwAVOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
+        super().__init__(options, filters, modalities, size)
+        width = self.encoder.channels
+        self.head = projection_head(width, width, options.projection)
+        self.prototypes = Prototypes(options.projection, options.prototypes)
+        self.small_size = view_size(size, options.small_size)
+        self.register_buffer("queue", torch.zeros(2, options.queue, options.projection))
+        self.before_epoch(0, 1)
+
+    def before_epoch(self, epoch: int, epochs: int) -> None:
+        self.frozen = epoch < self.options.frozen_epochs
+        self.uses_queue = self.options.queue > 0 and epoch >= self.options.queue_start * epochs
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        self.prototypes.renormalise()
+        embeddings = self._embeddings(batch.images)
+        # a frozen prototype gets no gradient: then Adam does not touch it, and its running moments stay clean
+        prototypes = self.prototypes.weight.detach() if self.frozen else self.prototypes.weight
+        scores = embeddings @ prototypes.T
+        predictions = torch.softmax(scores.detach() / self.options.temperature, dim=-1).mean((0, 1))
+        return {
+            "total": swapped_prediction(scores, self._codes(embeddings[:2].detach()), self.options.temperature),
+            "accuracy": retrieval_accuracy(embeddings[0], embeddings[1]),
+            "embedding_sd": embedding_sd(embeddings[0]),
+            "prototypes_used": torch.exp(-torch.xlogy(predictions, predictions).sum()) / len(prototypes),
+        }
+
+    def _embeddings(self, images: Tensor) -> Tensor:
+        """(views, N, projection) of length 1, the two large views first."""
+        few, small = self.options.small_views, replace(self.options, crop=self.options.small_crop)
+        features = [self.encoder(random_view(images.repeat(2, 1, 1, 1), self.options))]
+        if few:
+            features.append(self.encoder(random_view(images.repeat(few, 1, 1, 1), small, self.small_size)))
+        embeddings = at_least_single(self.head(torch.cat(features)))
+        return F.normalize(embeddings, dim=1).unflatten(0, (2 + few, len(images)))
+
+    @torch.no_grad()
+    def _codes(self, embeddings: Tensor) -> Tensor:
+        """Codes (2, N, prototypes) of the large views' embeddings (2, N, D), which then enter the queue."""
+        everyone = embeddings
+        if self.uses_queue and bool(self.queue[0, -1].any()):  # full: its last row was ever written
+            everyone = torch.cat([embeddings, self.queue], dim=1)
+        scores = everyone @ self.prototypes.weight.T
+        codes = log_sinkhorn(
+            scores / self.options.epsilon, self.options.sinkhorn_iterations, everyone.shape[1] / scores.shape[2]
+        ).exp()
+        if self.options.queue:
+            self.queue.copy_(torch.cat([embeddings, self.queue], dim=1)[:, : self.options.queue])
+        return codes[:, : embeddings.shape[1]]
+
+    def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        return spread_batches(slices.subject_of, slices.height_of, batch_size, rng)
