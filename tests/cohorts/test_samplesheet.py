@@ -69,7 +69,7 @@ def test_without_a_choice_every_other_column_is_a_modality(sheet: Path) -> None:
     ],
 )
 def test_names_the_line_the_column_and_the_remedy(sheet: Path, text: str, message: str) -> None:
-    sheet.write_text(text)
+    sheet.write_text(text, encoding="utf-8")
     with pytest.raises(McdError, match=message) as caught:
         samplesheet.subjects(sheet, ["CT", "PET"])
     assert str(caught.value).startswith(str(sheet))

@@ -1,5 +1,6 @@
 """Volumes from and to disk: every format, and every kind of broken file."""
 
+import locale
 from pathlib import Path
 
 import nibabel
@@ -23,6 +24,7 @@ def write_dicom(folder: Path, places: list[float], series: str = "1.2.3", shift:
     """Write axial slices at `places` mm, each 8 x 8 int16 with rescale slope 2 and intercept -1024; return the values."""
     folder.mkdir(exist_ok=True)
     values = np.random.default_rng(1).integers(0, 500, (len(places), 8, 8)).astype(np.int16)
+    before = locale.setlocale(locale.LC_ALL)  # which GDCM's writer leaves changed
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     for number, (plane, place) in enumerate(zip(values, places, strict=True)):
@@ -48,6 +50,7 @@ def write_dicom(folder: Path, places: list[float], series: str = "1.2.3", shift:
             slice_.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{series}_{number}.dcm"))
         writer.Execute(slice_)
+    locale.setlocale(locale.LC_ALL, before)
     return values * 2.0 - 1024
 
 
