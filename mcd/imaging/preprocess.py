@@ -111,6 +111,10 @@ def preprocess_subject(
     Raises `McdError` for unreadable files, an empty region, a constant image, labels that are not whole numbers in
     0..255, a label outside the crop, or a modality elsewhere than the crop.
     """
+    rules = options.statistics_region
+    for modality in rules if isinstance(rules, dict) else ():
+        if modality not in subject.images:
+            raise McdError(f"statistics_region: no modality {modality!r}; there are {', '.join(subject.images)}")
     images = {modality: read_volume(path) for modality, path in subject.images.items()}
     label = _whole_numbers(read_volume(subject.label), subject.label) if subject.label else None
     mask = read_volume(subject.mask) > 0.5 if subject.mask else None  # 0.99999997 is inside, too
@@ -242,11 +246,11 @@ def _region_centre(
 
 
 def _region(values: np.ndarray, rule: str, body_threshold: float) -> np.ndarray:
-    """Return (z, y, x) booleans: the voxels of a raw volume that a rule counts as content. NaN is never content."""
+    """Return (z, y, x) booleans: the voxels of a raw volume that a rule counts as content."""
     if rule == "nonzero":
-        return (values != 0) & ~np.isnan(values)
+        return values != 0
     if rule == "all":
-        return ~np.isnan(values)
+        return np.ones(values.shape, dtype=bool)
     from scipy import ndimage  # here alone: half of this module's import time, and only a body needs it
 
     parts, count = ndimage.label(values > body_threshold)

@@ -370,6 +370,12 @@ def test_options_name_the_key_at_fault(values: dict, message: str) -> None:
         PreprocessOptions(**values)
 
 
+def test_a_rule_for_an_unknown_modality_is_refused(save: Callable[..., Path]) -> None:
+    subject = Subject("s", {"CT": save("a", head, centred((1.0, 1.0, 1.0), 40))})
+    with pytest.raises(McdError, match="statistics_region: no modality 'Ct'; there are CT"):
+        preprocess_subject(subject, PreprocessOptions(size=(40, 40), statistics_region={"Ct": "body"}))
+
+
 def test_options_take_lists_from_yaml() -> None:
     assert PreprocessOptions(size=[160, 160], spacing=[1, 1, 1]) == PreprocessOptions(size=(160, 160))  # type: ignore[arg-type]
 
