@@ -1,0 +1,147 @@
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mcd.errors import McdError
+from mcd.models.encoder import Encoder
+from mcd.pretraining.cpc import CPC, GRID, CPCOptions, overlapping_patches
+from mcd.slices.batches import Batch
+
+
+def _cpc(filters: int = 4, **options) -> CPC:
+    torch.manual_seed(0)
+    return CPC(CPCOptions(**options), filters, ("A",), (64, 64))
+
+
+def test_patches_overlap_by_half() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(2, 1, 64, 64) + 1
+    patches = overlapping_patches(images, 16)
+    assert patches.shape == (2, GRID, GRID, 1, 16, 16)
+    for row in range(GRID):
+        for column in range(GRID):
+            here = images[:, :, 8 * row : 8 * row + 16, 8 * column : 8 * column + 16]
+            torch.testing.assert_close(patches[:, row, column], here, atol=1e-4, rtol=0)
+
+
+def test_a_context_knows_its_row_and_those_above_alone() -> None:
+    method = _cpc()
+    features = torch.randn(1, method.encoder.channels, GRID, GRID)
+    for row in range(GRID):
+        changed = features.clone()
+        changed[:, :, row + 1 :] += 10
+        before, after = method.context(features), method.context(changed)
+        assert torch.equal(before[:, :, : row + 1], after[:, :, : row + 1])
+        assert row == GRID - 1 or not torch.allclose(before[:, :, row + 1], after[:, :, row + 1])
+    top = features.clone()
+    top[:, :, 0] += 10
+    assert not torch.allclose(
+        method.context(top)[:, :, 4], method.context(features)[:, :, 4]
+    )  # the last that foretells
+
+
+def test_a_patch_does_not_see_the_others_of_its_batch() -> None:
+    method = _cpc().train()
+    patches = torch.randn(20, 1, 16, 16)
+    with torch.no_grad():
+        assert torch.allclose(method.encoder(patches)[:1], method.encoder(patches[:1]), atol=1e-6)
+        leaking = Encoder(4).train()
+        assert not torch.allclose(leaking(patches)[:2], leaking(patches[:2]), atol=1e-2)  # what batch norm would do
+
+
+def test_a_new_network_guesses(bodies: Callable[..., Batch]) -> None:
+    losses = _cpc().losses(bodies(8), "network")
+    assert abs(float(losses["total"]) - math.log(17)) < 0.3
+    assert losses["accuracy"] < 0.2
+
+
+def test_features_that_are_all_alike_cost_the_logarithm_exactly(bodies: Callable[..., Batch]) -> None:
+    method = _cpc(negatives=7)
+    for block in method.encoder.encoder:
+        nn.init.zeros_(block[4].weight)
+    assert float(method.losses(bodies(4), "network")["total"]) == pytest.approx(math.log(8), rel=1e-5)
+
+
+def test_targets_are_the_rows_below_in_the_same_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each patch knows where it is; maps that move a place down by k + 1 rows are always right, the positive among few alike."""
+    method = _cpc(filters=4, negatives=16)
+    positions = torch.eye(GRID * GRID).repeat(2, 1)  # two slices, the same places
+    positions = torch.cat([positions, torch.zeros(2 * 49, method.encoder.channels - 49)], dim=1)
+    monkeypatch.setattr(method.encoder, "forward", lambda patches: positions)
+    method.context = nn.Identity()  # a context that is the patch itself
+    for step, map_ in enumerate(method.maps, start=1):
+        nn.init.zeros_(map_.weight)
+        for place in range(GRID * GRID - (step + 1) * GRID):
+            map_.weight.data[place + (step + 1) * GRID, place] = 100
+    batch = Batch(torch.ones(2, 1, 64, 64), None, torch.arange(2), torch.zeros(2))
+    torch.manual_seed(0)
+    right = method.losses(batch, "network")["total"]
+    for map_ in method.maps:
+        map_.weight.data = map_.weight.data.roll(GRID, dims=0)  # one row too far
+    torch.manual_seed(0)
+    wrong = method.losses(batch, "network")["total"]
+    # only the same place of the other slice, drawn as a negative in 16 of 97 cases, ties with the positive
+    assert right < math.log(2)
+    assert wrong > 5
+
+
+def test_patches_without_tissue_are_left_out() -> None:
+    """A body on the left only: what stands in the empty right half of its box changes nothing but the context beside it."""
+    method = _cpc(negatives=4)
+    seen = []
+    original = method.maps[0].forward
+    method.maps[0].forward = lambda x: (seen.append(len(x)), original(x))[1]
+    images = torch.zeros(2, 1, 64, 64)
+    images[:, :, :, :8] = torch.randn(2, 1, 64, 8)
+    images[:, :, 0, 63] = 1.0  # the box spans the slice; this pixel alone makes no tissue
+    method.losses(Batch(images, None, torch.arange(2), torch.zeros(2)), "network")
+    assert seen == [2 * 5]  # 5 rows two below another, in the first column, of two slices
+
+
+def test_the_tips_of_bodies_do_not_break_it() -> None:
+    images = torch.zeros(3, 1, 64, 64)
+    images[:, :, 32, 32] = 1.0
+    losses = _cpc().losses(Batch(images, None, torch.arange(3), torch.zeros(3)), "network")
+    assert torch.isfinite(losses["total"])
+    losses["total"].backward()
+
+
+def test_hands_back_an_encoder_for_batch_norm(bodies: Callable[..., Batch], learn: Callable) -> None:
+    """After some training the U-Net's own encoder, in evaluation, gives features like those that were trained."""
+    method, batch = _cpc(), bodies(8)
+    learn(method, batch, 10)
+    patches = overlapping_patches(batch.images, 16).flatten(0, 2)
+    plain, raw = Encoder(4).eval(), Encoder(4).eval()
+    plain.load_state_dict(method.unet_state("A"))
+    raw.load_state_dict(method.encoder.state_dict())
+    with torch.no_grad():
+        trained = method.encoder(patches)
+
+        def error(other: Encoder) -> float:
+            return float((other(patches) - trained).norm() / (trained - trained.mean(0)).norm())
+
+        assert error(plain) < 0.5 * error(raw)
+
+
+def test_neighbours_are_not_in_one_batch() -> None:
+    slices = SimpleNamespace(subject_of=np.repeat(np.arange(6), 20), height_of=np.tile(np.linspace(0, 1, 20), 6))
+    for batch in _cpc().batches(slices, 8, np.random.default_rng(0)):
+        for subject in np.unique(slices.subject_of[batch]):
+            heights = np.sort(slices.height_of[batch][slices.subject_of[batch] == subject])
+            assert (np.diff(heights) >= 0.1 - 1e-9).all()
+
+
+def test_more_steps_than_rows_are_refused() -> None:
+    with pytest.raises(McdError, match="cpc: steps: 6; with 7 rows of patches, give 1 to 5"):
+        _cpc(steps=6)
+
+
+def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable) -> None:
+    rows = learn(_cpc(), bodies(6), 15)
+    assert rows[-1]["total"] < 0.85 * rows[0]["total"]
+    assert rows[-1]["accuracy"] > 2 * rows[0]["accuracy"]

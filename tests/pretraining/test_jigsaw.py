@@ -1,0 +1,90 @@
+import hashlib
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from mcd.errors import McdError
+from mcd.pretraining.jigsaw import TILES, Jigsaw, JigsawOptions, distant_permutations
+from mcd.slices.batches import Batch
+
+
+def _jigsaw(filters: int = 4, **options) -> Jigsaw:
+    torch.manual_seed(0)
+    return Jigsaw(JigsawOptions(**options), filters, ("A",), (64, 64))
+
+
+def _distances(table: np.ndarray) -> np.ndarray:
+    return (table[:, None] != table[None]).sum(-1)[np.triu_indices(len(table), 1)]
+
+
+def test_permutations_are_distinct_and_far_apart() -> None:
+    table = distant_permutations(100)
+    assert table.shape == (100, TILES)
+    assert all(sorted(row) == list(range(TILES)) for row in table.tolist())
+    distances = _distances(table)
+    assert distances.min() == 6
+    assert math.isclose(distances.mean(), 8.08, abs_tol=0.005)
+    # the same on every machine, or a resumed training would change its classes
+    digest = hashlib.sha256(table.astype(np.uint8).tobytes()).hexdigest()
+    assert digest.startswith("f106418522bdb91c")
+
+
+def test_the_choice_is_greedy() -> None:
+    """Against a plain search, on 5 tiles: no candidate beats the one taken."""
+    table = distant_permutations(12, tiles=5)
+    everything = distant_permutations(120, tiles=5)
+    for taken in range(1, 12):
+
+        def rank(row: np.ndarray, taken: int = taken) -> tuple[int, int]:
+            distances = (table[:taken] != row).sum(1)
+            return int(distances.min()), int(distances.sum())
+
+        assert rank(table[taken]) == max(rank(row) for row in everything)
+
+
+def test_four_tiles_have_24_orders() -> None:
+    everything = distant_permutations(24, tiles=4)
+    assert len({tuple(row) for row in everything.tolist()}) == 24
+    assert _distances(everything).min() == 2
+    with pytest.raises(McdError, match="jigsaw: permutations: 25; give between 2 and the 24"):
+        distant_permutations(25, tiles=4)
+
+
+def test_a_new_network_guesses(bodies: Callable[..., Batch]) -> None:
+    losses = _jigsaw().losses(bodies(24), "network")
+    assert abs(float(losses["total"]) - math.log(100)) < 0.4
+    assert losses["blank_tiles"] == 0
+
+
+def test_the_label_is_the_order_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles that are standing waves of their own: an encoder that knows them, and a table look-up, are always right."""
+    method = _jigsaw(permutations=20, embedding=TILES, tile_share=1.0)
+    wave = torch.arange(96.0)
+    phase = torch.arange(9).view(3, 3).repeat_interleave(32, 0).repeat_interleave(32, 1) + 1
+    batch = Batch(torch.cos(math.pi * wave * phase / 32)[None, None].repeat(16, 1, 1, 1), None, torch.arange(16), None)
+    known = torch.fft.rfft(torch.cos(math.pi * torch.arange(32.0) * torch.arange(1, 10).view(9, 1) / 32)).abs()
+
+    def recognise(tiles: torch.Tensor) -> torch.Tensor:
+        spectrum = torch.fft.rfft(tiles[:, 0].mean(1)).abs()
+        similarity = torch.nn.functional.cosine_similarity(spectrum[:, None], known, dim=-1)
+        return torch.nn.functional.one_hot(similarity.argmax(1), TILES).float()
+
+    monkeypatch.setattr(method.encoder, "forward", recognise)
+    method.embed = torch.nn.Identity()
+    weights = torch.nn.functional.one_hot(method.permutations, TILES).float().flatten(1)
+    method.classify = torch.nn.Linear(*weights.T.shape, bias=False)
+    method.classify.weight.data = 100 * weights
+    method.side = 32
+    losses = method.losses(batch, "network")
+    assert losses["accuracy"] == 1
+    assert losses["total"] < 1e-6
+
+
+def test_learns_the_orders_of_one_batch(bodies: Callable[..., Batch], learn: Callable) -> None:
+    rows = learn(_jigsaw(permutations=4, embedding=64), bodies(8), 25)
+    early, late = (np.mean([row["total"] for row in part]) for part in (rows[:5], rows[-5:]))
+    assert late < 0.7 * early
+    assert np.mean([row["accuracy"] for row in rows[-5:]]) > 0.6
