@@ -56,7 +56,7 @@ def test_a_patch_does_not_see_the_others_of_its_batch() -> None:
 
 def test_a_new_network_guesses(bodies: Callable[..., Batch]) -> None:
     losses = _cpc().losses(bodies(8), "network")
-    assert abs(float(losses["total"]) - math.log(17)) < 0.3
+    assert abs(losses["total"].item() - math.log(17)) < 0.3
     assert losses["accuracy"] < 0.2
 
 
@@ -64,7 +64,7 @@ def test_features_that_are_all_alike_cost_the_logarithm_exactly(bodies: Callable
     method = _cpc(negatives=7)
     for block in method.encoder.encoder:
         nn.init.zeros_(block[4].weight)
-    assert float(method.losses(bodies(4), "network")["total"]) == pytest.approx(math.log(8), rel=1e-5)
+    assert method.losses(bodies(4), "network")["total"].item() == pytest.approx(math.log(8), rel=1e-5)
 
 
 def test_targets_are_the_rows_below_in_the_same_column(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def test_four_tiles_have_24_orders() -> None:
 
 def test_a_new_network_guesses(bodies: Callable[..., Batch]) -> None:
     losses = _jigsaw().losses(bodies(24), "network")
-    assert abs(float(losses["total"]) - math.log(100)) < 0.4
+    assert abs(losses["total"].item() - math.log(100)) < 0.4
     assert losses["blank_tiles"] == 0
 
 

@@ -37,7 +37,7 @@ def test_a_slice_is_padded_alike_on_both_sides_before_it_is_turned() -> None:
 def test_a_new_network_guesses(copies: str, bodies: Callable[..., Batch]) -> None:
     method = _rotation(copies=copies)
     losses = method.losses(bodies(32), "network")
-    assert abs(float(losses["total"]) - math.log(4)) < 0.2
+    assert abs(losses["total"].item() - math.log(4)) < 0.2
 
 
 def test_labels_are_the_turns_that_were_made(bodies: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch) -> None:
