@@ -102,7 +102,9 @@ class Cohort(Section):
     pairs: list[str] = Field(default_factory=list, description="pairs to pre-train on, such as CT-PET")
     regions: dict[Name, list[Code]] = Field(..., min_length=1, description="region -> the label codes that make it up")
     preprocessing: Preprocessing
-    test_fraction: float = Field(0.2, gt=0, lt=1, description="of the subjects (paper: 0.1 HECKTOR, 0.2 BraTS)")
+    test: float = Field(
+        0.2, gt=0, description="a share of the patients below 1, or how many (paper: 21 of HECKTOR's 201, 42 of BraTS' 210)"
+    )
     subjects_per_shard: int = Field(16, ge=1, description="in one HDF5 file")
     batch_size: BatchSizes = Field(default_factory=BatchSizes)
     paper_dataset: Literal["hecktor", "brats2018"] | None = Field(

@@ -106,7 +106,7 @@ rule index_cohort:
         cohort=lambda wildcards: {
             "layout": CONFIG.cohorts[wildcards.cohort].layout,
             "folder": raw_folder(wildcards.cohort) and str(raw_folder(wildcards.cohort)),
-            "sheet": CONFIG.cohorts[wildcards.cohort].sheet and str(expand_path(CONFIG.cohorts[wildcards.cohort].sheet)),
+            "sheet": sheet_file(wildcards.cohort) and str(sheet_file(wildcards.cohort)),
             "modalities": CONFIG.cohorts[wildcards.cohort].modalities,
         },
     resources:

@@ -24,15 +24,14 @@ from mcd.config import expand as expand_path
 from mcd.config import load_config
 from mcd.errors import McdError
 from mcd.methods import METHODS, PRETRAININGS
-from snakemake.exceptions import WorkflowError
 
 
 def or_explain(function, *arguments):
-    """Call a function; turn a user's mistake into Snakemake's one-line error."""
+    """Call a function; end with one line where the user made a mistake."""
     try:
         return function(*arguments)
     except McdError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"error: {error}")
 
 
 CONFIG = or_explain(load_config, config)
@@ -44,14 +43,22 @@ def raw_folder(cohort):
     return f"data/{cohort}" if CONFIG.cohorts[cohort].simulate else CONFIG.cohorts[cohort].raw_folder
 
 
+def sheet_file(cohort):
+    """A cohort's sample sheet: as the path says, else beside the workflow."""
+    sheet = CONFIG.cohorts[cohort].sheet
+    if sheet is None:
+        return None
+    path = or_explain(expand_path, sheet)
+    return path if path.exists() else Path(workflow.basedir) / path
+
+
 def list_subjects(cohort):
     settings = CONFIG.cohorts[cohort]
     if settings.simulate:
         return simulated_subjects(
             settings.layout, raw_folder(cohort), settings.modalities, settings.simulate.subjects
         )
-    sheet = expand_path(settings.sheet) if settings.sheet else None
-    return find_subjects(settings.layout, raw_folder(cohort), sheet, settings.modalities)
+    return find_subjects(settings.layout, raw_folder(cohort), sheet_file(cohort), settings.modalities)
 
 
 SUBJECTS = {cohort: {subject.id: subject for subject in or_explain(list_subjects, cohort)} for cohort in COHORTS}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count, islice
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ class Batch:
 
     Attributes:
         images: (N, modalities, H, W) float32.
-        targets: (N, regions, H, W) float32 of 0 and 1; None where no labels were asked for.
+        targets: (N, regions, H, W) float32 of 0 and 1; None where no labels were asked for, NaN in an unlabelled slice.
         subjects: (N,) position of each slice's subject in `SliceSet.subjects`.
         heights: (N,) relative height of each slice in its subject, 0 (lowest) to 1.
         labelled: (N,) bool, whether `targets` may be used; None unless labelled and unlabelled slices are mixed.
@@ -142,6 +143,54 @@ class SliceSet:
         )
 
 
+class MixedSlices(SliceSet):
+    """Labelled slices, and behind them unlabelled ones, as one set: what a semi-supervised method draws from.
+
+    Positions from 0 are the labelled slices', those from `len(labelled)` the unlabelled ones'. The unlabelled set was made
+    without regions, so nothing ever reads its labels; its targets are NaN, so that a loss that uses them shows.
+
+    Args:
+        labelled: made with regions.
+        unlabelled: of other subjects, in the same modalities, from the same shards, made without regions.
+    """
+
+    def __init__(self, labelled: SliceSet, unlabelled: SliceSet) -> None:
+        if labelled.regions is None or unlabelled.regions is not None:
+            raise ValueError("the labelled slices need regions, and the unlabelled ones must have none")
+        twice = set(labelled.subjects) & set(unlabelled.subjects)
+        if twice:
+            raise ValueError(f"{min(twice)} cannot be labelled and unlabelled at once")
+        self.labelled, self.unlabelled = labelled, unlabelled
+        self.shards, self.modalities, self.regions = labelled.shards, labelled.modalities, labelled.regions
+        self.device, self.size = labelled.device, labelled.size
+        self.subjects = labelled.subjects + unlabelled.subjects
+        self.subject_of = np.concatenate([labelled.subject_of, unlabelled.subject_of + len(labelled.subjects)])
+        self.height_of = np.concatenate([labelled.height_of, unlabelled.height_of])
+
+    @property
+    def in_memory(self) -> bool:
+        return self.labelled.in_memory and self.unlabelled.in_memory
+
+    def __len__(self) -> int:
+        return len(self.labelled) + len(self.unlabelled)
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """The slices at `indices`, the labelled ones first."""
+        indices = np.asarray(indices)
+        is_labelled = indices < len(self.labelled)
+        own = self.labelled.batch(indices[is_labelled])
+        other = self.unlabelled.batch(indices[~is_labelled] - len(self.labelled))
+        assert own.targets is not None
+        unknown = own.targets.new_full((len(other.images), *own.targets.shape[1:]), torch.nan)
+        return Batch(
+            images=torch.cat([own.images, other.images]),
+            targets=torch.cat([own.targets, unknown]),
+            subjects=torch.cat([own.subjects, other.subjects + len(self.labelled.subjects)]),
+            heights=torch.cat([own.heights, other.heights]),
+            labelled=torch.arange(len(indices), device=self.device) < len(own.images),
+        )
+
+
 def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """One pass over `count` slices in random order, in full batches.
 
@@ -184,3 +233,17 @@ def spread_batches(
         yield np.array(batch)
         first = False
         waiting = passed
+
+
+def mixed_batches(labelled: int, unlabelled: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """One pass over `labelled` slices in halves of batches, each filled up with unlabelled ones: positions in `MixedSlices`.
+
+    The pass is over the labelled slices (as in the two-stream sampler of the mean teacher's published code), shuffled like
+    `shuffled_batches`. Unlabelled slices follow one another in a random order; when all have been drawn, in a new one.
+    """
+    half = batch_size // 2
+    if not half:
+        raise McdError(f"batch size {batch_size}: labelled and unlabelled slices share a batch, so give at least 2")
+    others = chain.from_iterable(rng.permutation(unlabelled) for _ in count())
+    for own in shuffled_batches(labelled, half, rng):
+        yield np.concatenate([own, labelled + np.fromiter(islice(others, batch_size - half), int)])

@@ -32,13 +32,13 @@ class Split:
 
 
 def make_split(
-    subjects: Sequence[str], test_fraction: float, *, cohort: str, seed: int, fixed: dict[str, str] | None = None
+    subjects: Sequence[str], test: float, *, cohort: str, seed: int, fixed: dict[str, str] | None = None
 ) -> Split:
     """Draw a split of `subjects`.
 
     Args:
-        test_fraction: share of the subjects that is held out, rounded, at least one. Paper Sec. V: 10 % of HECKTOR, 20 % of
-            BraTS 2018.
+        test: how many subjects are held out; below 1, a share of them, rounded, at least one. Paper Sec. V: 21 of 201 of
+            HECKTOR, 42 of 210 of BraTS 2018.
         cohort, seed: the test subjects are drawn from `cohort` alone, the order of labels from both.
         fixed: subject -> "train" or "test" where the user decided; then nothing is drawn but the order.
     """
@@ -51,16 +51,19 @@ def make_split(
             raise McdError(
                 f"cohort {cohort}: the split column is empty for {undecided[0]}; fill it for all or for none"
             )
-        test = [name for name in names if fixed[name] == "test"]
+        held_out = [name for name in names if fixed[name] == "test"]
     else:
-        count = min(max(1, math.floor(test_fraction * len(names) + 0.5)), len(names) - 1)
+        count = max(1, math.floor(test * len(names) + 0.5)) if test < 1 else int(test)
         drawn = np.random.default_rng(derive_seed("test subjects", cohort)).permutation(names)
-        test = sorted(str(name) for name in drawn[:count])
-    train = sorted(set(names) - set(test))
-    if not train or not test:
-        raise McdError(f"cohort {cohort}: a split needs subjects to train and to test on; mend the split column")
+        held_out = sorted(str(name) for name in drawn[:count])
+    train = sorted(set(names) - set(held_out))
+    if not train or not held_out:
+        raise McdError(
+            f"cohort {cohort}: of {len(names)} subjects {len(held_out)} test, and both parts need one; mend `test` or the "
+            "sheet's split column"
+        )
     order = np.random.default_rng(derive_seed("label order", cohort, seed)).permutation(train)
-    return Split(train=[str(name) for name in order], test=test)
+    return Split(train=[str(name) for name in order], test=held_out)
 
 
 def write_split(split: Split, path: str | Path) -> None:

@@ -1,0 +1,54 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+TEST_ARGS ?= -n 2
+
+# uv is quicker where it is set up to find the same packages as pip; pip works everywhere.
+ifneq ($(UV_FIND_LINKS),)
+INSTALL := uv pip install --quiet --python $(BIN)/python
+else
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.PHONY: run test lint format clean help
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(VENV)/.installed ## install into .venv and make Table II of the embedded default
+	$(BIN)/snakemake --cores $(CORES) results/table2.csv
+	@echo "Table II: results/table2.html (numbers: results/table2.csv, results/table2_long.csv)"
+
+test: $(VENV)/.installed-test ## install into .venv and run the tests
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: $(VENV)/.installed-test ## format, lint, types, workflow lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+format: $(VENV)/.installed-test ## put code and rules into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile rules
+
+clean: ## remove what the workflow made in this folder, but not the splits
+	rm -rf work results logs data/hecktor data/brats .snakemake
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing into $(VENV) (about 2 minutes, 2 GB)"
+	$(INSTALL) -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(INSTALL) -c constraints.txt -e '.[test]'
+	@touch $@

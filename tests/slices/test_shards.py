@@ -1,0 +1,87 @@
+"""Shards: what goes in comes out, and damage is noticed."""
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import TinyCohort, make_tiny_cohort, tiny_subject
+
+from mcd.errors import McdError
+from mcd.imaging.preprocess import read_preprocessed, write_preprocessed
+from mcd.slices.shards import Shards
+from mcd.slices.write_shards import write_shard
+
+
+def test_round_trip(tiny_cohort: TinyCohort) -> None:
+    with Shards(tiny_cohort.shards) as shards:
+        assert shards.modalities == ["A", "B"]
+        assert shards.size == (32, 32)
+        assert list(shards.subjects) == list(tiny_cohort.folders)
+        for name, folder in tiny_cohort.folders.items():
+            pre = read_preprocessed(folder)
+            images = shards.read(name, "images")
+            for channel, volume in enumerate(pre.volumes.values()):
+                np.testing.assert_allclose(images[:, channel], volume, atol=2e-3)  # half precision of a z-score
+                assert ((images[:, channel] != 0) == (volume != 0)).all()
+            np.testing.assert_array_equal(shards.read(name, "labels"), pre.label)
+            np.testing.assert_array_equal(
+                shards.read(name, "content"), np.stack([(v != 0).any((1, 2)) for v in pre.volumes.values()], 1)
+            )
+            assert pre.label is not None
+            for code, voxels in shards.code_voxels(name).items():
+                np.testing.assert_array_equal(voxels, (pre.label == code).sum((1, 2)))
+            assert shards.subject(name).info == pre.info
+            assert shards.subject(name).spacing == (2.0, 1.0, 1.0)
+
+
+def test_rows_are_read_as_asked(tiny_cohort: TinyCohort) -> None:
+    with Shards(tiny_cohort.shards) as shards:
+        everything = shards.read("p1", "images")
+        np.testing.assert_array_equal(shards.read("p1", "images", np.array([1, 4, 6])), everything[[1, 4, 6]])
+        np.testing.assert_array_equal(shards.read("p1", "images", slice(2, 5)), everything[2:5])
+
+
+def test_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
+    cohort = make_tiny_cohort(tmp_path)
+    with h5py.File(cohort.shards[0]) as file:
+        chunk = file["images"].id.get_chunk_info(3)
+    content = bytearray(cohort.shards[0].read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 0xFF
+    cohort.shards[0].write_bytes(bytes(content))
+    with Shards(cohort.shards) as shards, pytest.raises(McdError, match=r"0\.h5: damaged"):
+        for name in ("p0", "p1", "p2"):
+            shards.read(name, "images")
+
+
+def test_faults_are_named(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+    with pytest.raises(McdError, match=r"none\.h5: no such shard"):
+        Shards([tmp_path / "none.h5"])
+    (tmp_path / "cut.h5").write_bytes(tiny_cohort.shards[0].read_bytes()[:500])
+    with pytest.raises(McdError, match=r"cut\.h5: not a readable HDF5 file"):
+        Shards([tmp_path / "cut.h5"])
+    other = shutil.copy(tiny_cohort.shards[0], tmp_path / "other.h5")
+    with h5py.File(other, "a") as file:
+        file.attrs["format"] = "mcd-shard/99"
+    with pytest.raises(McdError, match="mcd-shard/99"):
+        Shards([other])
+    with Shards(tiny_cohort.shards) as shards:
+        with pytest.raises(McdError, match="subject p9 is in the split"):
+            shards.subject("p9")
+        with pytest.raises(McdError, match="not PET"):
+            shards.modality_positions(["A", "PET"])
+
+
+def test_subjects_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+    write_preprocessed(tiny_subject(0), tmp_path / "a")
+    write_preprocessed(tiny_subject(1, size=(48, 48)), tmp_path / "b")
+    with pytest.raises(McdError, match="one configuration"):
+        write_shard(tmp_path / "s.h5", {"a": tmp_path / "a", "b": tmp_path / "b"})
+    assert not (tmp_path / "s.h5").exists()
+    unlabelled = tiny_subject(1)
+    object.__setattr__(unlabelled, "label", None)
+    unlabelled.info["label"] = None
+    write_preprocessed(unlabelled, tmp_path / "c")
+    with pytest.raises(McdError, match="others none"):
+        write_shard(tmp_path / "s.h5", {"a": tmp_path / "a", "c": tmp_path / "c"})

@@ -1,0 +1,177 @@
+"""The training loop: resumable, reproducible, and clear when it goes wrong."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TinyCohort
+from torch import nn
+
+from mcd.errors import McdError
+from mcd.pretraining.dsgan import DSGAN, DSGANOptions
+from mcd.slices.batches import Batch, SliceSet
+from mcd.slices.shards import Shards
+from mcd.training.checkpoint import Checkpoint, load_checkpoint, load_resume, save_checkpoint
+from mcd.training.loop import History, train, write_history
+from mcd.training.method import Losses, Method
+from mcd.training.schedule import Compute, Schedule
+
+SCHEDULE = Schedule(epochs=4, batch_size=5, learning_rate=1e-3, decay="cosine", warmup_epochs=1)
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing catches it."""
+
+
+@pytest.fixture(scope="module")
+def slices(tiny_cohort: TinyCohort) -> SliceSet:
+    return SliceSet(Shards(tiny_cohort.shards), ["p0", "p1", "p2"], ["A", "B"])
+
+
+def make_dsgan() -> DSGAN:
+    torch.manual_seed(0)
+    return DSGAN(DSGANOptions(discriminator_filters=4), 4, ("A", "B"))
+
+
+def run(method: Method, slices: SliceSet, schedule: Schedule = SCHEDULE, **options: object) -> History:
+    return train(method, slices, schedule, Compute(), seed=7, **options)  # type: ignore[arg-type]
+
+
+def test_a_killed_training_resumes_to_the_same_weights(slices: SliceSet, tmp_path: Path) -> None:
+    whole = make_dsgan()
+    history = run(whole, slices)
+
+    killed = make_dsgan()
+    step = killed.losses
+
+    def die_in_the_third_epoch(batch: Batch, player: str) -> Losses:
+        die_in_the_third_epoch.calls += 1  # type: ignore[attr-defined]
+        if die_in_the_third_epoch.calls > 2 * 3 * 2 + 1:  # type: ignore[attr-defined]
+            raise Killed
+        return step(batch, player)
+
+    die_in_the_third_epoch.calls = 0  # type: ignore[attr-defined]
+    killed.losses = die_in_the_third_epoch  # type: ignore[method-assign]
+    resume = tmp_path / "resume.pt"
+    with pytest.raises(Killed):
+        run(killed, slices, resume=resume, save_every=0)
+    assert resume.exists()
+
+    torch.manual_seed(99)  # another process has other random numbers
+    resumed = DSGAN(DSGANOptions(discriminator_filters=4), 4, ("A", "B"))
+    continued = run(resumed, slices, resume=resume, save_every=0)
+    for key, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[key], value, rtol=0, atol=0, msg=key)
+    for one, other in zip(history, continued, strict=True):
+        assert {k: v for k, v in one.items() if k != "slices_per_second"} == {
+            k: v for k, v in other.items() if k != "slices_per_second"
+        }
+
+
+def test_a_resume_file_of_another_training_is_not_taken_up(slices: SliceSet, tmp_path: Path) -> None:
+    resume = tmp_path / "resume.pt"
+    run(make_dsgan(), slices, replace(SCHEDULE, epochs=1), resume=resume, save_every=0)
+    assert load_resume(resume, "another") is None
+    assert len(run(make_dsgan(), slices, replace(SCHEDULE, epochs=2), resume=resume, save_every=0)) == 2
+    resume.write_bytes(resume.read_bytes()[:100])
+    assert load_resume(resume, "any") is None
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(slices: SliceSet) -> None:
+    one, same, other = make_dsgan(), make_dsgan(), make_dsgan()
+    run(one, slices)
+    run(same, slices)
+    train(other, slices, SCHEDULE, Compute(), seed=8)
+    key = "generator.a.encoder.0.0.weight"
+    assert torch.equal(one.state_dict()[key], same.state_dict()[key])
+    assert not torch.equal(one.state_dict()[key], other.state_dict()[key])
+
+
+class TwoPlayers(Method):
+    """Each player's loss touches both parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+        self.seen: list[tuple[str, float, float]] = []
+
+    def players(self) -> dict[str, Sequence[nn.Parameter]]:
+        return {"one": [self.one], "two": [self.two]}
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        self.seen.append((player, self.one.item(), self.two.item()))
+        return {"total": (self.one * self.two).sum()}
+
+
+def test_a_player_moves_its_own_parameters_only(slices: SliceSet) -> None:
+    method = TwoPlayers()
+    run(method, slices, Schedule(epochs=1, batch_size=9, learning_rate=0.1))
+    (_, one, two), (_, one_after, two_after) = method.seen[:2]
+    assert one_after != one
+    assert two_after == two
+    assert method.one.requires_grad
+    assert method.two.requires_grad
+
+
+class Diverging(TwoPlayers):
+    def losses(self, batch: Batch, player: str) -> Losses:
+        return {"total": (self.one + self.two).sum() * float("nan")}
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_with_its_name(slices: SliceSet) -> None:
+    with pytest.raises(McdError, match=r"one_total became nan in epoch 1; lower the learning rate"):
+        run(Diverging(), slices)
+
+
+def test_steps_per_epoch_counts_whatever_the_number_of_slices(slices: SliceSet) -> None:
+    method = TwoPlayers()
+    run(method, slices, Schedule(epochs=2, batch_size=9, steps_per_epoch=7))
+    assert len(method.seen) == 2 * 2 * 7
+
+
+def test_the_rate_warms_up_and_falls_to_zero() -> None:
+    schedule = Schedule(epochs=70, batch_size=1, decay="cosine", warmup_epochs=5)
+    rates = [schedule.rate(epoch) for epoch in np.linspace(0, 70, 281)]
+    assert rates[0] == 0
+    assert rates[20] == pytest.approx(1)
+    assert rates[10] == pytest.approx(0.5)
+    assert rates[-1] == pytest.approx(0, abs=1e-12)
+    assert schedule.rate(37.5) == pytest.approx(0.5)
+    assert all(later <= earlier for earlier, later in zip(rates[20:], rates[21:], strict=False))
+    assert {Schedule(epochs=3, batch_size=1).rate(epoch) for epoch in (0, 1.5, 3)} == {1.0}
+
+
+def test_bf16_trains_and_losses_stay_in_single_precision(slices: SliceSet) -> None:
+    method = make_dsgan()
+    history = train(method, slices, replace(SCHEDULE, epochs=1), Compute(precision="bf16"), seed=7)
+    assert np.isfinite(history[0]["generator_total"])
+    assert all(parameter.dtype == torch.float32 for parameter in method.parameters())
+
+
+def test_history_is_written_one_row_an_epoch(slices: SliceSet, tmp_path: Path) -> None:
+    history = run(make_dsgan(), slices, replace(SCHEDULE, epochs=2))
+    write_history(history, tmp_path / "losses.csv")
+    header, *rows = (tmp_path / "losses.csv").read_text().splitlines()
+    assert header.startswith("epoch,learning_rate,slices_per_second,adversarial,translation,contrastive,reconstruction")
+    assert len(rows) == 2
+
+
+def test_checkpoints_describe_themselves_and_faults_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    save_checkpoint(Checkpoint("segmentation", {"filters": 4}, {"network": {"w": torch.ones(2)}}), path)
+    loaded = load_checkpoint(path, "segmentation")
+    assert loaded.description == {"filters": 4}
+    assert loaded.weights["network"]["w"].tolist() == [1, 1]
+    with pytest.raises(McdError, match="is a segmentation checkpoint"):
+        load_checkpoint(path, "pretraining")
+    with pytest.raises(McdError, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "none.pt")
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(McdError, match="not a readable checkpoint"):
+        load_checkpoint(path)
+    torch.save({"something": "else"}, path)
+    with pytest.raises(McdError, match="not a mcd-checkpoint/1"):
+        load_checkpoint(path)
