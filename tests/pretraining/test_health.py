@@ -1,0 +1,18 @@
+"""The signs of learning and of collapse."""
+
+import pytest
+import torch
+
+from mcd.pretraining.health import embedding_sd, retrieval_accuracy
+
+
+def test_retrieval_counts_those_that_find_their_own_partner() -> None:
+    z = torch.eye(4)
+    assert retrieval_accuracy(z, 3 * z).item() == 1
+    assert retrieval_accuracy(z, z[[1, 0, 2, 3]]).item() == pytest.approx(0.5)
+
+
+def test_spread_is_one_on_the_sphere_and_zero_when_collapsed() -> None:
+    torch.manual_seed(0)
+    assert embedding_sd(torch.randn(4000, 64)).item() == pytest.approx(1, abs=0.02)
+    assert embedding_sd(torch.ones(8, 64) * torch.arange(1, 9)[:, None]).item() == pytest.approx(0, abs=1e-6)
