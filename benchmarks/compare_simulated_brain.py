@@ -102,7 +102,8 @@ def show(axis: plt.Axes, patient: Patient, modality: str, contours: bool) -> Non
 def draw(real: list[Patient], simulated: list[Patient], path: Path) -> None:
     columns = [("real", m) for m in ("T1CE", "FLAIR")] + [("simulated", m) for m in ("T1CE", "FLAIR", "T2", "T1")]
     figure = plt.figure(figsize=(9, 9.6), layout="constrained")
-    images, plots = (figure.add_subfigure(part) for part in figure.add_gridspec(2, 1, height_ratios=[4, 1.15]))
+    parts = figure.add_gridspec(2, 1, height_ratios=[4, 1.15])
+    images, plots = figure.add_subfigure(parts[0]), figure.add_subfigure(parts[1])
     axes = images.subplots(4, len(columns), squeeze=False)
     for column, (kind, modality) in enumerate(columns):
         axes[0, column].set_title(f"{kind} {modality}", fontsize=8)

@@ -211,7 +211,8 @@ def test_signal_equations() -> None:
 
 
 def test_generators_are_separate_streams() -> None:
-    draws = {generator(*key).random() for key in [(0, "a"), (1, "a"), (0, "b"), (0, "a", "noise"), (0, "anoise")]}
+    keys = [(0, "a", ""), (1, "a", ""), (0, "b", ""), (0, "a", "noise"), (0, "anoise", "")]
+    draws = {generator(seed, subject, purpose).random() for seed, subject, purpose in keys}
     assert len(draws) == 5
     assert generator(0, "a").random() == generator(0, "a").random()
 

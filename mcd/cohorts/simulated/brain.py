@@ -90,7 +90,7 @@ def _as_image(volume: np.ndarray, grid: Grid) -> sitk.Image:
 def _tumour(seed: int, subject: str, glioma: Glioma, grid: Grid) -> list[Overlay]:
     """Oedema, solid tumour, its enhancement, necrosis from tissue to fluid, and at times old blood."""
     rng = generator(seed, subject, "glioma tissue")
-    wetness = float(rng.uniform(0.5, 1.0))
+    wetness = float(rng.uniform(0.7, 1.0))
     fluid = np.clip(rng.normal(0.25, 0.35) + 0.15 * fractal_field(rng, grid, 10.0), 0, 1)
     agent = float(np.clip(np.exp(rng.normal(np.log(0.25), 0.5)), 0.08, 0.8))
     solid = np.clip(0.85 + 0.12 * fractal_field(rng, grid, 7.0), 0, 1)
@@ -104,7 +104,8 @@ def _tumour(seed: int, subject: str, glioma: Glioma, grid: Grid) -> list[Overlay
     ]
     bleeds, clot = rng.random() < 0.3, fractal_field(rng, grid, 12.0, octaves=2)
     if bleeds:
-        layers.append((glioma.core * soft(clot - np.float32(rng.uniform(0.6, 1.4)), 0.4) * 0.8, "blood", 0.0))
+        density = np.float32(rng.uniform(0.3, 0.75))
+        layers.append((glioma.core * soft(clot - np.float32(rng.uniform(0.8, 1.6)), 0.9) * density, "blood", 0.0))
     return layers
 
 
