@@ -28,11 +28,14 @@ def info_nce(predictions: Tensor, candidates: Tensor, positives: Tensor, negativ
     count = len(candidates)
     if count < 2:
         raise ValueError("InfoNCE needs at least 2 candidates")
+    own = positives[:, None]
     steps = torch.randint(1, count, (len(predictions), negatives), device=predictions.device)
-    chosen = torch.cat([positives[:, None], (positives[:, None] + steps) % count], dim=1)
     with torch.autocast(predictions.device.type, enabled=False):
-        # all scores, then a choice, is one product; gathering the candidates themselves would take D times the memory
-        scores = (at_least_single(predictions) @ at_least_single(candidates).T).gather(1, chosen)
-        loss = F.cross_entropy(scores, torch.zeros_like(positives), reduction="sum")
-        right = (scores[:, 0] > scores[:, 1:].amax(1)).sum()
+        # All scores, each counted as often as it was drawn: picking the drawn ones would take more memory, and its gradient
+        # would add up in another order each time on a GPU.
+        scores = at_least_single(predictions) @ at_least_single(candidates).T
+        drawn = torch.zeros_like(scores).scatter_add_(1, (own + steps) % count, torch.ones_like(steps).to(scores))
+        loss = F.cross_entropy(scores + drawn.scatter(1, own, 1.0).log(), positives, reduction="sum")
+        best_other = scores.detach().masked_fill(drawn == 0, -torch.inf).amax(1)
+        right = (scores.detach().gather(1, own)[:, 0] > best_other).sum()
     return loss / max(len(predictions), 1), right / max(len(predictions), 1)

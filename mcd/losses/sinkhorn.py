@@ -21,8 +21,8 @@ def log_sinkhorn(scores: Tensor, iterations: int = 20, column_sum: float = 1.0) 
 
     Args:
         scores: (..., rows, columns).
-        iterations: pairs of normalisations; 20 in Mena et al. The sharper the scores, the more it takes: with scores of standard
-            deviation 1, 20 bring the column sums of a 9x9 matrix to 0.001; with 3, to some 0.05.
+        iterations: pairs of normalisations; 20 in Mena et al. The sharper the scores, the more it takes: 20 bring the
+            column sums of a 9x9 matrix of standard deviation 1 to 0.001, of 3 to some 0.05.
 
     Returns:
         (..., rows, columns), in single precision or better.

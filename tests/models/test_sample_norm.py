@@ -51,6 +51,5 @@ def test_an_encoder_comes_back_with_batch_norm_that_does_the_same() -> None:
         assert list(state) == names
         plain.load_state_dict(state)
         torch.testing.assert_close(plain(image.repeat(3, 1, 1, 1)), expected, atol=1e-4, rtol=1e-3)
-        encoder_as_it_is = {key: value for key, value in encoder.state_dict().items()}
-        plain.load_state_dict(encoder_as_it_is)
+        plain.load_state_dict(encoder.state_dict())
         assert (plain(image) - expected[:1]).abs().max() > 0.1  # without the conversion it would not

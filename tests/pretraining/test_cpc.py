@@ -1,11 +1,12 @@
 import math
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch.nn import functional as F
 
 from mcd.errors import McdError
 from mcd.models.encoder import Encoder
@@ -62,45 +63,48 @@ def test_a_new_network_guesses(bodies: Callable[..., Batch]) -> None:
 
 def test_features_that_are_all_alike_cost_the_logarithm_exactly(bodies: Callable[..., Batch]) -> None:
     method = _cpc(negatives=7)
-    for block in method.encoder.encoder:
-        nn.init.zeros_(block[4].weight)
+    for name, weight in method.encoder.named_parameters():
+        if name.endswith("4.weight"):  # of each block's last normalisation: its output is its bias, 0
+            torch.nn.init.zeros_(weight)
     assert method.losses(bodies(4), "network")["total"].item() == pytest.approx(math.log(8), rel=1e-5)
 
 
 def test_targets_are_the_rows_below_in_the_same_column(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each patch knows where it is; maps that move a place down by k + 1 rows are always right, the positive among few alike."""
-    method = _cpc(filters=4, negatives=16)
-    positions = torch.eye(GRID * GRID).repeat(2, 1)  # two slices, the same places
-    positions = torch.cat([positions, torch.zeros(2 * 49, method.encoder.channels - 49)], dim=1)
-    monkeypatch.setattr(method.encoder, "forward", lambda patches: positions)
-    method.context = nn.Identity()  # a context that is the patch itself
-    for step, map_ in enumerate(method.maps, start=1):
-        nn.init.zeros_(map_.weight)
-        for place in range(GRID * GRID - (step + 1) * GRID):
-            map_.weight.data[place + (step + 1) * GRID, place] = 100
+    """Each patch knows where it is, and the maps move a place down by k + 1 rows: always right, but for rare ties."""
+    method = _cpc()
+    places = F.one_hot(torch.arange(49).repeat(2), method.encoder.channels).float()  # of two slices
+    monkeypatch.setattr(method.encoder, "forward", lambda patches: places)
+    monkeypatch.setattr(method.context, "forward", lambda features: features)  # a context is the patch itself
     batch = Batch(torch.ones(2, 1, 64, 64), None, torch.arange(2), torch.zeros(2))
-    torch.manual_seed(0)
-    right = method.losses(batch, "network")["total"]
-    for map_ in method.maps:
-        map_.weight.data = map_.weight.data.roll(GRID, dims=0)  # one row too far
-    torch.manual_seed(0)
-    wrong = method.losses(batch, "network")["total"]
-    # only the same place of the other slice, drawn as a negative in 16 of 97 cases, ties with the positive
-    assert right < math.log(2)
-    assert wrong > 5
+
+    def loss(too_far: int) -> float:
+        for step, map_ in enumerate(method.maps, start=1):
+            down = (step + 1 + too_far) * GRID
+            monkeypatch.setattr(map_, "forward", lambda at, down=down: 100 * at.roll(down, dims=1))
+        torch.manual_seed(0)
+        return method.losses(batch, "network")["total"].item()
+
+    assert loss(0) < math.log(2)  # the same place of the other slice, where it is drawn, is as good
+    assert loss(1) > 5
+    assert loss(-1) > 5
 
 
-def test_patches_without_tissue_are_left_out() -> None:
-    """A body on the left only: what stands in the empty right half of its box changes nothing but the context beside it."""
+def test_patches_without_tissue_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body on the left only, in a box as wide as the slice: only its patches are foretold."""
     method = _cpc(negatives=4)
-    seen = []
-    original = method.maps[0].forward
-    method.maps[0].forward = lambda x: (seen.append(len(x)), original(x))[1]
+    foretold: list[int] = []
+
+    def record(contexts: torch.Tensor) -> torch.Tensor:
+        foretold.append(len(contexts))
+        return contexts
+
+    for map_ in method.maps:
+        monkeypatch.setattr(map_, "forward", record)
     images = torch.zeros(2, 1, 64, 64)
     images[:, :, :, :8] = torch.randn(2, 1, 64, 8)
-    images[:, :, 0, 63] = 1.0  # the box spans the slice; this pixel alone makes no tissue
+    images[:, :, 0, 63] = 1.0  # widens the box; one pixel makes no tissue
     method.losses(Batch(images, None, torch.arange(2), torch.zeros(2)), "network")
-    assert seen == [2 * 5]  # 5 rows two below another, in the first column, of two slices
+    assert foretold == [2 * rows for rows in (5, 4, 3, 2, 1)]  # one column, of two slices
 
 
 def test_the_tips_of_bodies_do_not_break_it() -> None:
@@ -129,7 +133,7 @@ def test_hands_back_an_encoder_for_batch_norm(bodies: Callable[..., Batch], lear
 
 
 def test_neighbours_are_not_in_one_batch() -> None:
-    slices = SimpleNamespace(subject_of=np.repeat(np.arange(6), 20), height_of=np.tile(np.linspace(0, 1, 20), 6))
+    slices: Any = SimpleNamespace(subject_of=np.repeat(np.arange(6), 20), height_of=np.tile(np.linspace(0, 1, 20), 6))
     for batch in _cpc().batches(slices, 8, np.random.default_rng(0)):
         for subject in np.unique(slices.subject_of[batch]):
             heights = np.sort(slices.height_of[batch][slices.subject_of[batch] == subject])
