@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import TinyCohort
+from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.imaging.preprocess import read_preprocessed

@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import TinyCohort, make_tiny_cohort, tiny_subject
+from tiny import TinyCohort, make_tiny_cohort, tiny_subject
 
 from mcd.errors import McdError
 from mcd.imaging.preprocess import read_preprocessed, write_preprocessed

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TinyCohort
+from tiny import TinyCohort
 from torch import nn
 
 from mcd.errors import McdError

@@ -1,0 +1,143 @@
+"""The configuration: defaults are the paper's, and a mistake is one readable line."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mcd import plan
+from mcd.config import Config, expand, load_config
+from mcd.errors import McdError
+
+ROOT = Path(__file__).parents[1]
+MINIMAL: dict[str, Any] = {
+    "cohorts": {
+        "mine": {
+            "layout": "samplesheet",
+            "sheet": "sheet.tsv",
+            "modalities": ["CT", "PET"],
+            "pairs": ["CT-PET"],
+            "regions": {"tumour": [1]},
+            "preprocessing": {"size": [64, 64]},
+        }
+    }
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """MINIMAL with one key set; `cohorts.mine` may be left out."""
+    content = deepcopy(MINIMAL)
+    target = content
+    *parents, key = path.split(".")
+    for parent in parents:
+        target = target.setdefault(parent, {})
+    target[key] = value
+    return content
+
+
+def test_a_minimal_file_has_the_papers_values() -> None:
+    config = load_config(MINIMAL)
+    assert config.pretraining.epochs == 200
+    assert (config.finetuning.epochs, config.finetuning.learning_rate, config.finetuning.weight_decay) == (70, 2e-4, 1e-4)
+    assert config.label_ratios == [0.05, 0.1]
+    assert config.filters == 64
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("filter", 8, "filter: unknown key; did you mean filters?"),
+        ("cohorts.mine.preprocessing.spaceing", [1, 1, 1], "spaceing: unknown key; did you mean spacing?"),
+        ("cohorts.mine.preprocessing.size", [64, 50], "multiples of 16"),
+        ("cohorts.mine.pairs", ["CT-MR"], "pairs: CT-MR does not join two of CT, PET"),
+        ("cohorts.mine.layout", "bids", "unknown; choose among brats2018"),
+        ("cohorts.mine.folder", None, None),
+        ("cohorts.mine.sheet", None, "needs the key sheet"),
+        ("cohorts.mine.simulate", {"subjects": 3}, "can be simulated"),
+        ("cohorts.mine.regions", {"tumour": [300]}, "less than or equal to 255"),
+        ("label_ratios", [5], "less than or equal to 1"),
+        ("methods", ["simclrr"], "did you mean simclr?"),
+        ("algorithms", {"dsgann": {}}, "algorithms.dsgann: unknown; did you mean dsgan?"),
+        ("algorithms", {"dsgan": {"temprature": 1}}, "algorithms.dsgan.temprature: unknown key; did you mean temperature?"),
+        ("algorithms", {"dsgan": {"temperature": "hot"}}, "algorithms.dsgan.temperature: Input should be a valid number"),
+        ("algorithms", {"dsgan": {"feature_loss": "l3"}}, "algorithms.dsgan.feature_loss: Input should be"),
+        ("algorithms", {"dsgan": {"shared": 5}}, "algorithms.dsgan.shared: 5 is not 0 to 3"),
+        ("finetuning.augmentation", {"rotate": 3}, "finetuning.augmentation.rotate: unknown key; did you mean rotation?"),
+        ("compute.device", "tpu", "compute.device"),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(path: str, value: Any, message: str | None) -> None:
+    if message is None:
+        load_config(changed(path, value))
+        return
+    with pytest.raises(McdError) as caught:
+        load_config(changed(path, value))
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(caught.value).startswith("configuration: ")
+
+
+def test_several_mistakes_are_all_told() -> None:
+    content = changed("filter", 8)
+    content["seed"] = [0]
+    with pytest.raises(McdError) as caught:
+        load_config(content)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_paths_expand_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCANS", "/scans")
+    assert expand("$SCANS/a") == Path("/scans/a")
+    with pytest.raises(McdError, match="variable is not set"):
+        expand("$NOT_SET_AT_ALL/a")
+
+
+def test_batch_size_of_a_ratio_is_that_of_the_next_lower_one() -> None:
+    sizes = load_config(changed("cohorts.mine.batch_size", {"finetuning": {0.05: 31, 0.1: 90}})).cohorts["mine"].batch_size
+    assert [sizes.at(ratio) for ratio in (0.01, 0.05, 0.07, 0.1, 0.5, 1.0)] == [31, 31, 31, 90, 90, 90]
+
+
+@pytest.mark.parametrize("path", sorted([ROOT / "config.yaml", *ROOT.glob("configs/**/*.yaml")]), ids=lambda p: p.name)
+def test_every_configuration_of_the_project_is_valid(path: Path) -> None:
+    assert isinstance(load_config(yaml.safe_load(path.read_text())), Config)
+
+
+def test_the_papers_configuration_is_the_papers() -> None:
+    """Sec. V, number by number."""
+    config = load_config(yaml.safe_load((ROOT / "configs/paper.yaml").read_text()))
+    hecktor, brats = config.cohorts["hecktor"], config.cohorts["brats"]
+    assert (hecktor.preprocessing.size, brats.preprocessing.size) == ((144, 144), (160, 160))
+    assert hecktor.preprocessing.spacing == brats.preprocessing.spacing == (1, 1, 1)
+    assert hecktor.preprocessing.interpolation == "nearest"
+    assert (hecktor.test, brats.test) == (21, 42)
+    assert (hecktor.batch_size.pretraining, brats.batch_size.pretraining) == (48, 36)
+    assert hecktor.batch_size.finetuning == {0.05: 31, 0.1: 90}
+    assert brats.batch_size.finetuning == {0.05: 56, 0.1: 70}
+    assert brats.pairs == ["T1CE-T2", "FLAIR-T1"]
+    assert brats.regions == {"WT": [1, 2, 4], "TC": [1, 4], "ET": [4]}
+    dsgan = config.algorithms["dsgan"]
+    assert (dsgan["translation"], dsgan["reconstruction"], dsgan["contrastive"]) == (10, 1, 0.1)
+    assert (dsgan["learning_rate"], dsgan["temperature"]) == (2e-4, 0.1)
+    assert (config.pretraining.epochs, config.finetuning.epochs) == (200, 70)
+
+
+def test_table_2_has_the_papers_rows_and_columns() -> None:
+    config = load_config(yaml.safe_load((ROOT / "configs/paper.yaml").read_text()))
+    table = plan.table2(config)
+    assert list(table.columns) == [
+        ("hecktor", "CT"),
+        ("hecktor", "PET"),
+        ("brats", "T1CE"),
+        ("brats", "T2"),
+        ("brats", "FLAIR"),
+        ("brats", "T1"),
+    ]
+    assert table.rows[0] == (0.05, "Fully Supervised")
+    assert table.rows[-2:] == [(0.5, "Fully Supervised"), (1.0, "Fully Supervised")]
+    assert table.paper_cohorts == {"hecktor": "hecktor", "brats": "brats2018"}
+    runs = plan.runs(config, plan.rows(config))
+    assert len(runs) == len(set(runs)) == len(table.rows) * 6
+    assert {run.pair for run in runs if run.method == "fully_supervised"} == {plan.SINGLE}
+    assert {run.pair for run in runs if run.method == "multi_condos"} == {"CT-PET", "T1CE-T2", "FLAIR-T1"}
