@@ -13,6 +13,7 @@ if not workflow.overwrite_configfiles:  # --configfile replaces the default; it 
 
 
 include: "rules/common.smk"
+include: "rules/settings.smk"
 include: "rules/cohort.smk"
 include: "rules/preprocess.smk"
 include: "rules/shards.smk"

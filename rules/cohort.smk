@@ -1,13 +1,5 @@
 """Stage 0: raw files, and the index that lists them."""
 
-BRAINS = [name for name, cohort in CONFIG.cohorts.items() if cohort.simulate and cohort.layout == "brats2018"]
-HEADS = [name for name, cohort in CONFIG.cohorts.items() if cohort.simulate and cohort.layout == "hecktor2020"]
-
-
-def simulation(wildcards):
-    """What decides a simulated patient's images, apart from its id."""
-    return CONFIG.cohorts[wildcards.cohort].simulate.model_dump(include={"seed", "noise", "spacing"})
-
 
 rule simulate_brain:
     """Write the raw files of one simulated brain patient, as BraTS 2018 would store them."""
@@ -23,13 +15,13 @@ rule simulate_brain:
         "work/benchmarks/{cohort}/simulate_brain/{subject}.tsv"
     wildcard_constraints:
         cohort=alternatives(BRAINS),
-    params:
-        simulation=simulation,
+    conda:
+        "../envs/imaging.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=20,
-    conda:
-        "../envs/imaging.yaml"
+    params:
+        simulation=simulation,
     script:
         "../workflow_scripts/simulate_brain.py"
 
@@ -46,13 +38,13 @@ rule simulate_head_neck:
         "work/benchmarks/{cohort}/simulate_head_neck/{subject}.tsv"
     wildcard_constraints:
         cohort=alternatives(HEADS),
-    params:
-        simulation=simulation,
+    conda:
+        "../envs/imaging.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=20,
-    conda:
-        "../envs/imaging.yaml"
+    params:
+        simulation=simulation,
     script:
         "../workflow_scripts/simulate_head_neck.py"
 
@@ -67,26 +59,16 @@ rule write_bounding_boxes:
         "work/benchmarks/{cohort}/write_bounding_boxes.tsv"
     wildcard_constraints:
         cohort=alternatives(HEADS),
-    params:
-        subjects=lambda wildcards: list(SUBJECTS[wildcards.cohort]),
-        seed=lambda wildcards: CONFIG.cohorts[wildcards.cohort].simulate.seed,
+    conda:
+        "../envs/imaging.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=10,
-    conda:
-        "../envs/imaging.yaml"
+    params:
+        subjects=lambda wildcards: list(SUBJECTS[wildcards.cohort]),
+        seed=lambda wildcards: CONFIG.cohorts[wildcards.cohort].simulate.seed,
     script:
         "../workflow_scripts/write_bounding_boxes.py"
-
-
-def raw_files(subject):
-    """A patient's raw files as far as Snakemake can watch them: a DICOM folder is watched by its files."""
-    found = [*subject.images.values(), subject.label, subject.mask]
-    for path in filter(None, found):
-        if path.is_dir():
-            yield from sorted(map(str, path.iterdir()))
-        else:
-            yield str(path)
 
 
 rule index_cohort:
@@ -102,6 +84,11 @@ rule index_cohort:
         "logs/{cohort}/index_cohort.log",
     benchmark:
         "work/benchmarks/{cohort}/index_cohort.tsv"
+    conda:
+        "../envs/imaging.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=30,
     params:
         cohort=lambda wildcards: {
             "layout": CONFIG.cohorts[wildcards.cohort].layout,
@@ -109,10 +96,5 @@ rule index_cohort:
             "sheet": sheet_file(wildcards.cohort) and str(sheet_file(wildcards.cohort)),
             "modalities": CONFIG.cohorts[wildcards.cohort].modalities,
         },
-    resources:
-        mem_mb=growing(1000),
-        runtime=30,
-    conda:
-        "../envs/imaging.yaml"
     script:
         "../workflow_scripts/index_cohort.py"

@@ -55,9 +55,7 @@ def sheet_file(cohort):
 def list_subjects(cohort):
     settings = CONFIG.cohorts[cohort]
     if settings.simulate:
-        return simulated_subjects(
-            settings.layout, raw_folder(cohort), settings.modalities, settings.simulate.subjects
-        )
+        return simulated_subjects(settings.layout, raw_folder(cohort), settings.modalities, settings.simulate.subjects)
     return find_subjects(settings.layout, raw_folder(cohort), sheet_file(cohort), settings.modalities)
 
 
@@ -92,14 +90,12 @@ def shard_files(cohort):
     return [f"work/{cohort}/shards/{number}.h5" for number in range(-(-len(SUBJECTS[cohort]) // size))]
 
 
-def pretraining_folder(cohort, pair, pretraining, seed):
-    return f"work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}"
+def pretraining_file(cohort, pair, pretraining, seed):
+    return f"work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}/checkpoint.pt"
 
 
 def run_folder(run):
-    return (
-        f"work/{run.cohort}/{run.pair}/{run.method}/{run.modality}/labels{plan.percent(run.ratio)}/seed{run.seed}"
-    )
+    return f"work/{run.cohort}/{run.pair}/{run.method}/{run.modality}/labels{plan.percent(run.ratio)}/seed{run.seed}"
 
 
 def model_file(run):
@@ -117,29 +113,8 @@ def pretraining_files():
     """The checkpoints of every pre-training that Table II needs, each once."""
     return sorted(
         {
-            pretraining_folder(run.cohort, run.pair, METHODS[run.method].pretraining, run.seed) + "/checkpoint.pt"
+            pretraining_file(run.cohort, run.pair, METHODS[run.method].pretraining, run.seed)
             for run in TABLE2_RUNS
             if METHODS[run.method].pretraining
         }
     )
-
-
-def training_gpus():
-    """GPUs a training job asks for: one where the configuration names one, or leaves it open and there is one."""
-    if CONFIG.compute.device == "auto":
-        return int(Path("/dev/nvidiactl").exists())
-    return int(CONFIG.compute.device != "cpu")
-
-
-COMPUTE = CONFIG.compute.model_dump()
-GPUS = training_gpus()
-
-
-def growing(megabytes):
-    """Memory that doubles with each retry."""
-    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
-
-
-def hours(first):
-    """Runtime in minutes; a retried training goes on from its last state, so it needs no more than the first."""
-    return round(60 * first)

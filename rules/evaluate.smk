@@ -14,6 +14,13 @@ rule evaluate_model:
         "logs/{cohort}/evaluate_model/{pair}/{method}/{modality}/labels{percent}/seed{seed}.log",
     benchmark:
         "work/benchmarks/{cohort}/evaluate_model/{pair}/{method}/{modality}/labels{percent}/seed{seed}.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=GPUS,
+        mem_mb=growing(16000 if GPUS else 4000),
+        runtime=hours(2),
     params:
         columns=lambda wildcards: {
             "cohort": wildcards.cohort,
@@ -24,13 +31,6 @@ rule evaluate_model:
             "seed": int(wildcards.seed),
         },
         compute=COMPUTE,
-    threads: CONFIG.compute.threads
-    resources:
-        gpu=GPUS,
-        mem_mb=growing(16000 if GPUS else 4000),
-        runtime=hours(2),
-    conda:
-        "../envs/training.yaml"
     script:
         "../workflow_scripts/evaluate.py"
 
@@ -46,12 +46,12 @@ rule export_predictions:
         "logs/{cohort}/export_predictions/{pair}/{method}/{modality}/labels{percent}/seed{seed}.log",
     benchmark:
         "work/benchmarks/{cohort}/export_predictions/{pair}/{method}/{modality}/labels{percent}/seed{seed}.tsv"
-    params:
-        regions=lambda wildcards: CONFIG.cohorts[wildcards.cohort].regions,
+    conda:
+        "../envs/imaging.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=30,
-    conda:
-        "../envs/imaging.yaml"
+    params:
+        regions=lambda wildcards: CONFIG.cohorts[wildcards.cohort].regions,
     script:
         "../workflow_scripts/export_predictions.py"

@@ -13,13 +13,13 @@ rule preprocess_subject:
         "logs/{cohort}/preprocess_subject/{subject}.log",
     benchmark:
         "work/benchmarks/{cohort}/preprocess_subject/{subject}.tsv"
-    params:
-        options=lambda wildcards: CONFIG.cohorts[wildcards.cohort].preprocessing.model_dump(),
+    conda:
+        "../envs/imaging.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=20,
-    conda:
-        "../envs/imaging.yaml"
+    params:
+        options=lambda wildcards: CONFIG.cohorts[wildcards.cohort].preprocessing.model_dump(),
     script:
         "../workflow_scripts/preprocess_subject.py"
 
@@ -34,11 +34,11 @@ rule draw_qc:
         "logs/{cohort}/draw_qc/{subject}.log",
     benchmark:
         "work/benchmarks/{cohort}/draw_qc/{subject}.tsv"
+    conda:
+        "../envs/imaging.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=10,
-    conda:
-        "../envs/imaging.yaml"
     script:
         "../workflow_scripts/draw_qc.py"
 

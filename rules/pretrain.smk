@@ -1,20 +1,6 @@
 """Stage 3: self-supervised pre-training on the training patients' slices, without labels (paper Sec. IV)."""
 
 
-def pretraining_settings(wildcards):
-    """Everything in the configuration that changes what a pre-training learns."""
-    spec = PRETRAININGS[wildcards.pretraining]
-    return {
-        "algorithm": spec.algorithm,
-        "options": CONFIG.pretraining_options(wildcards.pretraining),
-        "filters": CONFIG.filters,
-        "epochs": CONFIG.pretraining.epochs,
-        "steps_per_epoch": CONFIG.pretraining.steps_per_epoch,
-        "batch_size": CONFIG.cohorts[wildcards.cohort].batch_size.pretraining,
-        "seed": int(wildcards.seed),
-    }
-
-
 rule pretrain_pair:
     """Pre-train one method on one pair of modalities."""
     input:
@@ -28,17 +14,17 @@ rule pretrain_pair:
         "logs/{cohort}/pretrain_pair/{pair}/{pretraining}/seed{seed}.log",
     benchmark:
         "work/benchmarks/{cohort}/pretrain_pair/{pair}/{pretraining}/seed{seed}.tsv"
-    params:
-        training=pretraining_settings,
-        compute=COMPUTE,
-        # not an output: Snakemake deletes the outputs of a killed job, and this is what the next try goes on from
-        resume="work/.resume/{cohort}/{pair}/{pretraining}/seed{seed}",
+    conda:
+        "../envs/training.yaml"
     threads: CONFIG.compute.threads
     resources:
         gpu=GPUS,
         mem_mb=growing(32000 if GPUS else 8000),
         runtime=hours(48),
-    conda:
-        "../envs/training.yaml"
+    params:
+        training=pretraining_settings,
+        compute=COMPUTE,
+        # not an output: Snakemake deletes the outputs of a killed job, and this is what the next try goes on from
+        resume="work/.resume/{cohort}/{pair}/{pretraining}/seed{seed}",
     script:
         "../workflow_scripts/pretrain.py"

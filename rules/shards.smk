@@ -14,12 +14,12 @@ rule write_shard:
         "logs/{cohort}/write_shard/{shard}.log",
     benchmark:
         "work/benchmarks/{cohort}/write_shard/{shard}.tsv"
-    params:
-        subjects=lambda wildcards: shard_subjects(wildcards.cohort, wildcards.shard),
+    conda:
+        "../envs/imaging.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=60,
-    conda:
-        "../envs/imaging.yaml"
+    params:
+        subjects=lambda wildcards: shard_subjects(wildcards.cohort, wildcards.shard),
     script:
         "../workflow_scripts/write_shard.py"

@@ -3,14 +3,8 @@ somebody has edited, or on which results stand, is never made again behind their
 """
 
 MISSING_SPLITS = [
-    cohort
-    for cohort in COHORTS
-    if not all(Path(f"splits/{cohort}/seed{seed}.json").exists() for seed in CONFIG.seeds)
+    cohort for cohort in COHORTS if not all(Path(f"splits/{cohort}/seed{seed}.json").exists() for seed in CONFIG.seeds)
 ]
-
-
-def split_file(wildcards):
-    return f"splits/{wildcards.cohort}/seed{wildcards.seed}.json"
 
 
 rule make_split:
@@ -30,10 +24,10 @@ rule make_split:
             for seed in CONFIG.seeds
             if not all(Path(f"splits/{cohort}/seed{seed}.json").exists() for cohort in COHORTS)
         ),
+    conda:
+        "../envs/imaging.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=10,
-    conda:
-        "../envs/imaging.yaml"
     script:
         "../workflow_scripts/make_split.py"

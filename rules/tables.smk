@@ -13,12 +13,12 @@ rule table2:
         "logs/table2.log",
     benchmark:
         "work/benchmarks/table2.tsv"
-    params:
-        table="table2",
+    conda:
+        "../envs/reporting.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=10,
-    conda:
-        "../envs/reporting.yaml"
+    params:
+        table="table2",
     script:
         "../workflow_scripts/aggregate_table.py"

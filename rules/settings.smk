@@ -1,0 +1,89 @@
+"""What each stage takes from the configuration: the inputs, parameters and resources that rules name."""
+
+import shutil
+
+BRAINS = [name for name, cohort in CONFIG.cohorts.items() if cohort.simulate and cohort.layout == "brats2018"]
+HEADS = [name for name, cohort in CONFIG.cohorts.items() if cohort.simulate and cohort.layout == "hecktor2020"]
+
+
+def simulation(wildcards):
+    """What decides a simulated patient's images, apart from its id."""
+    return CONFIG.cohorts[wildcards.cohort].simulate.model_dump(include={"seed", "noise", "spacing"})
+
+
+def raw_files(subject):
+    """A patient's raw files as far as Snakemake can watch them: a DICOM folder is watched by its files."""
+    found = [*subject.images.values(), subject.label, subject.mask]
+    for path in filter(None, found):
+        if path.is_dir():
+            yield from sorted(map(str, path.iterdir()))
+        else:
+            yield str(path)
+
+
+def split_file(wildcards):
+    """Who trains and who tests in the run that the wildcards describe."""
+    return f"splits/{wildcards.cohort}/seed{wildcards.seed}.json"
+
+
+def pretraining_settings(wildcards):
+    """Everything in the configuration that changes what a pre-training learns."""
+    spec = PRETRAININGS[wildcards.pretraining]
+    return {
+        "algorithm": spec.algorithm,
+        "options": CONFIG.pretraining_options(wildcards.pretraining),
+        "filters": CONFIG.filters,
+        "epochs": CONFIG.pretraining.epochs,
+        "steps_per_epoch": CONFIG.pretraining.steps_per_epoch,
+        "batch_size": CONFIG.cohorts[wildcards.cohort].batch_size.pretraining,
+        "seed": int(wildcards.seed),
+    }
+
+
+def pretrained(wildcards):
+    """The checkpoint that a method starts from; nothing for one that starts from random weights."""
+    pretraining = METHODS[wildcards.method].pretraining
+    if pretraining is None:
+        return {}
+    return {"pretrained": pretraining_file(wildcards.cohort, wildcards.pair, pretraining, wildcards.seed)}
+
+
+def finetuning_settings(wildcards):
+    """Everything in the configuration that changes what a fine-tuning learns, apart from its schedule."""
+    method = METHODS[wildcards.method]
+    return {
+        "regions": CONFIG.cohorts[wildcards.cohort].regions,
+        "label_ratio": float(wildcards.percent) / 100,
+        "filters": CONFIG.filters,
+        "algorithm": method.segmentation,
+        "depth": method.transfer,
+        "seed": int(wildcards.seed),
+    }
+
+
+def finetuning_schedule(wildcards):
+    """Length, batch and step sizes of a fine-tuning."""
+    settings = CONFIG.finetuning.model_dump(exclude={"augmentation"})
+    batch_size = CONFIG.cohorts[wildcards.cohort].batch_size.at(float(wildcards.percent) / 100)
+    return {**settings, "batch_size": batch_size}
+
+
+def training_gpus():
+    """GPUs a training job asks for: one where the configuration names one, or leaves it open and there is one."""
+    if CONFIG.compute.device == "auto":
+        return int(shutil.which("nvidia-smi") is not None)
+    return int(CONFIG.compute.device != "cpu")
+
+
+COMPUTE = CONFIG.compute.model_dump()
+GPUS = training_gpus()
+
+
+def growing(megabytes):
+    """Memory that doubles with each retry."""
+    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
+
+
+def hours(number):
+    """A runtime in minutes. It does not grow with retries: a retried training goes on where the last one stopped."""
+    return round(60 * number)

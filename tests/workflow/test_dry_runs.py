@@ -1,0 +1,107 @@
+"""Every configuration plans the right jobs, and mistakes end before anything runs."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_cohorts import make
+from snakemake_run import ROOT, snakemake
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def fake_cohorts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The paper's 201 + 210 patients, and the files that the real patients' sheets name, all empty."""
+    folder = tmp_path_factory.mktemp("cohorts")
+    make(folder)
+    for sheet in (ROOT / "configs/real").glob("*.tsv"):
+        for row in csv.DictReader(sheet.open(), delimiter="\t"):
+            for column in row.keys() - {"subject", "split"}:
+                path = folder / row[column]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+    return {
+        "HECKTOR2020": str(folder / "hecktor"),
+        "BRATS2018": str(folder / "brats"),
+        "REAL_PATIENTS": str(folder),
+    }
+
+
+def job_counts(output: str) -> dict[str, int]:
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
+
+
+CONFIGS = ["config.yaml", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("configs/**/*.yaml"))]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_configuration_plans(config: str, fake_cohorts: dict[str, str], tmp_path: Path) -> None:
+    run = snakemake("-n", "--quiet", "rules", "--cores", "2", "all", folder=tmp_path, config=config, env=fake_cohorts)
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "table2" in run.stdout
+
+
+def test_the_papers_plan_has_the_papers_numbers(fake_cohorts: dict[str, str], tmp_path: Path) -> None:
+    """201 + 210 patients; three pairs to pre-train; every row of Table II in six columns."""
+    run = snakemake(
+        *("-n", "--quiet", "rules", "--cores", "2", "results/table2.csv"),
+        folder=tmp_path,
+        config="configs/paper.yaml",
+        env=fake_cohorts,
+    )
+    counts = job_counts(run.stdout)
+    assert counts["preprocess_subject"] == 201 + 210
+    assert "simulate_brain" not in counts
+    fully_supervised, pretrained = 4 * 6, 2 * 6
+    assert counts["finetune_modality"] >= fully_supervised + pretrained
+    assert counts["evaluate_model"] == counts["finetune_modality"]
+    assert counts["pretrain_pair"] % 3 == 0
+
+
+def mistakes() -> Iterator[tuple[list[str], dict[str, str], str]]:
+    yield ["--config", "filter=8"], {}, "error: configuration: filter: unknown key; did you mean filters?"
+    yield (
+        ["--config", "cohorts={hecktor: {preprocessing: {size: [30, 30]}}}"],
+        {},
+        "error: configuration: cohorts.hecktor.preprocessing.size: both sides must be multiples of 16",
+    )
+
+
+@pytest.mark.parametrize(("arguments", "env", "message"), mistakes())
+def test_a_mistake_ends_with_one_line(arguments: list[str], env: dict[str, str], message: str, tmp_path: Path) -> None:
+    run = snakemake("-n", "--cores", "1", "results/table2.csv", *arguments, folder=tmp_path, env=env)
+    assert run.returncode != 0
+    assert message in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def test_a_missing_cohort_is_named(tmp_path: Path) -> None:
+    run = snakemake(
+        *("-n", "--cores", "1", "results/table2.csv"),
+        folder=tmp_path,
+        config="configs/paper.yaml",
+        env={"HECKTOR2020": str(tmp_path / "nothing"), "BRATS2018": str(tmp_path)},
+    )
+    assert run.returncode != 0
+    assert f"error: {tmp_path}/nothing: no <id>/<id>_ct.nii.gz in it" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def rules() -> Iterator[tuple[str, str]]:
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL):
+            yield name, body
+
+
+@pytest.mark.parametrize(("name", "body"), list(rules()), ids=[name for name, _ in rules()])
+def test_every_rule_is_complete(name: str, body: str) -> None:
+    assert body.lstrip().startswith('"""'), "a rule has a docstring"
+    if "output:" in body:
+        for directive in ("log:", "benchmark:", "conda:", "resources:", "mem_mb=", "runtime=", "script:"):
+            assert directive in body, directive
+        script = re.search(r'"\.\./workflow_scripts/(\w+)\.py"', body)
+        assert script
+        assert (ROOT / f"workflow_scripts/{script[1]}.py").exists()

@@ -1,0 +1,145 @@
+"""The whole workflow in miniature, from raw files to the table, and its manners."""
+
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from snakemake_run import command, snakemake
+
+from mcd.imaging.geometry import Grid
+from mcd.imaging.io import read_volume
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("miniature")
+    run = snakemake("--cores", "2", "results/table2.csv", folder=folder)
+    assert run.returncode == 0, run.stdout[-5000:]
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """A finished run that a test may change; times of files are kept."""
+    return Path(shutil.copytree(finished, tmp_path / "run", symlinks=True))
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """Rule -> number of jobs that a run would do now."""
+    run = snakemake("-n", "--cores", "2", "--quiet", "rules", "results/table2.csv", *arguments, folder=folder)
+    assert run.returncode == 0, run.stdout[-3000:]
+    counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", run.stdout, re.MULTILINE)}
+    counts.pop("total", None)
+    return counts
+
+
+def test_the_table_can_be_recomputed_from_the_patients(finished: Path) -> None:
+    table = pd.read_csv(finished / "results/table2.csv")
+    assert list(table.columns[:4]) == ["label_ratio", "method", "hecktor_CT_DSC", "hecktor_CT_Sen"]
+    assert list(table["method"]) == ["Fully Supervised", "Multi-ConDoS", "Fully Supervised"]
+    scores = pd.concat(pd.read_csv(path) for path in finished.glob("work/*/*/*/*/*/*/scores.csv"))
+    names = {"fully_supervised": "Fully Supervised", "multi_condos": "Multi-ConDoS"}
+    patients = scores.groupby(["label_ratio", "method", "cohort", "modality", "subject"])[["DSC", "Sen"]].mean()
+    means = patients.groupby(["label_ratio", "method", "cohort", "modality"]).mean()
+    checked = 0
+    for (ratio, method, cohort, modality), row in means.iterrows():
+        line = table[(table["label_ratio"] == ratio) & (table["method"] == names[method])]
+        for metric in ("DSC", "Sen"):
+            assert float(line[f"{cohort}_{modality}_{metric}"].iloc[0]) == pytest.approx(row[metric], abs=5e-5)
+            checked += 1
+    assert checked == 3 * 4 * 2
+    assert table.select_dtypes("number").map(math.isfinite).all().all()
+
+
+def test_simulated_is_said(finished: Path) -> None:
+    page = (finished / "results/table2.html").read_text()
+    assert "simulated" in re.search(r"<title>(.*?)</title>", page, re.DOTALL)[1].lower()  # type: ignore[index]
+    assert pd.read_csv(finished / "results/table2_long.csv")["simulated"].all()
+
+
+def test_touching_nothing_reruns_nothing(finished: Path) -> None:
+    assert planned(finished) == {}
+
+
+def test_a_changed_temperature_reruns_pretraining_and_what_follows(finished: Path) -> None:
+    counts = planned(finished, "--config", "algorithms={dsgan: {temperature: 0.2}}")
+    assert counts == {"pretrain_pair": 2, "finetune_modality": 4, "evaluate_model": 4, "table2": 1}
+
+
+def test_a_changed_spacing_reruns_one_cohort_from_preprocessing(finished: Path) -> None:
+    counts = planned(finished, "--config", "cohorts={brats: {preprocessing: {spacing: [5, 5, 9]}}}")
+    assert counts["preprocess_subject"] == 4
+    assert "simulate_brain" not in counts
+    assert "make_split" not in counts
+    assert counts["pretrain_pair"] == 1
+
+
+def test_an_edited_split_is_kept_and_used(copy: Path) -> None:
+    split = copy / "splits/brats/seed0.json"
+    os.utime(split)
+    before = split.read_text()
+    counts = planned(copy)
+    assert "make_split" not in counts
+    assert counts["pretrain_pair"] == 1
+    assert split.read_text() == before
+    assert "make_split" not in planned(copy, "--forceall")
+
+
+def test_one_core_gives_the_table_of_two(copy: Path) -> None:
+    before = (copy / "results/table2_long.csv").read_text()
+    for folder in ("hecktor/single", "hecktor/CT-PET", "brats/single", "brats/T1CE-T2"):
+        shutil.rmtree(copy / "work" / folder)
+    run = snakemake("--cores", "1", "results/table2.csv", folder=copy)
+    assert run.returncode == 0, run.stdout[-5000:]
+    assert (copy / "results/table2_long.csv").read_text() == before
+
+
+def test_a_killed_run_goes_on(copy: Path) -> None:
+    before = (copy / "results/table2_long.csv").read_text()
+    shutil.rmtree(copy / "work/hecktor/CT-PET")
+    process = subprocess.Popen(
+        command("--cores", "2", "results/table2.csv", folder=copy),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    log = copy / "logs/hecktor/pretrain_pair/CT-PET/multi_condos/seed0.log"
+    started = log.stat().st_mtime
+    while log.stat().st_mtime == started and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (copy / "work/hecktor/CT-PET/pretraining/multi_condos/seed0/checkpoint.pt").exists()
+    assert snakemake("--unlock", folder=copy).returncode == 0
+    run = snakemake("--cores", "2", "results/table2.csv", folder=copy)
+    assert run.returncode == 0, run.stdout[-5000:]
+    assert (copy / "results/table2_long.csv").read_text() == before
+
+
+def test_predictions_are_exported_on_the_raw_grid(copy: Path) -> None:
+    target = "results/predictions/hecktor/CT-PET/multi_condos/PET/labels50/seed0"
+    run = snakemake("--cores", "1", target, folder=copy)
+    assert run.returncode == 0, run.stdout[-3000:]
+    files = sorted((copy / target).glob("*.nii.gz"))
+    assert len(files) == 2
+    subject = files[0].name.removesuffix(".nii.gz")
+    assert Grid.of(read_volume(files[0])) == Grid.of(read_volume(copy / f"data/hecktor/{subject}/{subject}_pt.nii.gz"))
+
+
+def test_a_damaged_raw_file_ends_with_one_line(copy: Path) -> None:
+    path = copy / "data/brats/HGG/SIM0002/SIM0002_t2.nii.gz"
+    path.write_bytes(path.read_bytes()[:2000])
+    run = snakemake("--cores", "1", "preprocess", folder=copy)
+    assert run.returncode != 0
+    message = next(line for line in run.stdout.splitlines() if line.startswith("error: "))
+    assert str(path.relative_to(copy)) in message
+    assert "Traceback" not in run.stdout
