@@ -18,7 +18,8 @@ patch. Neighbouring slices of a patient are not in one batch.
 
 Batch normalisation leaks: patches of a slice share statistics, and the encoder finds the positive by them (Henaff et al.).
 Pre-training therefore normalises each patch by itself (their choice, layer normalisation), keeps running statistics aside, and
-hands back weights with which batch normalisation does the same on average; see `mcd.models.sample_norm`.
+hands back weights with which batch normalisation does the same to a patch of average statistics, and nearly so to others;
+see `mcd.models.sample_norm`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -41,8 +41,8 @@ class JigsawOptions(Options):
     """Options of Jigsaw.
 
     Attributes:
-        permutations: N, orders to choose from; 100 as Kolesnikov et al. (CVPR 2019) and Taleb et al. (NeurIPS 2020). The first
-            publication goes up to 1000, for a far larger set of images.
+        permutations: N, orders to choose from; 100 as Kolesnikov et al. (CVPR 2019) and Taleb et al. (NeurIPS 2020). Noroozi
+            and Favaro go up to 1000 (from memory of the paper), for a far larger set of images.
         tile_share: of a cell's side that its tile takes: 64 of 85 pixels (Noroozi and Favaro).
         embedding: length of a tile's embedding (Goyal et al., ICCV 2019, their code VISSL: 1000, with batch norm and ReLU).
     """

@@ -36,7 +36,7 @@ class RotationOptions(Options):
     """Options of Rotation.
 
     Attributes:
-        copies: `all` four turns of each slice in every batch, as Gidaris et al. (their Sec. 2.2 and code: it does better), or
+        copies: `all` four turns of each slice in every batch, as Gidaris et al. (their code), or
             `one` at random, as Taleb et al. (NeurIPS 2020), which costs a quarter.
     """
 
