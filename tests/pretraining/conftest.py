@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from mcd.pretraining.base import Pretraining
 from mcd.slices.batches import Batch
 
+torch.set_num_threads(1)  # on tensors as small as these, threads only wait for one another
+
 
 def make_bodies(count: int = 8, channels: int = 1, size: tuple[int, int] = (64, 64), subjects: int = 4) -> Batch:
     """Discs with a smooth pattern of their own, brighter towards the bottom; background 0. The same for the same arguments."""
