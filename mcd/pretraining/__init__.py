@@ -18,6 +18,7 @@ REGISTRY: dict[str, str] = {
     "swav": "mcd.pretraining.swav:SwAV",
     "gl": "mcd.pretraining.gl:GL",
     "contig": "mcd.pretraining.contig:ContIG",
+    "vicreg": "mcd.pretraining.vicreg:VICReg",
 }
 """Algorithm -> where its class is. Text, so that reading the registry does not load torch."""
 

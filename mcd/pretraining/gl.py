@@ -36,7 +36,7 @@ from mcd.errors import McdError
 from mcd.losses.global_local import region_contrastive, region_logits, same_part_contrastive
 from mcd.models.unet import SIZE_FACTOR, UNet, bottleneck_channels
 from mcd.pretraining.base import Options, Pretraining
-from mcd.pretraining.health import embedding_sd, retrieval_accuracy
+from mcd.pretraining.health import embedding_sd, nearest_other
 from mcd.pretraining.views import ViewOptions, change_intensity, random_view
 from mcd.slices.batches import Batch, SliceSet
 from mcd.training.method import Losses
@@ -82,8 +82,8 @@ class GLOptions(ViewOptions, Options):
 class GL(Pretraining):
     """A U-Net without its last up layer, a global and a local head.
 
-    Logs `accuracy`: in the global stage how often a view finds its partner in the batch (chance 1 / N), in the local stage how
-    often a region finds itself among its 1 + 10 candidates; and the spread of the embeddings.
+    Logs `accuracy`: in the global stage how often the view nearest to a view is of its part of the volume (chance about 1 of
+    `parts`), in the local stage how often a region finds itself among its 1 + 10 candidates; and the embeddings' spread.
     """
 
     options_class = GLOptions
@@ -140,11 +140,11 @@ class GL(Pretraining):
         bottleneck = self.unet.encode(views)[-1]
         embeddings = self.global_head(F.avg_pool2d(bottleneck, self.pool).flatten(1))
         parts = torch.arange(len(images), device=images.device) % self.options.parts  # the order of `batches`
-        a, b = embeddings.chunk(2)
+        parts = parts.repeat(2)
         return {
-            "total": same_part_contrastive(embeddings, parts.repeat(2), self.options.temperature),
-            "accuracy": retrieval_accuracy(a, b),
-            "embedding_sd": embedding_sd(a),
+            "total": same_part_contrastive(embeddings, parts, self.options.temperature),
+            "accuracy": (parts[nearest_other(embeddings)] == parts).float().mean(),
+            "embedding_sd": embedding_sd(embeddings),
         }
 
     def _local_losses(self, images: Tensor) -> Losses:

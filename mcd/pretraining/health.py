@@ -15,6 +15,13 @@ def retrieval_accuracy(queries: Tensor, keys: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def nearest_other(embeddings: Tensor) -> Tensor:
+    """For each of `embeddings` (N, D), the position (N,) of the one among the others that is nearest by cosine."""
+    z = F.normalize(at_least_single(embeddings), dim=1)
+    return (z @ z.T).fill_diagonal_(-torch.inf).argmax(1)
+
+
+@torch.no_grad()
 def embedding_sd(embeddings: Tensor) -> Tensor:
     """Spread of `embeddings` (N, D) over the sphere: about 1 when they use every direction alike, 0 when they collapsed.
 

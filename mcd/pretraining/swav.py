@@ -87,7 +87,7 @@ class SwAV(EncoderPretraining):
         self.prototypes = Prototypes(options.projection, options.prototypes)
         self.small_size = view_size(size, options.small_size)
         self.register_buffer("queue", torch.zeros(2, options.queue, options.projection))
-        self.before_epoch(0, 1)
+        self.frozen, self.uses_queue = True, False  # `before_epoch` says when this ends
 
     def before_epoch(self, epoch: int, epochs: int) -> None:
         self.frozen = epoch < self.options.frozen_epochs

@@ -3,13 +3,18 @@
 import pytest
 import torch
 
-from mcd.pretraining.health import embedding_sd, retrieval_accuracy
+from mcd.pretraining.health import embedding_sd, nearest_other, retrieval_accuracy
 
 
 def test_retrieval_counts_those_that_find_their_own_partner() -> None:
     z = torch.eye(4)
     assert retrieval_accuracy(z, 3 * z).item() == 1
     assert retrieval_accuracy(z, z[[1, 0, 2, 3]]).item() == pytest.approx(0.5)
+
+
+def test_the_nearest_other_is_never_itself() -> None:
+    z = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.8]])
+    assert nearest_other(z).tolist() == [1, 0, 3, 2]
 
 
 def test_spread_is_one_on_the_sphere_and_zero_when_collapsed() -> None:

@@ -1,0 +1,127 @@
+"""How well each self-supervised baseline solves its own task after a short training, on subjects that it never saw.
+
+    python benchmarks/pretext_tasks.py --shards work/brats/shards/*.h5 --split splits/brats/seed0.json --modalities T1CE T2
+
+prints a Markdown table: the task's accuracy before and after training beside chance, and the spread of the embeddings
+(1: all directions used, 0: collapsed). A single-modal method trains on the first modality. Random weights solve many of these
+tasks above chance; what a method has learnt is the step from `before` to `after`.
+"""
+
+import argparse
+import copy
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mcd.methods import METHODS, PRETRAININGS
+from mcd.pretraining import pretraining_class
+from mcd.pretraining.base import Pretraining
+from mcd.slices.batches import SliceSet
+from mcd.slices.shards import Shards
+from mcd.slices.splits import read_split
+from mcd.training.loop import train
+from mcd.training.schedule import Compute
+
+TASKS: dict[str, str] = {
+    "rotation": "which of 4 quarter turns",
+    "jigsaw": "which of the stored permutations",
+    "m_jigsaw": "place of a tile",
+    "exemplar": "own view nearer than another slice",
+    "cpc": "the patch below among negatives",
+    "simclr": "other view in the batch",
+    "byol": "other view in the batch",
+    "swav": "other view in the batch",
+    "gl": "nearest view is of the same part",
+    "contig": "other modality in the batch",
+}
+
+
+def chance(method: Pretraining, algorithm: str, batch_size: int) -> float:
+    """The accuracy of guessing."""
+    options = method.options
+    return {
+        "rotation": lambda: 1 / 4,
+        "jigsaw": lambda: 1 / options.permutations,  # type: ignore[attr-defined]
+        "m_jigsaw": lambda: 1 / options.grid**2,  # type: ignore[attr-defined]
+        "exemplar": lambda: 1 / 2,
+        "cpc": lambda: 1 / (1 + options.negatives),  # type: ignore[attr-defined]
+        "gl": lambda: (2 * batch_size / options.parts - 1) / (2 * batch_size - 1),  # type: ignore[attr-defined]
+    }.get(algorithm, lambda: 1 / batch_size)()
+
+
+@torch.no_grad()
+def measure(method: Pretraining, slices: SliceSet, batch_size: int, passes: int = 3) -> dict[str, float]:
+    """Means over `passes` of what the method logs on `slices`; the method itself stays as it is."""
+    method = copy.deepcopy(method).train()  # as in training: BatchNorm of the batch, views at random
+    sums: dict[str, list[float]] = defaultdict(list)
+    torch.manual_seed(0)
+    for seed in range(passes):
+        for indices in method.batches(slices, batch_size, np.random.default_rng(seed)):
+            for name, value in method.losses(slices.batch(indices), "network").items():
+                sums[name].append(float(value))
+    return {name: float(np.mean(values)) for name, values in sums.items()}
+
+
+def row(task: str, guess: float, before: dict[str, float], after: dict[str, float], seconds: float) -> str:
+    def pair(name: str) -> str:
+        return f"{before[name]:.2f} | {after[name]:.2f}" if name in before else "|"
+
+    return f"| {task} | {guess:.2f} | {pair('accuracy')} | {pair('embedding_sd')} | {pair('total')} | {seconds:.0f} |"
+
+
+def run(arguments: argparse.Namespace) -> None:
+    compute = Compute(device=arguments.device)
+    device = compute.prepare()
+    split = read_split(arguments.split)
+    print("| method | task | chance | before | after | spread before | after | loss before | after | s |")
+    print("|" + "---|" * 10)
+    with Shards(arguments.shards) as shards:
+        for algorithm in arguments.algorithms:
+            kind = pretraining_class(algorithm)
+            group = tuple(arguments.modalities) if kind.multimodal else (arguments.modalities[0],)
+            seen, unseen = (SliceSet(shards, names, group, device=device) for names in (split.train, split.test))
+            torch.manual_seed(arguments.seed)
+            rate = {} if arguments.learning_rate is None else {"learning_rate": arguments.learning_rate}
+            options = kind.options_class(**rate)
+            method = kind(options, arguments.filters, group, seen.size).to(device)
+            # G-L learns two tasks one after the other; everybody else the same one all the time
+            stages = {"": (0, 2), " (regions)": (1, 2)} if algorithm == "gl" else {"": (0, 2)}
+
+            def measured(method: Pretraining, moment: tuple[int, int], unseen: SliceSet = unseen) -> dict[str, float]:
+                method.before_epoch(*moment)
+                return measure(method, unseen, arguments.batch_size)
+
+            before = {stage: measured(method, moment) for stage, moment in stages.items()}
+            started = time.monotonic()
+            schedule = options.schedule(arguments.epochs, arguments.batch_size, None)
+            train(method, seen, schedule, compute, seed=arguments.seed)
+            seconds = time.monotonic() - started
+            for stage, moment in stages.items():
+                after = measured(method, moment)
+                guess = 1 / 11 if stage else chance(method, algorithm, arguments.batch_size)
+                task = "own region among 11" if stage else TASKS[algorithm]
+                label = next(spec.label for spec in METHODS.values() if spec.pretraining == algorithm)
+                print(f"| {label}{stage} {row(task, guess, before[stage], after, seconds)}", flush=True)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shards", nargs="+", type=Path, required=True)
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--modalities", nargs=2, required=True, help="the pair")
+    parser.add_argument("--algorithms", nargs="+", default=[name for name in PRETRAININGS if name in TASKS])
+    parser.add_argument("--filters", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, help="in place of each method's own")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    run(parser.parse_args(words))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""ContIG."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from mcd.losses.contrastive import cross_modal
+from mcd.pretraining.contig import ContIG, ContIGOptions
+from mcd.pretraining.views import random_view
+
+
+def make(**options: object) -> ContIG:
+    torch.manual_seed(0)
+    return ContIG(ContIGOptions(**options), 4, ["A", "B"], (32, 32))
+
+
+def test_learns_which_slices_belong_together(bodies: Callable, learn: Callable) -> None:
+    batch = bodies(channels=2, size=(32, 32))
+    rows = learn(make(crop=(0.8, 1.0)), batch, 40)
+    assert np.mean([row["total"] for row in rows[-5:]]) < 0.7 * np.mean([row["total"] for row in rows[:5]])
+    assert np.mean([row["accuracy"] for row in rows[-10:]]) > 0.28  # chance is 1 of 8
+    assert rows[-1]["embedding_sd"] > 0.3
+
+
+@pytest.mark.parametrize(("alpha", "weights"), [(1.0, (1, 0)), (0.0, (0, 1)), (0.75, (0.75, 0.25))])
+def test_alpha_weighs_the_two_directions(bodies: Callable, alpha: float, weights: tuple[float, float]) -> None:
+    method, batch = make(alpha=alpha), bodies(channels=2, size=(32, 32))
+    torch.manual_seed(1)
+    total = method.losses(batch, "network")["total"]
+    torch.manual_seed(1)
+    a, b = (
+        head(encoder(random_view(batch.images[:, [channel]], method.options)))
+        for channel, (head, encoder) in enumerate(zip(method.heads, method.encoders, strict=True))
+    )
+    there, back = cross_modal(a, b, 0.1)
+    assert total.item() == pytest.approx((weights[0] * there + weights[1] * back).item(), rel=1e-5)
+
+
+def test_the_two_modalities_are_cropped_independently(bodies: Callable) -> None:
+    """Twins with equal weights on two equal modalities: only under one and the same view would the embeddings agree."""
+    method, batch = make(), bodies(channels=1, size=(32, 32))
+    batch = type(batch)(batch.images.repeat(1, 2, 1, 1), None, batch.subjects, batch.heights)
+    method.encoders[1].load_state_dict(method.encoders[0].state_dict())
+    method.heads[1].load_state_dict(method.heads[0].state_dict())
+    seen: list[torch.Tensor] = []
+    for encoder in method.encoders:
+        encoder.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    method.losses(batch, "network")
+    assert not torch.isclose((seen[0] != 0).float().mean((1, 2, 3)), (seen[1] != 0).float().mean((1, 2, 3))).any()
+
+
+def test_each_modality_gets_its_own_encoder() -> None:
+    method = make()
+    a, b = method.unet_state("A"), method.unet_state("B")
+    assert a.keys() == b.keys()
+    assert not torch.equal(a["encoder.0.0.weight"], b["encoder.0.0.weight"])
+    assert torch.equal(b["encoder.0.0.weight"], method.encoders[1].encoder[0][0].weight)
