@@ -62,5 +62,8 @@ METHODS: dict[str, MethodSpec] = {
     "swav": MethodSpec("SwAV", "Self-supervised", pretraining="swav"),
     "gl": MethodSpec("G-L", "Self-supervised", pretraining="gl"),
     "contig": MethodSpec("ContIG", "Self-supervised", pretraining="contig"),
+    "mt": MethodSpec("MT", "Semi-supervised", segmentation="mean_teacher"),
+    "dtml": MethodSpec("DTML", "Semi-supervised", segmentation="dtml"),
+    "sass": MethodSpec("SASS", "Semi-supervised", segmentation="sass"),
     "multi_condos": MethodSpec("Multi-ConDoS", "Proposed", pretraining="multi_condos"),
 }

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from conftest import TinyCohort
+from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.slices.batches import MixedSlices, SliceSet, mixed_batches

@@ -1,0 +1,234 @@
+"""What holds for every semi-supervised method: it runs, resumes, sees no label it must not, and ramps as it says."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import TinyCohort
+
+from mcd.errors import McdError
+from mcd.models.unet import UNet
+from mcd.segmentation import REGISTRY, segmentation_class
+from mcd.segmentation.predict import load_network
+from mcd.segmentation.run import evaluate, finetune
+from mcd.segmentation.semi_supervised import SemiSupervised, SemiSupervisedOptions, sigmoid_ramp
+from mcd.slices.augment import Augmentation
+from mcd.slices.batches import Batch, MixedSlices, SliceSet
+from mcd.slices.shards import Shards
+from mcd.training.checkpoint import load_checkpoint
+from mcd.training.loop import train
+from mcd.training.method import Method
+from mcd.training.schedule import Compute, Schedule
+
+REGIONS = {"core": [1], "whole": [1, 2]}
+ALGORITHMS = [name for name in REGISTRY if segmentation_class(name).uses_unlabelled]
+SMALL: dict[str, dict[str, Any]] = {"sass": {"discriminator_filters": 4}}
+CPU = Compute(device="cpu", precision="fp32")
+
+Make = Callable[..., SemiSupervised]
+
+
+def arguments(cohort: TinyCohort, algorithm: str, output: Path, epochs: int = 2) -> dict[str, Any]:
+    return {
+        "shards": cohort.shards,
+        "split": cohort.split,
+        "output": output,
+        "modality": "A",
+        "regions": REGIONS,
+        "label_ratio": 0.25,
+        "filters": 2,
+        "schedule": Schedule(epochs=epochs, batch_size=4, learning_rate=1e-3, steps_per_epoch=3),
+        "augmentation": Augmentation(),
+        "algorithm": algorithm,
+        "options": SMALL.get(algorithm),
+        "compute": CPU,
+    }
+
+
+def test_the_three_of_the_paper_are_there() -> None:
+    assert ALGORITHMS == ["mean_teacher", "dtml", "sass"]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_it_trains_saves_a_plain_unet_and_is_scored(
+    algorithm: str, tiny_cohort: TinyCohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: set[tuple[str, str]] = set()
+    original, counts = Shards.read, Shards.code_voxels
+
+    def spy(self: Shards, name: str, dataset: str, *rest: Any) -> np.ndarray:
+        read.add((name, dataset))
+        return original(self, name, dataset, *rest)
+
+    def spy_counts(self: Shards, name: str) -> dict[int, np.ndarray]:
+        read.add((name, "labels"))
+        return counts(self, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shards, "read", spy)
+        patch.setattr(Shards, "code_voxels", spy_counts)
+        history = finetune(**arguments(tiny_cohort, algorithm, tmp_path / "model.pt"))
+    assert {name for name, dataset in read if dataset == "labels"} == {"p0"}
+    assert {name for name, dataset in read if dataset == "images"} == {"p0", "p1", "p2", "p3"}
+    assert len(history) == 2
+    assert all(math.isfinite(value) for row in history for value in row.values())
+
+    checkpoint = load_checkpoint(tmp_path / "model.pt", "segmentation")
+    assert checkpoint.weights["network"].keys() == UNet(2, out_channels=2).state_dict().keys()
+    assert checkpoint.description["options"]["ramp"] == 1.0
+    load_network(tmp_path / "model.pt", torch.device("cpu"))
+    table = evaluate(
+        shards=tiny_cohort.shards,
+        split=tiny_cohort.split,
+        model=tmp_path / "model.pt",
+        scores=tmp_path / "scores.csv",
+        predictions=tmp_path / "masks.h5",
+        columns={},
+        compute=CPU,
+    )
+    assert set(table["subject"]) == {"p4", "p5"}
+
+
+class _Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(
+    algorithm: str, tiny_cohort: TinyCohort, tmp_path: Path, make_method: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = Schedule(epochs=4, batch_size=4, learning_rate=1e-3, steps_per_epoch=2)
+
+    def run(resume: Path | None) -> Method:
+        method = make_method(algorithm, Augmentation(), **SMALL.get(algorithm, {}))
+        with Shards(tiny_cohort.shards) as shards:
+            labelled = SliceSet(shards, ["p0"], ["A"], regions=REGIONS, select="target")
+            slices = MixedSlices(labelled, SliceSet(shards, ["p1", "p2"], ["A"]))
+            train(method, slices, schedule, CPU, seed=1, resume=resume, save_every=0)
+        return method
+
+    whole = run(None)
+
+    def kill(self: Method, epoch: int, epochs: int) -> None:
+        if epoch == 2:
+            raise _Killed
+
+    resume = tmp_path / "resume.pt"
+    with monkeypatch.context() as patch:
+        patch.setattr(Method, "before_epoch", kill)
+        with pytest.raises(_Killed):
+            run(resume)
+    again = run(resume)
+    state = again.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in whole.state_dict().items())
+    assert state["progress"] == 1
+    assert (
+        len([key for key in state if not key.startswith("unet.")]) > 1
+    )  # a teacher, a second network, a discriminator
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_losses_fall_on_one_batch(algorithm: str, make_method: Make, batch: Batch) -> None:
+    method = make_method(algorithm, **SMALL.get(algorithm, {}))
+    player, parameters = next(iter(method.players().items()))
+    optimizer = torch.optim.Adam(parameters, lr=1e-2)
+    values = []
+    for _ in range(25):
+        optimizer.zero_grad()
+        losses = method.losses(batch, player)
+        losses["total"].backward()
+        optimizer.step()
+        values.append(losses["total"].item())
+    assert values[-1] < 0.9 * values[0]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_stands_in_the_unlabelled_targets_changes_nothing(algorithm: str, make_method: Make, batch: Batch) -> None:
+    assert batch.targets is not None
+    filled = Batch(batch.images, batch.targets.nan_to_num(1.0), batch.subjects, batch.heights, batch.labelled)
+    for other in (batch, filled):
+        method = make_method(algorithm, **SMALL.get(algorithm, {}))
+        player = next(iter(method.players()))
+        torch.manual_seed(0)
+        total = method.losses(other, player)["total"]
+        assert total.isfinite()
+        if other is batch:
+            expected = total
+    assert torch.equal(total, expected)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_unlabelled_images_teach_and_at_first_hardly(algorithm: str, make_method: Make, batch: Batch) -> None:
+    """Without what is learnt from them, the gradient of the total with respect to an unlabelled image is that of batch norm."""
+    weight = {"mean_teacher": "consistency", "dtml": "consistency", "sass": "adversarial"}[algorithm]
+
+    def gradient(strength: float, progress: float) -> torch.Tensor:
+        method = make_method(algorithm, **{weight: strength}, **SMALL.get(algorithm, {}))
+        method.progress.fill_(progress)
+        images = batch.images.clone().requires_grad_()
+        torch.manual_seed(0)
+        losses = method.losses(
+            Batch(images, batch.targets, batch.subjects, batch.heights, batch.labelled), next(iter(method.players()))
+        )
+        losses["total"].backward()
+        assert images.grad is not None
+        return images.grad[3:]
+
+    without = gradient(0.0, 1.0)
+    late, early = ((gradient(1.0, progress) - without).norm() for progress in (1.0, 0.1))
+    assert late > 0
+    torch.testing.assert_close(early / late, torch.tensor(math.exp(-5 * 0.9**2)), rtol=0.02, atol=1e-4)
+
+
+def test_the_ramp_rises_from_e_to_the_minus_five_to_one() -> None:
+    progress = torch.linspace(0, 1, 11)
+    ramp = sigmoid_ramp(progress)
+    assert ramp[0].item() == pytest.approx(math.exp(-5))
+    assert ramp[5].item() == pytest.approx(math.exp(-1.25))
+    assert ramp[-1].item() == 1
+    assert (ramp.diff() > 0).all()
+    assert (sigmoid_ramp(progress, 0.4)[4:] == 1).all()
+    assert sigmoid_ramp(torch.tensor(0.2), 0.4).item() == pytest.approx(math.exp(-1.25))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("steps", [7, 30_000])
+def test_the_ramp_ends_with_the_training_whatever_its_length(algorithm: str, steps: int, make_method: Make) -> None:
+    method = make_method(algorithm, **SMALL.get(algorithm, {}))
+    assert method.ramp().item() == pytest.approx(math.exp(-5))
+    method.after_step(steps // 2, steps)
+    assert method.ramp().item() == pytest.approx(math.exp(-5 * (1 - (steps // 2) / steps) ** 2), rel=1e-5)
+    method.after_step(steps, steps)
+    assert method.ramp().item() == 1
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options", "message"),
+    [
+        ("mean_teacher", {"consistncy": 1}, "options of mean_teacher: .*consistncy"),
+        ("supervised", {"ramp": 1}, "options of supervised: .*ramp"),
+        ("mean_teacher", {"decay": 1.5}, "decay: 1.5"),
+        ("mean_teacher", {"start": -1}, "start: -1"),
+        ("dtml", {"sharpness": 0}, "sharpness: 0"),
+        ("sass", {"ramp": 0}, "ramp: 0"),
+    ],
+)
+def test_an_impossible_option_is_named(
+    algorithm: str, options: dict[str, Any], message: str, tiny_cohort: TinyCohort, tmp_path: Path
+) -> None:
+    with pytest.raises(McdError, match=message) as error:
+        finetune(**{**arguments(tiny_cohort, algorithm, tmp_path / "model.pt"), "options": options})
+    assert "\n" not in str(error.value)
+
+
+def test_without_unlabelled_subjects_it_says_so(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+    with pytest.raises(McdError, match="label_ratio 1: labels every training subject"):
+        finetune(**{**arguments(tiny_cohort, "dtml", tmp_path / "model.pt"), "label_ratio": 1.0})
+
+
+def test_the_ramp_of_no_option_is_the_whole_training() -> None:
+    assert SemiSupervisedOptions().ramp == 1.0
