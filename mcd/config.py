@@ -151,6 +151,11 @@ class Pretraining(Section):
 
     epochs: int = Field(200, ge=1)
     steps_per_epoch: int | None = Field(None, ge=1, description="null: one pass over the slices")
+    sees: Literal["own", "both"] = Field(
+        "own",
+        description="what a single-modal method is shown: own: one training a modality, on its slices; both: one training on "
+        "both modalities' slices. The paper does not say; own gives each method what its paper had",
+    )
 
 
 class Finetuning(Section):

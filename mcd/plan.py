@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from mcd.config import Config
-from mcd.methods import METHODS
+from mcd.methods import METHODS, PRETRAININGS
 from mcd.reporting.spec import TableSpec
 
 SINGLE = "single"
@@ -59,6 +60,39 @@ def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
         for cohort, modality in columns(config)
         for seed in config.seeds
     ]
+
+
+def pretraining_settings(config: Config, cohort: str, pretraining: str, seed: int) -> dict[str, Any]:
+    """Everything that changes what a pre-training learns: arguments of `mcd.pretraining.run.pretrain`."""
+    return {
+        "algorithm": PRETRAININGS[pretraining].algorithm,
+        "options": config.pretraining_options(pretraining),
+        "filters": config.filters,
+        "epochs": config.pretraining.epochs,
+        "steps_per_epoch": config.pretraining.steps_per_epoch,
+        "batch_size": config.cohorts[cohort].batch_size.pretraining,
+        "sees": config.pretraining.sees,
+        "seed": seed,
+    }
+
+
+def finetuning_settings(config: Config, cohort: str, method: str, ratio: float, seed: int) -> dict[str, Any]:
+    """Everything that changes what a fine-tuning learns: arguments of `mcd.segmentation.run.finetune`."""
+    spec = METHODS[method]
+    return {
+        "regions": config.cohorts[cohort].regions,
+        "label_ratio": ratio,
+        "filters": config.filters,
+        "algorithm": spec.segmentation,
+        "options": config.algorithms.get(spec.segmentation, {}),
+        "depth": spec.transfer,
+        "schedule": {
+            **config.finetuning.model_dump(exclude={"augmentation"}),
+            "batch_size": config.cohorts[cohort].batch_size.at(ratio),
+        },
+        "augmentation": config.finetuning.augmentation,
+        "seed": seed,
+    }
 
 
 def table2(config: Config) -> TableSpec:

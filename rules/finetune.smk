@@ -24,8 +24,6 @@ rule finetune_modality:
         runtime=hours(12),
     params:
         training=finetuning_settings,
-        schedule=finetuning_schedule,
-        augmentation=CONFIG.finetuning.augmentation,
         compute=COMPUTE,
         resume="work/.resume/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}",
     script:

@@ -28,16 +28,7 @@ def split_file(wildcards):
 
 def pretraining_settings(wildcards):
     """Everything in the configuration that changes what a pre-training learns."""
-    spec = PRETRAININGS[wildcards.pretraining]
-    return {
-        "algorithm": spec.algorithm,
-        "options": CONFIG.pretraining_options(wildcards.pretraining),
-        "filters": CONFIG.filters,
-        "epochs": CONFIG.pretraining.epochs,
-        "steps_per_epoch": CONFIG.pretraining.steps_per_epoch,
-        "batch_size": CONFIG.cohorts[wildcards.cohort].batch_size.pretraining,
-        "seed": int(wildcards.seed),
-    }
+    return plan.pretraining_settings(CONFIG, wildcards.cohort, wildcards.pretraining, int(wildcards.seed))
 
 
 def pretrained(wildcards):
@@ -49,23 +40,9 @@ def pretrained(wildcards):
 
 
 def finetuning_settings(wildcards):
-    """Everything in the configuration that changes what a fine-tuning learns, apart from its schedule."""
-    method = METHODS[wildcards.method]
-    return {
-        "regions": CONFIG.cohorts[wildcards.cohort].regions,
-        "label_ratio": float(wildcards.percent) / 100,
-        "filters": CONFIG.filters,
-        "algorithm": method.segmentation,
-        "depth": method.transfer,
-        "seed": int(wildcards.seed),
-    }
-
-
-def finetuning_schedule(wildcards):
-    """Length, batch and step sizes of a fine-tuning."""
-    settings = CONFIG.finetuning.model_dump(exclude={"augmentation"})
-    batch_size = CONFIG.cohorts[wildcards.cohort].batch_size.at(float(wildcards.percent) / 100)
-    return {**settings, "batch_size": batch_size}
+    """Everything in the configuration that changes what a fine-tuning learns."""
+    ratio = float(wildcards.percent) / 100
+    return plan.finetuning_settings(CONFIG, wildcards.cohort, wildcards.method, ratio, int(wildcards.seed))
 
 
 def training_gpus():

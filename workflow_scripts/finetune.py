@@ -9,18 +9,19 @@ with log_to(snakemake.log):
     from mcd.training.loop import write_history
     from mcd.training.schedule import Compute, Schedule
 
+    training = dict(snakemake.params.training)
     history = finetune(
         shards=snakemake.input.shards,
         split=snakemake.input.split,
         pretrained=snakemake.input.get("pretrained"),
         output=snakemake.output.model,
         modality=snakemake.wildcards.modality,
-        schedule=Schedule(**snakemake.params.schedule),
-        augmentation=Augmentation(**snakemake.params.augmentation),
+        schedule=Schedule(**training.pop("schedule")),
+        augmentation=Augmentation(**training.pop("augmentation")),
         compute=Compute(**snakemake.params.compute),
         resume=snakemake.params.resume,
         about=dict(snakemake.wildcards),
-        **snakemake.params.training,
+        **training,
     )
     write_history(history, snakemake.output.losses)
     draw_curves(history, snakemake.output.curves)

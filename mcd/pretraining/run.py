@@ -11,7 +11,7 @@ import torch
 from mcd.errors import McdError
 from mcd.pretraining import REGISTRY, pretraining_class
 from mcd.seeding import derive_seed
-from mcd.slices.batches import SliceSet
+from mcd.slices.batches import PooledSlices, SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
@@ -33,6 +33,7 @@ def pretrain(
     epochs: int,
     batch_size: int,
     steps_per_epoch: int | None = None,
+    sees: str = "own",
     seed: int = 0,
     compute: Compute | None = None,
     resume: str | Path | None = None,
@@ -41,7 +42,9 @@ def pretrain(
     """Pre-train on every training subject's slices, without labels, and write the checkpoint to `output`.
 
     Args:
-        modalities: the pair (X, Y). A single-modal algorithm trains once for each.
+        modalities: the pair (X, Y).
+        sees: what a single-modal algorithm is shown: each modality `own` slices, in a training of its own, or `both`
+            modalities' slices in one pool, whose one network then serves both.
         options: of the algorithm; unknown or impossible ones are an error.
         resume: where the running state is kept meanwhile; a killed call goes on from there and ends with the same weights.
         about: put into the checkpoint's description as it is (cohort, names, ...).
@@ -59,7 +62,10 @@ def pretrain(
     except TypeError as error:
         raise McdError(f"options of {algorithm}: {error}") from None
     schedule = settings.schedule(epochs, batch_size, steps_per_epoch)
-    groups = [modalities] if method_class.multimodal else [(modality,) for modality in modalities]
+    if method_class.multimodal or sees == "both":
+        groups: list[tuple[str, ...]] = [modalities]
+    else:
+        groups = [(modality,) for modality in modalities]
     weights: dict[str, dict[str, torch.Tensor]] = {}
     history: History = []
     description: dict[str, Any] = {
@@ -90,6 +96,8 @@ def pretrain(
             own_seed = derive_seed(seed, *group)
             torch.manual_seed(derive_seed(own_seed, "weights"))
             method = method_class(settings, filters, group, slices.size)
+            if len(group) > 1 and not method_class.multimodal:
+                slices = PooledSlices(slices)
             own_resume = Path(f"{resume}.{'-'.join(group)}") if resume else None
             rows = train(
                 method,

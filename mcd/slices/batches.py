@@ -1,7 +1,7 @@
 """Slices as tensors: chosen from the shards, held in memory when they fit, drawn in seeded batches."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count, islice
 
 import numpy as np
@@ -189,6 +189,34 @@ class MixedSlices(SliceSet):
             heights=torch.cat([own.heights, other.heights]),
             labelled=torch.arange(len(indices), device=self.device) < len(own.images),
         )
+
+
+class PooledSlices(SliceSet):
+    """The slices of several modalities in one pool of one-channel slices, for a method that sees one modality at a time.
+
+    The pool holds each slice of `slices` once a modality: position `modality * len(slices) + slice`.
+    """
+
+    def __init__(self, slices: SliceSet) -> None:
+        self.slices = slices
+        self.shards, self.subjects, self.regions = slices.shards, slices.subjects, slices.regions
+        self.modalities, self.device, self.size = slices.modalities, slices.device, slices.size
+        self.subject_of = np.tile(slices.subject_of, len(slices.modalities))
+        self.height_of = np.tile(slices.height_of, len(slices.modalities))
+
+    @property
+    def in_memory(self) -> bool:
+        return self.slices.in_memory
+
+    def __len__(self) -> int:
+        return len(self.slices) * len(self.modalities)
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """The slices at `indices`, one channel each."""
+        channel, position = np.divmod(np.asarray(indices), len(self.slices))
+        batch = self.slices.batch(position)
+        at = torch.from_numpy(channel).to(self.device)
+        return replace(batch, images=batch.images[torch.arange(len(at), device=self.device), at].unsqueeze(1))
 
 
 def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

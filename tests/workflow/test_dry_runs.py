@@ -70,7 +70,7 @@ def mistakes() -> Iterator[tuple[list[str], dict[str, str], str]]:
     )
 
 
-@pytest.mark.parametrize(("arguments", "env", "message"), mistakes())
+@pytest.mark.parametrize(("arguments", "env", "message"), list(mistakes()))
 def test_a_mistake_ends_with_one_line(arguments: list[str], env: dict[str, str], message: str, tmp_path: Path) -> None:
     run = snakemake("-n", "--cores", "1", "results/table2.csv", *arguments, folder=tmp_path, env=env)
     assert run.returncode != 0

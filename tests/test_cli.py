@@ -1,0 +1,77 @@
+"""The command line: the same training as the workflow's, without Snakemake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from tiny import TinyCohort
+
+from mcd.cli import main
+
+CONFIG = {
+    "cohorts": {
+        "tiny": {
+            "layout": "samplesheet",
+            "sheet": "unused.tsv",
+            "modalities": ["A", "B"],
+            "pairs": ["A-B"],
+            "regions": {"WT": [1, 2]},
+            "preprocessing": {"size": [32, 32]},
+            "batch_size": {"pretraining": 6, "finetuning": {0.5: 4}},
+        }
+    },
+    "filters": 4,
+    "pretraining": {"epochs": 1},
+    "finetuning": {"epochs": 4, "steps_per_epoch": 8, "learning_rate": 0.01, "warmup_epochs": 0},
+    "algorithms": {"dsgan": {"discriminator_filters": 4}},
+}
+
+
+def test_pretrain_finetune_evaluate_inspect(
+    tiny_cohort: TinyCohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(CONFIG))
+    data = ["--shards", *map(str, tiny_cohort.shards), "--split", str(tiny_cohort.split)]
+    common = ["--config", str(config), "--cohort", "tiny", *data]
+    checkpoint, model = str(tmp_path / "pretrained.pt"), str(tmp_path / "model.pt")
+    assert main(["pretrain", *common, "--pair", "A-B", "--output", checkpoint]) == 0
+    fine = ["finetune", *common, "--modality", "A", "--ratio", "0.5", "--pretrained", checkpoint, "--output", model]
+    assert main(fine) == 0
+    assert main(["evaluate", *data, "--model", model, "--output", str(tmp_path / "test")]) == 0
+    scores = pd.read_csv(tmp_path / "test/scores.csv")
+    assert scores["DSC"].mean() > 0.3
+    assert not list(tmp_path.glob("*.resume*"))
+    capsys.readouterr()
+    assert main(["inspect", model]) == 0
+    assert "segmentation checkpoint" in capsys.readouterr().out
+    assert main(["inspect", str(tiny_cohort.shards[0])]) == 0
+    assert "p0: 8 slices" in capsys.readouterr().out
+
+
+def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tmp_path / "none.pt")]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path}/none.pt: no such checkpoint\n"
+
+
+@pytest.mark.parametrize("module", ["mcd", "mcd.plan", "mcd.imaging.preprocess", "mcd.slices.write_shards", "mcd.cli"])
+def test_everything_without_torch_does_not_load_it(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_training_needs_no_image_library_and_no_workflow_engine() -> None:
+    """A GPU node often has neither."""
+    code = (
+        "import sys\n"
+        "for name in ('SimpleITK', 'nibabel', 'snakemake', 'pydantic', 'nilearn'): sys.modules[name] = None\n"
+        "import mcd.pretraining.run, mcd.segmentation.run\n"
+        "from mcd.pretraining import REGISTRY, pretraining_class\n"
+        "from mcd.segmentation import REGISTRY as SEGMENTATION, segmentation_class\n"
+        "[pretraining_class(name) for name in REGISTRY]\n"
+        "[segmentation_class(name) for name in SEGMENTATION]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
