@@ -37,7 +37,7 @@ Part = tuple[slice, slice, slice]
 BOX = 144.0  # mm a side, as in HECKTOR 2020
 EXTENT: Triple = (244.0, 320.0, 320.0)  # mm: the space a patient lives in, and the field of view of the PET
 CT_EXTENT: Triple = (200.0, 220.0, 220.0)  # mm
-BOX_CENTRE: Triple = (0.0, -4.0, 0.0)  # canonical: the oropharynx
+BOX_CENTRE: Triple = (-7.0, -4.0, 0.0)  # canonical: the oropharynx
 
 # Sites of the primary: frequency (our choice, tonsil and base of tongue being the commonest) and canonical place on the left.
 SITES: dict[str, tuple[float, Triple]] = {
@@ -155,7 +155,7 @@ def _draw_tumour(rng: np.random.Generator) -> Tumour:
     """Sizes as wide as clinical T1 to T4: median 12 ml, from 3 to 60 ml (our choice)."""
     site = str(rng.choice(list(SITES), p=[frequency for frequency, _ in SITES.values()]))
     side = int(rng.choice([-1, 1]))
-    volume = float(np.clip(rng.lognormal(np.log(12.0), 0.75), 3.0, 60.0))
+    volume = float(np.clip(rng.lognormal(np.log(12.0), 0.75), 3.0, 25.0 if site == "soft palate" else 60.0))
     radius = float(np.cbrt(volume * 1000 * 3 / (4 * np.pi)))
     z, y, x = np.array(SITES[site][1]) + rng.normal(0, 2.5, 3)
     x += 0.25 * max(radius - 12, 0)  # large ones reach into the parapharyngeal space
@@ -176,7 +176,7 @@ def _draw_tumour(rng: np.random.Generator) -> Tumour:
         contrast=float(rng.normal(2, 5)),
         push=float(rng.uniform(0.05, 0.4)),
         edge=float(rng.uniform(2.0, 6.0)),
-        uptake=float(np.clip(rng.lognormal(np.log(11.0), 0.38), 7.0, 24.0)),
+        uptake=float(np.clip(rng.lognormal(np.log(11.5), 0.36), 7.0, 24.0)),
         necrosis=float(rng.uniform(0.1, 0.5)) if necrotic else 1.0,
     )
 
@@ -469,6 +469,7 @@ def _pet(
     tumour = patient.tumour
     core = soft(depth - np.float32(0.4 * tumour.radius), 5.0) * np.float32(1 - tumour.necrosis)
     uneven = np.exp(np.float32(0.22) * fractal_field(patient.rng("tumour uptake"), _cut(grid, part), 14.0))
+    uneven /= uneven[depth > 0].mean() if (depth > 0).any() else 1
     canvas.blend(part, soft(depth, canvas.width), np.float32(tumour.uptake) * uneven * (1 - core))
     canvas.paint(anatomy[1], suv, uptake=True)
 

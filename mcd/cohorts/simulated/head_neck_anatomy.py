@@ -29,11 +29,11 @@ TISSUES: dict[str, tuple[float, float, float, float]] = {
     "used muscle": (56, 5, 0.85, 0.45),  # muscles of chewing and breathing, now and then active
     "tongue": (52, 8, 1.25, 0.3),
     "wall": (50, 7, 1.35, 0.3),  # mucosa and constrictor muscle around the airway
-    "tonsil": (52, 7, 3.1, 0.35),
+    "tonsil": (52, 7, 2.8, 0.35),
     "tongue base": (53, 7, 2.4, 0.35),
-    "larynx": (50, 10, 1.9, 0.4),
+    "larynx": (50, 10, 1.6, 0.35),
     "parotid": (2, 24, 1.6, 0.35),
-    "gland": (42, 12, 2.0, 0.35),
+    "gland": (42, 12, 1.8, 0.3),
     "thyroid": (95, 20, 1.2, 0.35),
     "oesophagus": (38, 8, 1.2, 0.25),
     "cartilage": (130, 60, 0.8, 0.2),
@@ -416,7 +416,7 @@ def draw_habitus(rng: np.random.Generator) -> Habitus:
         airway=float(rng.uniform(0.75, 1.3)),
         bulk=float(rng.uniform(0.9, 1.22)),
         metal=int(rng.integers(1, 5)) if rng.random() < 0.5 else 0,
-        hot_nodes=int(rng.choice([0, 1, 2, 3, 4], p=[0.25, 0.3, 0.25, 0.12, 0.08])),
+        hot_nodes=int(rng.choice([0, 1, 2, 3, 4], p=[0.35, 0.33, 0.2, 0.08, 0.04])),
         brown_fat=bool(rng.random() < 0.12),
         inflamed=int(rng.choice([0, 1, 2], p=[0.6, 0.3, 0.1])),
         table=float(rng.uniform(98, 112)),
@@ -574,9 +574,9 @@ def _bones(rng: np.random.Generator) -> Iterator[Structure]:
     # The skull: one shell around the brain, the dense ear bones, the face.
     brain = Union(
         (
-            Blob((93, 50, 0), (35, 40, 52)),
-            Blob((106, 6, 39), (29, 38, 27)),
-            Blob((106, 6, -39), (29, 38, 27)),
+            Blob((98, 50, 0), (35, 40, 52)),
+            Blob((109, 6, 39), (29, 38, 27)),
+            Blob((109, 6, -39), (29, 38, 27)),
             Blob((164, 8, 0), (70, 84, 68)),
         )
     )
