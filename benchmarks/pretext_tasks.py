@@ -103,8 +103,9 @@ def run(arguments: argparse.Namespace) -> None:
             for stage, moment in stages.items():
                 after = measured(method, moment)
                 guess = 1 / 11 if stage else chance(method, algorithm, arguments.batch_size)
-                task = "own region among 11" if stage else TASKS[algorithm]
-                label = next(spec.label for spec in METHODS.values() if spec.pretraining == algorithm)
+                task = "own region among 11" if stage else TASKS.get(algorithm, TASKS["simclr"])
+                labels = [spec.label for spec in METHODS.values() if spec.pretraining == algorithm]
+                label = labels[0] if labels else kind.__name__
                 print(f"| {label}{stage} {row(task, guess, before[stage], after, seconds)}", flush=True)
 
 
