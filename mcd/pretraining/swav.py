@@ -45,7 +45,9 @@ class SwAVOptions(ViewOptions, Options):
         small_crop: area of a small view; the authors'.
         small_views: how many; our choice (the authors': 6 of a photograph).
         small_size: side of a small view, as a share of the slice's; the authors', 96 of 224 pixels.
-        temperature, epsilon, sinkhorn_iterations: the authors'.
+        temperature, sinkhorn_iterations: the authors'.
+        epsilon: how soft the codes are; what the authors advise where the loss stays at ln(prototypes), as it did on simulated
+            brains with their default of 0.05.
         projection: length of z; the authors'.
         prototypes: our choice for some thousands of slices; the authors advise fewer for fewer data.
         queue: embeddings of earlier batches that take part in the codes: some 15 batches, as the authors'. 0 for none.
@@ -60,7 +62,7 @@ class SwAVOptions(ViewOptions, Options):
     small_views: int = 4
     small_size: float = 96 / 224
     temperature: float = 0.1
-    epsilon: float = 0.05
+    epsilon: float = 0.03
     sinkhorn_iterations: int = 3
     projection: int = 128
     prototypes: int = 128
