@@ -20,7 +20,6 @@ include: "rules/shards.smk"
 include: "rules/splits.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
-include: "rules/evaluate.smk"
 include: "rules/tables.smk"
 
 

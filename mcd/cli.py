@@ -123,6 +123,7 @@ def _finetune(options: argparse.Namespace) -> None:
     from mcd.training.schedule import Compute, Schedule
 
     config = _load(options)
+    resume = Path(f"{options.output}.resume")
     settings = plan.finetuning_settings(config, options.cohort, options.method, options.ratio, options.seed)
     history = finetune(
         shards=options.shards,
@@ -133,11 +134,12 @@ def _finetune(options: argparse.Namespace) -> None:
         schedule=Schedule(**settings.pop("schedule")),
         augmentation=Augmentation(**settings.pop("augmentation")),
         compute=Compute(**config.compute.model_dump()),
-        resume=f"{options.output}.resume",
+        resume=resume,
         about={"cohort": options.cohort, "method": options.method},
         **settings,
     )
     write_history(history, options.output.with_suffix(".csv"))
+    resume.unlink(missing_ok=True)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -221,8 +221,11 @@ def expand(path: str) -> Path:
     return Path(expanded)
 
 
-def load_config(content: Mapping[str, Any]) -> Config:
+def load_config(content: Mapping[str, Any], *, check_options: bool = True) -> Config:
     """Check a configuration and fill in the defaults.
+
+    Args:
+        check_options: also check the options of algorithms, which loads torch; not needed where it was done before.
 
     Raises:
         McdError: one line for each thing that is wrong, with the key's place, and for a misspelt key the nearest one.
@@ -231,7 +234,7 @@ def load_config(content: Mapping[str, Any]) -> Config:
         config = Config.model_validate(dict(content))
     except ValidationError as error:
         raise McdError("\n".join(_explain(error))) from None
-    problems = list(_check_algorithms(config))
+    problems = list(_check_algorithms(config)) if check_options else []
     if problems:
         raise McdError("\n".join(problems))
     return config

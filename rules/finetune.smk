@@ -1,8 +1,10 @@
-"""Stage 4: segmentation networks, fine-tuned on a share of the labels or trained from scratch (paper Sec. IV-D)."""
+"""Stage 4: segmentation networks, fine-tuned on a share of the labels or trained from scratch (paper Sec. IV-D), and their
+scores. Training and test are one job, since starting torch takes as long as testing a model of the default run.
+"""
 
 
 rule finetune_modality:
-    """Train one modality's U-Net on the labelled slices that hold a target."""
+    """Train one modality's U-Net on the labelled slices; then predict and score every test patient."""
     input:
         unpack(pretrained),
         shards=lambda wildcards: shard_files(wildcards.cohort),
@@ -10,7 +12,8 @@ rule finetune_modality:
     output:
         model="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/model.pt",
         losses="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/losses.csv",
-        curves="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/losses.png",
+        scores="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/scores.csv",
+        predictions="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/predictions.h5",
     log:
         "logs/{cohort}/finetune_modality/{pair}/{method}/{modality}/labels{percent}/seed{seed}.log",
     benchmark:
@@ -24,7 +27,56 @@ rule finetune_modality:
         runtime=hours(12),
     params:
         training=finetuning_settings,
+        run=lambda wildcards: {
+            "cohort": wildcards.cohort,
+            "pair": wildcards.pair,
+            "modality": wildcards.modality,
+            "method": wildcards.method,
+            "label_ratio": float(wildcards.percent) / 100,
+            "seed": int(wildcards.seed),
+        },
         compute=COMPUTE,
         resume="work/.resume/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}",
     script:
         "../workflow_scripts/finetune.py"
+
+
+rule export_predictions:
+    """Write a run's predictions as NIfTI files on the raw images' grids, for a viewer."""
+    input:
+        predictions="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/predictions.h5",
+        shards=lambda wildcards: shard_files(wildcards.cohort),
+    output:
+        folder=directory("results/predictions/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"),
+    log:
+        "logs/{cohort}/export_predictions/{pair}/{method}/{modality}/labels{percent}/seed{seed}.log",
+    benchmark:
+        "work/benchmarks/{cohort}/export_predictions/{pair}/{method}/{modality}/labels{percent}/seed{seed}.tsv"
+    conda:
+        "../envs/imaging.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=30,
+    params:
+        regions=lambda wildcards: CONFIG.cohorts[wildcards.cohort].regions,
+    script:
+        "../workflow_scripts/export_predictions.py"
+
+
+rule draw_curves:
+    """Draw a fine-tuning's losses."""
+    input:
+        losses="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/losses.csv",
+    output:
+        picture="results/curves/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}.png",
+    log:
+        "logs/{cohort}/draw_curves/{pair}/{method}/{modality}/labels{percent}/seed{seed}.log",
+    benchmark:
+        "work/benchmarks/{cohort}/draw_curves/{pair}/{method}/{modality}/labels{percent}/seed{seed}.tsv"
+    conda:
+        "../envs/reporting.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=10,
+    script:
+        "../workflow_scripts/draw_curves.py"

@@ -29,5 +29,7 @@ rule make_split:
     resources:
         mem_mb=growing(1000),
         runtime=10,
+    params:
+        test=lambda wildcards: CONFIG.cohorts[wildcards.cohort].test,
     script:
         "../workflow_scripts/make_split.py"

@@ -9,7 +9,7 @@ with log_to(snakemake.log):
     from mcd.config import load_config
     from mcd.reporting.tables import write_table
 
-    specification = getattr(plan, snakemake.params.table)(load_config(snakemake.config))
+    specification = getattr(plan, snakemake.params.table)(load_config(snakemake.config, check_options=False))
     scores = [Path(path) for path in snakemake.input.scores]
     write_table(
         scores,

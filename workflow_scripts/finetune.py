@@ -1,27 +1,37 @@
-"""Train one modality's segmentation network on a share of the labels."""
+"""Train one modality's segmentation network on a share of the labels; then predict and score the test patients."""
 
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.reporting.curves import draw_curves
-    from mcd.segmentation.run import finetune
+    from pathlib import Path
+
+    from mcd.segmentation.run import evaluate, finetune
     from mcd.slices.augment import Augmentation
     from mcd.training.loop import write_history
     from mcd.training.schedule import Compute, Schedule
 
+    data = {"shards": snakemake.input.shards, "split": snakemake.input.split}
+    compute = Compute(**snakemake.params.compute)
     training = dict(snakemake.params.training)
     history = finetune(
-        shards=snakemake.input.shards,
-        split=snakemake.input.split,
+        **data,
         pretrained=snakemake.input.get("pretrained"),
         output=snakemake.output.model,
         modality=snakemake.wildcards.modality,
         schedule=Schedule(**training.pop("schedule")),
         augmentation=Augmentation(**training.pop("augmentation")),
-        compute=Compute(**snakemake.params.compute),
+        compute=compute,
         resume=snakemake.params.resume,
-        about=dict(snakemake.wildcards),
+        about=snakemake.params.run,
         **training,
     )
     write_history(history, snakemake.output.losses)
-    draw_curves(history, snakemake.output.curves)
+    evaluate(
+        **data,
+        model=snakemake.output.model,
+        scores=snakemake.output.scores,
+        predictions=snakemake.output.predictions,
+        columns=snakemake.params.run,
+        compute=compute,
+    )
+    Path(snakemake.params.resume).unlink(missing_ok=True)

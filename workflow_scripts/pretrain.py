@@ -19,4 +19,4 @@ with log_to(snakemake.log):
         **snakemake.params.training,
     )
     write_history(history, snakemake.output.losses)
-    draw_curves(history, snakemake.output.curves)
+    draw_curves(snakemake.output.losses, snakemake.output.curves)

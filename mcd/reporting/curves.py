@@ -6,14 +6,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mcd.files import atomic_path
-from mcd.training.loop import History
 
 NOT_LOSSES = ("epoch", "learning_rate", "slices_per_second", "modality")
 
 
-def draw_curves(history: History, path: str | Path) -> None:
+def draw_curves(losses_csv: str | Path, path: str | Path) -> None:
     """One small panel a loss, over epochs; one line a modality where a method trained each by itself."""
-    table = pd.DataFrame(history)
+    table = pd.read_csv(losses_csv)
     losses = [name for name in table if name not in NOT_LOSSES]
     figure = Figure(figsize=(2.6 * len(losses) + 0.6, 2.4), layout="constrained")
     groups = table.groupby("modality", sort=False) if "modality" in table else [("", table)]

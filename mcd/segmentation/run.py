@@ -51,14 +51,15 @@ def finetune(
 ) -> History:
     """Train one modality's U-Net on the labelled subjects' slices that hold a target; write the checkpoint to `output`.
 
-    A semi-supervised algorithm sees the other training subjects' slices too, without their labels.
+    A semi-supervised algorithm sees every slice with content, and the other training subjects' too, without their labels.
 
     Args:
         label_ratio: share of the training subjects whose labels are used, (0, 1].
         options: of the algorithm; unknown or impossible ones are an error.
         pretrained: a pre-training checkpoint to start from; None for random weights.
         depth: layers of the decoder to transfer (Table VIII).
-        resume: where the running state is kept meanwhile; a killed call goes on from there and ends with the same weights.
+        resume: where the running state is kept; a killed call goes on from there and ends with the same weights. The caller
+            removes it when nothing of the job can be lost any more.
         about: put into the checkpoint's description as it is.
 
     Returns:
@@ -92,7 +93,6 @@ def finetune(
         "transferred": transferred,
         "seed": seed,
     }
-    resume = Path(resume) if resume else None
     with Shards(shards) as opened:
         slices = _training_slices(
             opened,
@@ -105,10 +105,8 @@ def finetune(
             memory_limit=compute.memory_limit_gb * 1e9,
         )
         method = method_class(unet, augmentation, settings)
-        history = train(method, slices, schedule, compute, seed=own_seed, resume=resume, identity=description)
+        history = train(method, slices, schedule, compute, seed=own_seed, resume=Path(resume) if resume else None, identity=description)
     save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
-    if resume:
-        resume.unlink(missing_ok=True)
     return history
 
 
@@ -123,9 +121,10 @@ def _training_slices(
     device: torch.device,
     memory_limit: float,
 ) -> SliceSet:
-    """The slices with a target of the subjects whose labels may be used (Sec. V); where `mixed`, with those of the others.
+    """The slices with a target of the subjects whose labels may be used (Sec. V); where `mixed`, all slices of everybody.
 
-    The unlabelled slices are all with content: which of them hold a target is what nobody knows.
+    Which unlabelled slices hold a target nobody knows, so a mixed set takes every slice with content, of the labelled
+    subjects too: see `mcd.segmentation.semi_supervised`.
     """
     subjects = split.labelled(label_ratio)
     others = split.train[len(subjects) :]
@@ -135,9 +134,8 @@ def _training_slices(
             "ones too; lower it"
         )
     limit = memory_limit / 2 if mixed else memory_limit  # either part may be the larger
-    labelled = SliceSet(
-        shards, subjects, [modality], regions=regions, select="target", device=device, memory_limit=limit
-    )
+    select = "content" if mixed else "target"
+    labelled = SliceSet(shards, subjects, [modality], regions=regions, select=select, device=device, memory_limit=limit)
     log.info("%s: %d labelled slices of %d subjects, on %s", modality, len(labelled), len(subjects), device)
     if not mixed:
         return labelled

@@ -1,0 +1,8 @@
+"""Draw a training's losses."""
+
+from door import log_to
+
+with log_to(snakemake.log):
+    from mcd.reporting.curves import draw_curves
+
+    draw_curves(snakemake.input.losses, snakemake.output.picture)
