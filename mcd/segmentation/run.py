@@ -74,7 +74,9 @@ def finetune(
         settings = method_class.options_class(**(options or {}))
     except TypeError as error:
         raise McdError(f"options of {algorithm}: {error}") from None
-    own_seed = derive_seed(seed, modality, label_ratio)  # not the method: rows of a table differ in nothing but the method
+    own_seed = derive_seed(
+        seed, modality, label_ratio
+    )  # not the method: rows of a table differ in nothing but the method
     torch.manual_seed(derive_seed(own_seed, "weights"))
     unet = UNet(filters, out_channels=len(regions))
     transferred: list[str] = []
@@ -105,7 +107,15 @@ def finetune(
             memory_limit=compute.memory_limit_gb * 1e9,
         )
         method = method_class(unet, augmentation, settings)
-        history = train(method, slices, schedule, compute, seed=own_seed, resume=Path(resume) if resume else None, identity=description)
+        history = train(
+            method,
+            slices,
+            schedule,
+            compute,
+            seed=own_seed,
+            resume=Path(resume) if resume else None,
+            identity=description,
+        )
     save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
     return history
 

@@ -2,8 +2,16 @@
 
 All three learn in one stage from random weights (paper Sec. V), on batches of which one half is labelled and one is not (as
 in their published codes). Optimiser, schedule, augmentation and length are those of every method of the table, in place of
-the codes' SGD. The codes count their ramps in iterations, and end them where their training ends; here a ramp is a share of
-the training, so that it ends there whatever the length.
+the codes' SGD.
+
+Both halves are drawn from all slices with content. The paper fine-tunes on slices with a target alone, and nobody knows
+which unlabelled slices those are; but with targets in every labelled slice and in few of the unlabelled ones, the halves are
+not what the three methods suppose, two draws from the same patients. A discriminator then learns to find targets, not
+labels, and the statistics of batch norm are those of no slice: on simulated PET with two labelled subjects the mean
+teacher's DSC was 0.02 that way, and 0.61 with all slices (Fully Supervised 0.44; one seed).
+
+The codes count their ramps in iterations, and end them where their training ends; here a ramp is a share of the training, so
+that it ends there whatever the length.
 """
 
 from collections.abc import Iterator

@@ -70,7 +70,7 @@ def test_each_network_learns_its_own_task_and_the_others_view(
 ) -> None:
     reached = {}
     for loss in ("segmentation", "distance", "regression", "consistency"):
-        method = make_method("dtml", sharpness=5.0)
+        method = make_method("dtml", sharpness=5.0, regression=0.3)
         method.losses(batch, "networks")[loss].backward()
         reached[loss] = getattr(method, network).output.weight.grad is not None
     assert reached[own]
@@ -94,3 +94,7 @@ def test_a_network_that_puts_everything_outside_comes_back_only_by_regression(ma
         norms.append(gradient.norm().item())
     assert norms[0] < 1e-6
     assert norms[1] > 1e-2
+
+
+def test_as_published_the_maps_own_error_is_not_computed(make_method: Make, batch: Batch) -> None:
+    assert "regression" not in make_method("dtml").losses(batch, "networks")

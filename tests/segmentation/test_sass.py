@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mcd.losses.segmentation import soft_dice
+from mcd.losses.segmentation import dice_and_cross_entropy
 from mcd.losses.signed_distance import signed_distance_maps
 from mcd.segmentation.sass import SASS, MapDiscriminator
 from mcd.slices.batches import Batch
@@ -40,7 +40,7 @@ def test_both_players_losses_are_the_formulas(make_method: Make, batch: Batch) -
     weight = 0.5 * np.exp(-5 * 0.1**2)
     torch.testing.assert_close(
         losses["total"],
-        soft_dice(segmentation[:3], truth) + 0.2 * losses["regression"] + float(weight) * adversarial,
+        dice_and_cross_entropy(segmentation[:3], truth) + 0.2 * losses["regression"] + float(weight) * adversarial,
     )
     expected = F.cross_entropy(two[:3], torch.ones(3).long()) + F.cross_entropy(two[3:], torch.zeros(2).long())
     torch.testing.assert_close(judged["total"], expected)

@@ -14,11 +14,12 @@ from mcd.errors import McdError
 from mcd.models.unet import UNet
 from mcd.segmentation import REGISTRY, segmentation_class
 from mcd.segmentation.predict import load_network
-from mcd.segmentation.run import evaluate, finetune
+from mcd.segmentation.run import _training_slices, evaluate, finetune
 from mcd.segmentation.semi_supervised import SemiSupervised, SemiSupervisedOptions, sigmoid_ramp
 from mcd.slices.augment import Augmentation
 from mcd.slices.batches import Batch, MixedSlices, SliceSet
 from mcd.slices.shards import Shards
+from mcd.slices.splits import read_split
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.loop import train
 from mcd.training.method import Method
@@ -91,6 +92,28 @@ def test_it_trains_saves_a_plain_unet_and_is_scored(
         compute=CPU,
     )
     assert set(table["subject"]) == {"p4", "p5"}
+
+
+def test_both_halves_are_drawn_from_all_slices_with_content(tiny_cohort: TinyCohort) -> None:
+    """With targets in one half alone, what tells labelled from unlabelled would be the target."""
+    with Shards(tiny_cohort.shards) as shards:
+        slices = _training_slices(
+            shards,
+            read_split(tiny_cohort.split),
+            0.5,
+            "B",
+            REGIONS,
+            mixed=True,
+            device=torch.device("cpu"),
+            memory_limit=1e9,
+        )
+        assert isinstance(slices, MixedSlices)
+        content = tiny_cohort.depth - 2  # the outer slices are black in B
+        assert (len(slices.labelled), len(slices.unlabelled)) == (2 * content, 2 * content)
+        targets = slices.labelled.batch(np.arange(2 * content)).targets
+        assert targets is not None
+        assert not targets.flatten(1).any(1).all()
+        assert slices.labelled.regions == REGIONS
 
 
 class _Killed(Exception):
