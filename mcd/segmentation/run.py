@@ -74,9 +74,7 @@ def finetune(
         settings = method_class.options_class(**(options or {}))
     except TypeError as error:
         raise McdError(f"options of {algorithm}: {error}") from None
-    own_seed = derive_seed(
-        seed, modality, label_ratio
-    )  # not the method: rows of a table differ in nothing but the method
+    own_seed = derive_seed(seed, modality, label_ratio)  # not the method: rows of a table differ in nothing else
     torch.manual_seed(derive_seed(own_seed, "weights"))
     unet = UNet(filters, out_channels=len(regions))
     transferred: list[str] = []
