@@ -103,7 +103,9 @@ class Cohort(Section):
     regions: dict[Name, list[Code]] = Field(..., min_length=1, description="region -> the label codes that make it up")
     preprocessing: Preprocessing
     test: float = Field(
-        0.2, gt=0, description="a share of the patients below 1, or how many (paper: 21 of HECKTOR's 201, 42 of BraTS' 210)"
+        0.2,
+        gt=0,
+        description="a share of the patients below 1, or how many (paper: 21 of HECKTOR's 201, 42 of BraTS' 210)",
     )
     subjects_per_shard: int = Field(16, ge=1, description="in one HDF5 file")
     batch_size: BatchSizes = Field(default_factory=BatchSizes)

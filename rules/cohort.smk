@@ -77,7 +77,7 @@ rule index_cohort:
         images=lambda wildcards: [
             path for subject in SUBJECTS[wildcards.cohort].values() for path in raw_files(subject)
         ],
-        boxes=branch(lambda wildcards: wildcards.cohort in HEADS, then=rules.write_bounding_boxes.output.boxes),
+        boxes=bounding_boxes,
     output:
         index="work/{cohort}/index.tsv",
     log:

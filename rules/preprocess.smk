@@ -4,9 +4,8 @@
 rule preprocess_subject:
     """Resample one patient's modalities and label to a common grid, crop, clip and z-score them."""
     input:
-        # ancient: a new patient in the index is no reason to preprocess the others again
-        index=ancient("work/{cohort}/index.tsv"),
         raw=lambda wildcards: list(raw_files(SUBJECTS[wildcards.cohort][wildcards.subject])),
+        boxes=bounding_boxes,
     output:
         folder=directory("work/{cohort}/subjects/{subject}"),
     log:
@@ -19,6 +18,7 @@ rule preprocess_subject:
         mem_mb=growing(4000),
         runtime=20,
     params:
+        subject=lambda wildcards: SUBJECTS[wildcards.cohort][wildcards.subject].to_json(),
         options=lambda wildcards: CONFIG.cohorts[wildcards.cohort].preprocessing.model_dump(),
     script:
         "../workflow_scripts/preprocess_subject.py"

@@ -21,6 +21,11 @@ def raw_files(subject):
             yield str(path)
 
 
+def bounding_boxes(wildcards):
+    """The CSV of boxes that a simulated HECKTOR cohort is given; a real one's was read with its patients."""
+    return f"data/{wildcards.cohort}/hecktor2020_bounding_boxes.csv" if wildcards.cohort in HEADS else []
+
+
 def split_file(wildcards):
     """Who trains and who tests in the run that the wildcards describe."""
     return f"splits/{wildcards.cohort}/seed{wildcards.seed}.json"

@@ -10,7 +10,7 @@ MISSING_SPLITS = [
 rule make_split:
     """Draw the test patients, and the order in which training patients are given labels."""
     input:
-        index=ancient("work/{cohort}/index.tsv"),
+        index="work/{cohort}/index.tsv",
     output:
         split="splits/{cohort}/seed{seed}.json",
     log:

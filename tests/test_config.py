@@ -40,7 +40,11 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 def test_a_minimal_file_has_the_papers_values() -> None:
     config = load_config(MINIMAL)
     assert config.pretraining.epochs == 200
-    assert (config.finetuning.epochs, config.finetuning.learning_rate, config.finetuning.weight_decay) == (70, 2e-4, 1e-4)
+    assert (config.finetuning.epochs, config.finetuning.learning_rate, config.finetuning.weight_decay) == (
+        70,
+        2e-4,
+        1e-4,
+    )
     assert config.label_ratios == [0.05, 0.1]
     assert config.filters == 64
 
@@ -60,11 +64,23 @@ def test_a_minimal_file_has_the_papers_values() -> None:
         ("label_ratios", [5], "less than or equal to 1"),
         ("methods", ["simclrr"], "did you mean simclr?"),
         ("algorithms", {"dsgann": {}}, "algorithms.dsgann: unknown; did you mean dsgan?"),
-        ("algorithms", {"dsgan": {"temprature": 1}}, "algorithms.dsgan.temprature: unknown key; did you mean temperature?"),
-        ("algorithms", {"dsgan": {"temperature": "hot"}}, "algorithms.dsgan.temperature: Input should be a valid number"),
+        (
+            "algorithms",
+            {"dsgan": {"temprature": 1}},
+            "algorithms.dsgan.temprature: unknown key; did you mean temperature?",
+        ),
+        (
+            "algorithms",
+            {"dsgan": {"temperature": "hot"}},
+            "algorithms.dsgan.temperature: Input should be a valid number",
+        ),
         ("algorithms", {"dsgan": {"feature_loss": "l3"}}, "algorithms.dsgan.feature_loss: Input should be"),
         ("algorithms", {"dsgan": {"shared": 5}}, "algorithms.dsgan.shared: 5 is not 0 to 3"),
-        ("finetuning.augmentation", {"rotate": 3}, "finetuning.augmentation.rotate: unknown key; did you mean rotation?"),
+        (
+            "finetuning.augmentation",
+            {"rotate": 3},
+            "finetuning.augmentation.rotate: unknown key; did you mean rotation?",
+        ),
         ("compute.device", "tpu", "compute.device"),
     ],
 )
@@ -95,7 +111,9 @@ def test_paths_expand_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_batch_size_of_a_ratio_is_that_of_the_next_lower_one() -> None:
-    sizes = load_config(changed("cohorts.mine.batch_size", {"finetuning": {0.05: 31, 0.1: 90}})).cohorts["mine"].batch_size
+    sizes = (
+        load_config(changed("cohorts.mine.batch_size", {"finetuning": {0.05: 31, 0.1: 90}})).cohorts["mine"].batch_size
+    )
     assert [sizes.at(ratio) for ratio in (0.01, 0.05, 0.07, 0.1, 0.5, 1.0)] == [31, 31, 31, 90, 90, 90]
 
 

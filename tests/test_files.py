@@ -14,7 +14,7 @@ def test_a_failed_writer_leaves_the_old_file_and_no_litter(tmp_path: Path) -> No
     target = tmp_path / "deep" / "result.csv"
     with atomic_path(target) as temporary:
         temporary.write_text("old")
-    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old"

@@ -3,9 +3,12 @@
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.cohorts.find import find_in_index
+    from mcd.cohorts.hecktor2020 import with_box
+    from mcd.cohorts.subject import Subject
     from mcd.imaging.preprocess import PreprocessOptions, preprocess_subject, write_preprocessed
 
-    subject = find_in_index(snakemake.input.index, snakemake.wildcards.subject)
+    subject = Subject.from_json(snakemake.params.subject)
+    if snakemake.input.boxes:
+        subject = with_box(subject, snakemake.input.boxes)
     preprocessed = preprocess_subject(subject, PreprocessOptions(**snakemake.params.options))
     write_preprocessed(preprocessed, snakemake.output.folder)

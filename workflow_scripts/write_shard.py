@@ -5,6 +5,4 @@ from door import log_to
 with log_to(snakemake.log):
     from mcd.slices.write_shards import write_shard
 
-    write_shard(
-        snakemake.output.shard, dict(zip(snakemake.params.subjects, snakemake.input.folders, strict=True))
-    )
+    write_shard(snakemake.output.shard, dict(zip(snakemake.params.subjects, snakemake.input.folders, strict=True)))

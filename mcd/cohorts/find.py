@@ -5,9 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcd.cohorts import LAYOUTS, samplesheet
-from mcd.cohorts.index import read_index
 from mcd.cohorts.subject import Subject
-from mcd.errors import McdError
 
 
 def find_subjects(
@@ -29,11 +27,3 @@ def simulated_subjects(layout: str, folder: str | Path, modalities: Sequence[str
     """The patients that a simulated cohort will have, with the places of their files in the official layout."""
     subjects = [LAYOUTS[layout].files(Path(folder), f"SIM{number:04d}") for number in range(1, count + 1)]
     return [replace(subject, images={name: subject.images[name] for name in modalities}) for subject in subjects]
-
-
-def find_in_index(index: str | Path, name: str) -> Subject:
-    """One patient of an index; `McdError` when it is not there."""
-    for subject in read_index(index):
-        if subject.id == name:
-            return subject
-    raise McdError(f"{index}: has no subject {name}; delete it to have it made again")

@@ -5,6 +5,8 @@ It lies in the cohort's folder or in the folder above.
 """
 
 import csv
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mcd.cohorts.subject import Subject, check_id, choose_modalities
@@ -81,7 +83,15 @@ def read_boxes(table: Path) -> dict[str, tuple[float, ...]]:
     return boxes
 
 
-def write_boxes(boxes: dict[str, tuple[float, ...]], table: Path) -> None:
+def with_box(subject: Subject, table: str | Path) -> Subject:
+    """Return a patient with its box from a CSV. Raises `McdError` when it has none there."""
+    boxes = read_boxes(Path(table))
+    if subject.id not in boxes:
+        raise McdError(f"{table}: no row for PatientID {subject.id}; delete it to have it made again")
+    return replace(subject, box=boxes[subject.id])
+
+
+def write_boxes(boxes: Mapping[str, tuple[float, ...]], table: Path) -> None:
     """Write the CSV that `read_boxes` reads."""
     with atomic_path(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mcd.errors import McdError
 
@@ -31,6 +32,29 @@ class Subject:
     mask: Path | None = None
     box: tuple[float, ...] | None = None
     split: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain types, which `from_json` turns back into the very same patient."""
+        return {
+            "id": self.id,
+            "images": {modality: str(path) for modality, path in self.images.items()},
+            "label": self.label and str(self.label),
+            "mask": self.mask and str(self.mask),
+            "box": self.box and list(self.box),
+            "split": self.split,
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Subject":
+        """Return the patient that `to_json` described."""
+        return cls(
+            content["id"],
+            {modality: Path(path) for modality, path in content["images"].items()},
+            label=Path(content["label"]) if content["label"] else None,
+            mask=Path(content["mask"]) if content["mask"] else None,
+            box=tuple(content["box"]) if content["box"] else None,
+            split=content["split"],
+        )
 
 
 def check_id(identifier: str, where: str) -> str:

@@ -1,5 +1,6 @@
 """The index: what a layout found comes back the same, also from a folder that was moved."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -70,3 +71,9 @@ def test_a_broken_box_is_named(tmp_path: Path) -> None:
     (tmp_path / "index.tsv").write_text("subject\tCT\tbox\na\tct.nii.gz\t1 2 x\n")
     with pytest.raises(McdError, match="line 2, column box"):
         read_index(tmp_path / "index.tsv")
+
+
+def test_a_subject_survives_json() -> None:
+    whole = Subject("a", {"CT": Path("ct.nii.gz")}, Path("l.nii.gz"), Path("m.nii.gz"), (0.0, 1, 2, 3, 4, 5), "test")
+    for subject in (whole, Subject("b", {"CT": Path("ct")})):
+        assert Subject.from_json(json.loads(json.dumps(subject.to_json()))) == subject

@@ -57,7 +57,9 @@ def test_losses_are_those_of_the_equations(name: str) -> None:
         if options.translation:
             expected["translation"] = (y_translated - y).abs().mean() + (x_translated - x).abs().mean()  # Eq. 5
         if options.reconstruction:
-            expected["reconstruction"] = (b(y_translated) - x).abs().mean() + (a(x_translated) - y).abs().mean()  # Eq. 6
+            expected["reconstruction"] = (b(y_translated) - x).abs().mean() + (
+                a(x_translated) - y
+            ).abs().mean()  # Eq. 6
         if options.contrastive:
 
             def feature(unet: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:

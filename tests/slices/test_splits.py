@@ -16,7 +16,8 @@ def names(count: int) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("patients", "test", "train", "at_5", "at_10"), [(201, 21, 180, 9, 18), (210, 0.2, 168, 8, 17), (210, 42, 168, 8, 17)]
+    ("patients", "test", "train", "at_5", "at_10"),
+    [(201, 21, 180, 9, 18), (210, 0.2, 168, 8, 17), (210, 42, 168, 8, 17)],
 )
 def test_the_papers_counts(patients: int, test: float, train: int, at_5: int, at_10: int) -> None:
     split = make_split(names(patients), test, cohort="c", seed=0)
@@ -25,7 +26,9 @@ def test_the_papers_counts(patients: int, test: float, train: int, at_5: int, at
     assert sorted(split.labelled(1.0)) == sorted(split.train)
 
 
-@given(count=st.integers(2, 60), test=st.floats(0.01, 0.99), seed=st.integers(0, 99), ratios=st.lists(st.floats(0.001, 1)))
+@given(
+    count=st.integers(2, 60), test=st.floats(0.01, 0.99), seed=st.integers(0, 99), ratios=st.lists(st.floats(0.001, 1))
+)
 def test_parts_are_disjoint_and_ratios_nested(count: int, test: float, seed: int, ratios: list[float]) -> None:
     try:
         split = make_split(names(count), test, cohort="c", seed=seed)

@@ -1,5 +1,6 @@
 """The training loop: resumable, reproducible, and clear when it goes wrong."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_the_rate_warms_up_and_falls_to_zero() -> None:
     assert rates[10] == pytest.approx(0.5)
     assert rates[-1] == pytest.approx(0, abs=1e-12)
     assert schedule.rate(37.5) == pytest.approx(0.5)
-    assert all(later <= earlier for earlier, later in zip(rates[20:], rates[21:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates))
     assert {Schedule(epochs=3, batch_size=1).rate(epoch) for epoch in (0, 1.5, 3)} == {1.0}
 
 

@@ -10,11 +10,11 @@ ROOT = Path(__file__).parents[2]
 
 def command(*arguments: str, folder: Path, config: str | None = "configs/smoke.yaml") -> list[str]:
     """The command line of a run in `folder`; `config` None for the embedded default."""
-    line = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    # several of Snakemake's options take as many words as follow, so `arguments` stand where an option comes after them
+    line = [sys.executable, "-m", "snakemake", *arguments]
+    line += ["--configfile", str(ROOT / config)] if config else []
     line += ["--profile", str(ROOT / "profiles/default")]
-    if config:
-        line += ["--configfile", str(ROOT / config)]
-    return [*line, *arguments]
+    return [*line, "-s", str(ROOT / "Snakefile"), "--directory", str(folder)]
 
 
 def snakemake(

@@ -39,7 +39,7 @@ CONFIGS = ["config.yaml", *sorted(str(path.relative_to(ROOT)) for path in ROOT.g
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_configuration_plans(config: str, fake_cohorts: dict[str, str], tmp_path: Path) -> None:
-    run = snakemake("-n", "--quiet", "rules", "--cores", "2", "all", folder=tmp_path, config=config, env=fake_cohorts)
+    run = snakemake("all", "-n", "--quiet", "rules", "--cores", "2", folder=tmp_path, config=config, env=fake_cohorts)
     assert run.returncode == 0, run.stdout[-3000:]
     assert "table2" in run.stdout
 
@@ -47,7 +47,7 @@ def test_every_configuration_plans(config: str, fake_cohorts: dict[str, str], tm
 def test_the_papers_plan_has_the_papers_numbers(fake_cohorts: dict[str, str], tmp_path: Path) -> None:
     """201 + 210 patients; three pairs to pre-train; every row of Table II in six columns."""
     run = snakemake(
-        *("-n", "--quiet", "rules", "--cores", "2", "results/table2.csv"),
+        *("results/table2.csv", "-n", "--quiet", "rules", "--cores", "2"),
         folder=tmp_path,
         config="configs/paper.yaml",
         env=fake_cohorts,
@@ -91,8 +91,7 @@ def test_a_missing_cohort_is_named(tmp_path: Path) -> None:
 
 def rules() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "rules").glob("*.smk")):
-        for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL):
-            yield name, body
+        yield from re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize(("name", "body"), list(rules()), ids=[name for name, _ in rules()])
