@@ -10,9 +10,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PretrainingSpec:
-    """A pre-training: an algorithm of the registry, with options that make it what its name says."""
+    """A pre-training: an algorithm of the registry, with options that make it what its name says.
+
+    Attributes:
+        hands_back: which layers of the U-Net it trains, in words; the rest starts from random weights in fine-tuning.
+    """
 
     algorithm: str
+    hands_back: str = "encoder"
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -45,9 +50,9 @@ PRETRAININGS: dict[str, PretrainingSpec] = {
     "simclr": PretrainingSpec("simclr"),
     "byol": PretrainingSpec("byol"),
     "swav": PretrainingSpec("swav"),
-    "gl": PretrainingSpec("gl"),
+    "gl": PretrainingSpec("gl", "encoder and up layers 1-3"),
     "contig": PretrainingSpec("contig"),
-    "multi_condos": PretrainingSpec("dsgan"),
+    "multi_condos": PretrainingSpec("dsgan", "everything but the output layer"),
 }
 
 METHODS: dict[str, MethodSpec] = {

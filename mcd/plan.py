@@ -95,6 +95,12 @@ def finetuning_settings(config: Config, cohort: str, method: str, ratio: float, 
     }
 
 
+def pretrained_layers(method: str) -> str:
+    """Which layers of a method's U-Net do not start from random weights, in words."""
+    pretraining = METHODS[method].pretraining
+    return PRETRAININGS[pretraining].hands_back if pretraining else "none"
+
+
 def table2(config: Config) -> TableSpec:
     """Table II: all methods, DSC and sensitivity."""
     cohorts = config.cohorts
@@ -111,4 +117,5 @@ def table2(config: Config) -> TableSpec:
         reference=METHODS["multi_condos"].label if "multi_condos" in config.methods else None,
         groups={METHODS[key].label: METHODS[key].group for key in config.methods},
         cohort_labels={name: cohort.title or name for name, cohort in cohorts.items()},
+        pretrained={METHODS[key].label: pretrained_layers(key) for key in config.methods},
     )

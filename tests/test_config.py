@@ -10,6 +10,7 @@ import yaml
 from mcd import plan
 from mcd.config import Config, expand, load_config
 from mcd.errors import McdError
+from mcd.methods import PRETRAININGS
 
 ROOT = Path(__file__).parents[1]
 MINIMAL: dict[str, Any] = {
@@ -159,3 +160,13 @@ def test_table_2_has_the_papers_rows_and_columns() -> None:
     assert len(runs) == len(set(runs)) == len(table.rows) * 6
     assert {run.pair for run in runs if run.method == "fully_supervised"} == {plan.SINGLE}
     assert {run.pair for run in runs if run.method == "multi_condos"} == {"CT-PET", "T1CE-T2", "FLAIR-T1"}
+
+
+@pytest.mark.parametrize("name", PRETRAININGS)
+def test_what_a_pretraining_hands_back_is_what_its_class_trains(name: str) -> None:
+    """The words of the table's column against the class."""
+    from mcd.pretraining import pretraining_class
+
+    words = {-1: "encoder", 3: "encoder and up layers 1-3", 4: "everything but the output layer"}
+    spec = PRETRAININGS[name]
+    assert spec.hands_back == words[pretraining_class(spec.algorithm).up_layers]

@@ -38,6 +38,7 @@ class TableSpec:
     reference: str | None = None  # display name of the method that every other one is tested against
     groups: Mapping[str, str] = field(default_factory=dict)  # display name -> heading above it within a block
     cohort_labels: Mapping[str, str] = field(default_factory=dict)  # cohort -> what the reader calls it
+    pretrained: Mapping[str, str] = field(default_factory=dict)  # display name -> the layers that are pre-trained
     notes: Sequence[str] = ()  # sentences below the table
     seed: int = 0  # of the bootstrap
 

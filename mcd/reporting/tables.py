@@ -129,8 +129,11 @@ def write_table(
 def write_long(long: pd.DataFrame, spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path) -> None:
     """Write a long table (at least `CELL`, `value`, `pair`; methods by display name) as wide CSV, long CSV and HTML page.
 
-    A `simulated` column in both CSVs says which cohorts are no real patients.
+    A `simulated` column in both CSVs says which cohorts are no real patients; `pretrained` in the long one, which layers
+    do not start from random weights, since methods differ in that too.
     """
+    if spec.pretrained:
+        long = long.assign(pretrained=long["method"].map(spec.pretrained))
     wide = wide_table(long, spec.rows, spec.columns, spec.metrics)
     for name in wide.columns[2:]:
         wide[name] = [f"{value:.4f}" if pd.notna(value) else "" for value in wide[name]]  # as the paper prints
