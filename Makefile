@@ -19,8 +19,9 @@ help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: $(VENV)/.installed ## install into .venv and make Table II of the embedded default
-	$(BIN)/snakemake --cores $(CORES) results/table2.csv
+	$(BIN)/snakemake --cores $(CORES) results/table2.csv results/segmentations.png
 	@echo "Table II: results/table2.html (numbers: results/table2.csv, results/table2_long.csv)"
+	@echo "Picture:  results/segmentations.png"
 
 test: $(VENV)/.installed-test ## install into .venv and run the tests
 	$(BIN)/python -m pytest $(TEST_ARGS)

@@ -37,6 +37,7 @@ rule all:
     input:
         rules.preprocess_all.input,
         "results/table2.csv",
+        "results/segmentations.png",
 
 
 rule raw:

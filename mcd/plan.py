@@ -95,6 +95,19 @@ def finetuning_settings(config: Config, cohort: str, method: str, ratio: float, 
     }
 
 
+def shown_runs(config: Config) -> list[Run]:
+    """One run a column for the picture: the last method of the table at its largest small ratio, first seed."""
+    chosen = [(max(config.label_ratios), config.methods[-1])]
+    return [run for run in runs(config, chosen) if run.seed == config.seeds[0]]
+
+
+def shown_title(config: Config) -> str:
+    """What the picture of `shown_runs` shows."""
+    simulated = [cohort.title or name for name, cohort in config.cohorts.items() if cohort.simulate]
+    words = f"{METHODS[config.methods[-1]].label}, {percent(max(config.label_ratios))} % of the labels: test patients"
+    return words + (f"\n{' and '.join(simulated)}: simulated" if simulated else "")
+
+
 def pretrained_layers(method: str) -> str:
     """Which layers of a method's U-Net do not start from random weights, in words."""
     pretraining = METHODS[method].pretraining

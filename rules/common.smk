@@ -106,6 +106,10 @@ def scores_file(run):
     return f"{run_folder(run)}/scores.csv"
 
 
+def predictions_file(run):
+    return f"{run_folder(run)}/predictions.h5"
+
+
 TABLE2_RUNS = plan.runs(CONFIG, plan.rows(CONFIG))
 
 
