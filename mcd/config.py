@@ -190,7 +190,9 @@ class Config(Section):
     seeds: list[int] = Field([0], min_length=1, description="each is a whole run: labels drawn, weights, batches")
     filters: int = Field(64, ge=1, description="f of Table I (our choice: 64, as the original U-Net)")
     methods: list[str] = Field(
-        default_factory=lambda: ["fully_supervised", "multi_condos"], min_length=1, description="rows of Table II"
+        default_factory=lambda: ["fully_supervised", "multi_condos"],
+        min_length=1,
+        description="rows of Table II, in their order; `all` for every one",
     )
     label_ratios: list[Ratio] = Field([0.05, 0.1], min_length=1, description="of Table II")
     full_ratios: list[Ratio] = Field([0.5, 1.0], description="further ratios of the fully supervised rows of Table II")
@@ -200,6 +202,11 @@ class Config(Section):
         default_factory=dict, description="algorithm -> its options, for every method that uses it"
     )
     compute: Computing = Field(default_factory=Computing)
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _all_methods(cls, methods: Any) -> Any:
+        return list(METHODS) if methods == "all" else methods
 
     @field_validator("methods")
     @classmethod

@@ -10,7 +10,8 @@ import yaml
 from mcd import plan
 from mcd.config import Config, expand, load_config
 from mcd.errors import McdError
-from mcd.methods import PRETRAININGS
+from mcd.methods import METHODS, PRETRAININGS
+from mcd.reporting.paper import reported
 
 ROOT = Path(__file__).parents[1]
 MINIMAL: dict[str, Any] = {
@@ -94,6 +95,11 @@ def test_a_mistake_is_named_in_one_line(path: str, value: Any, message: str | No
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert str(caught.value).startswith("configuration: ")
+
+
+def test_all_methods_are_those_of_table_2_in_its_order() -> None:
+    methods = load_config(changed("methods", "all")).methods
+    assert [METHODS[method].label for method in methods] == list(dict.fromkeys(reported("II")["method"]))
 
 
 def test_several_mistakes_are_all_told() -> None:
