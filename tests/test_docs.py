@@ -1,0 +1,70 @@
+"""The documentation names only what there is: files, names in them, links; and it explains every key of the configuration."""
+
+import ast
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from mcd.config import Section
+from mcd.pretraining.dsgan import DSGANOptions
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
+FOLDERS = "mcd|rules|workflow_scripts|tests|configs|profiles|envs|benchmarks|docs"
+MENTION = re.compile(
+    rf"(?<![\w/.])((?:{FOLDERS})/[\w./-]+\.(?:py|smk|yaml|tsv|csv|md))\b(?::([A-Za-z_]\w*(?:\.\w+)?))?"
+)
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?!https?:)([^)#]+)[^)]*\)")
+
+
+def names_of(path: Path) -> set[str]:
+    """What a file defines: rules and functions of a workflow file; of a module, its names, and `Class.name`."""
+    if path.suffix == ".smk":
+        return set(re.findall(r"^(?:rule |def )?(\w+)(?=:$|\(| =)", path.read_text(), re.MULTILINE))
+    names: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        own = _defined(node)
+        names |= own
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{name}" for child in node.body for name in _defined(child)}
+    return names
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_mentions_is_there(page: Path) -> None:
+    text = page.read_text()
+    missing = []
+    for file, name in MENTION.findall(text):
+        path = ROOT / file
+        if not path.exists():
+            missing.append(file)
+        elif name and name not in names_of(path):
+            missing.append(f"{file}:{name}")
+    missing += [link for link in LINK.findall(text) if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_every_key_of_the_configuration_is_explained() -> None:
+    page = (ROOT / "docs/configuration.md").read_text()
+    keys = {name for section in Section.__subclasses__() for name in section.model_fields}
+    keys |= {field.name for field in fields(DSGANOptions)}
+    assert sorted(key for key in keys if f"| `{key}` |" not in page) == []
+
+
+def test_a_name_that_is_not_there_is_noticed() -> None:
+    assert MENTION.findall("`mcd/plan.py:nothing` and mcd/nowhere.py.") == [
+        ("mcd/plan.py", "nothing"),
+        ("mcd/nowhere.py", ""),
+    ]
+    assert {"table2", "Run", "Run.cohort", "SINGLE"} <= names_of(ROOT / "mcd/plan.py")
+    assert {"pretrain_pair"} <= names_of(ROOT / "rules/pretrain.smk")
+    assert "nothing" not in names_of(ROOT / "mcd/plan.py")
