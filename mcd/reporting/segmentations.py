@@ -59,7 +59,9 @@ def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, 
         Line2D([], [], color="grey", linestyle=":", label="expert or simulated truth"),
         Line2D([], [], color="grey", label="prediction"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * width), frameon=False, fontsize=8)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * width), frameon=False, fontsize=8
+    )
     figure.suptitle(title, fontsize=10)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=130)
