@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -172,6 +173,11 @@ class Finetuning(Section):
     decay: Literal["constant", "cosine"] = "cosine"
     augmentation: dict[str, Any] = Field(default_factory=dict, description="see mcd/slices/augment.py (our choice)")
 
+    @field_validator("augmentation", mode="before")
+    @classmethod
+    def _typed_options(cls, augmentation: Any) -> Any:
+        return _typed(augmentation)
+
 
 class Computing(Section):
     """Where and how networks are trained; mcd/training/schedule.py explains each key."""
@@ -203,6 +209,11 @@ class Config(Section):
     )
     compute: Computing = Field(default_factory=Computing)
 
+    @field_validator("algorithms", mode="before")
+    @classmethod
+    def _typed_options(cls, algorithms: Any) -> Any:
+        return _typed(algorithms)
+
     @field_validator("methods", mode="before")
     @classmethod
     def _all_methods(cls, methods: Any) -> Any:
@@ -220,6 +231,15 @@ class Config(Section):
         """The options of a pre-training: what the configuration sets for its algorithm, then what makes it what it is."""
         spec = PRETRAININGS[pretraining]
         return {**self.algorithms.get(spec.algorithm, {}), **spec.options}
+
+
+def _typed(value: Any) -> Any:
+    """The numbers in options that came as text: Snakemake's `--config` leaves what is nested as strings."""
+    if isinstance(value, str):
+        return yaml.safe_load(value)
+    if isinstance(value, Mapping):
+        return {key: _typed(inner) for key, inner in value.items()}
+    return [_typed(inner) for inner in value] if isinstance(value, list) else value
 
 
 def expand(path: str) -> Path:

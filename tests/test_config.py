@@ -110,6 +110,17 @@ def test_several_mistakes_are_all_told() -> None:
     assert len(str(caught.value).splitlines()) == 2
 
 
+def test_options_from_the_command_line_get_their_types() -> None:
+    """Snakemake's --config hands on what is nested as text."""
+    config = load_config(
+        changed("algorithms", {"dsgan": {"shared": "2", "temperature": "0.2", "feature": "bottleneck"}})
+    )
+    assert config.pretraining_options("multi_condos") == {"shared": 2, "temperature": 0.2, "feature": "bottleneck"}
+    assert load_config(changed("finetuning", {"augmentation": {"mirror": "false"}})).finetuning.augmentation == {
+        "mirror": False
+    }
+
+
 def test_paths_expand_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCANS", "/scans")
     assert expand("$SCANS/a") == Path("/scans/a")

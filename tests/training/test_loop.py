@@ -141,7 +141,7 @@ def test_the_rate_warms_up_and_falls_to_zero() -> None:
     assert rates[10] == pytest.approx(0.5)
     assert rates[-1] == pytest.approx(0, abs=1e-12)
     assert schedule.rate(37.5) == pytest.approx(0.5)
-    assert all(later <= earlier for earlier, later in itertools.pairwise(rates))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates[20:]))
     assert {Schedule(epochs=3, batch_size=1).rate(epoch) for epoch in (0, 1.5, 3)} == {1.0}
 
 
