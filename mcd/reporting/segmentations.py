@@ -56,7 +56,7 @@ def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, 
     names = list(dict.fromkeys(name for run in runs for name in run.regions))
     handles = [Line2D([], [], color=COLOURS[_place(runs, name)], label=name) for name in names]
     handles += [
-        Line2D([], [], color="grey", linestyle=":", label="expert or simulated truth"),
+        Line2D([], [], color="grey", linestyle=":", label="truth"),
         Line2D([], [], color="grey", label="prediction"),
     ]
     figure.legend(
