@@ -36,7 +36,7 @@ rule all:
     """Everything."""
     input:
         rules.preprocess_all.input,
-        "results/table2.csv",
+        [f"results/{name}.csv" for name in COMPARISONS],
         "results/segmentations.png",
 
 

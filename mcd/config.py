@@ -25,10 +25,11 @@ from pydantic import (
 
 from mcd.cohorts import LAYOUTS
 from mcd.errors import McdError
-from mcd.methods import METHODS, PRETRAININGS
+from mcd.methods import METHODS, PRETRAININGS, TABLE_II
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 Ratio = Annotated[float, Field(gt=0, le=1)]
+Steps = Annotated[int, Field(ge=1)]
 Code = Annotated[int, Field(ge=1, le=255)]
 Millimetres = Annotated[float, Field(gt=0)]
 Spacing = tuple[Millimetres, Millimetres, Millimetres]
@@ -87,8 +88,13 @@ class BatchSizes(Section):
 
     def at(self, ratio: float) -> int:
         """The fine-tuning batch size of a label ratio."""
-        below = [known for known in self.finetuning if known <= ratio + 1e-9]
-        return self.finetuning[max(below) if below else min(self.finetuning)]
+        return at_ratio(self.finetuning, ratio)
+
+
+def at_ratio(values: Mapping[float, int], ratio: float) -> int:
+    """What a table by label ratio says for any ratio: the next lower one's value, or the lowest's."""
+    below = [known for known in values if known <= ratio + 1e-9]
+    return values[max(below) if below else min(values)]
 
 
 class Cohort(Section):
@@ -165,7 +171,10 @@ class Finetuning(Section):
     """Supervised fine-tuning (paper Sec. V), and training from scratch."""
 
     epochs: int = Field(70, ge=1)
-    steps_per_epoch: int | None = Field(None, ge=1, description="null: one pass over the labelled slices")
+    steps_per_epoch: Steps | dict[Ratio, Steps] | None = Field(
+        None,
+        description="null: one pass over the labelled slices; one number, or label ratio -> number as in batch_size",
+    )
     learning_rate: float = Field(2e-4, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     betas: tuple[float, float] = Field((0.9, 0.999), description="of Adam (its default)")
@@ -177,6 +186,10 @@ class Finetuning(Section):
     @classmethod
     def _typed_options(cls, augmentation: Any) -> Any:
         return _typed(augmentation)
+
+    def steps_at(self, ratio: float) -> int | None:
+        """Steps an epoch at a label ratio."""
+        return at_ratio(self.steps_per_epoch, ratio) if isinstance(self.steps_per_epoch, dict) else self.steps_per_epoch
 
 
 class Computing(Section):
@@ -198,10 +211,12 @@ class Config(Section):
     methods: list[str] = Field(
         default_factory=lambda: ["fully_supervised", "multi_condos"],
         min_length=1,
-        description="rows of Table II, in their order; `all` for every one",
+        description="rows of Table II, in their order; `all` for the paper's fifteen",
     )
     label_ratios: list[Ratio] = Field([0.05, 0.1], min_length=1, description="of Table II")
     full_ratios: list[Ratio] = Field([0.5, 1.0], description="further ratios of the fully supervised rows of Table II")
+    curve_ratios: list[Ratio] = Field([0.05, 0.1, 0.15, 0.2, 0.5], min_length=1, description="of Fig. 5 (paper)")
+    sharing_ratios: list[Ratio] = Field([0.01, 0.05, 0.1, 0.5, 1.0], min_length=1, description="of Fig. 6 (paper)")
     pretraining: Pretraining = Field(default_factory=Pretraining)
     finetuning: Finetuning = Field(default_factory=Finetuning)
     algorithms: dict[str, dict[str, Any]] = Field(
@@ -217,7 +232,7 @@ class Config(Section):
     @field_validator("methods", mode="before")
     @classmethod
     def _all_methods(cls, methods: Any) -> Any:
-        return list(METHODS) if methods == "all" else methods
+        return list(TABLE_II) if methods == "all" else methods
 
     @field_validator("methods")
     @classmethod

@@ -41,6 +41,19 @@ class MethodSpec:
     transfer: int = 3
 
 
+def _dsgan(
+    *losses: str, shared: int | None = None, hands_back: str = "everything but the output layer"
+) -> PretrainingSpec:
+    """DSGAN with only these of its four losses; `shared` layers where that is what the name says, else as configured."""
+    options: dict[str, Any] = {name: 0.0 for name in _LOSSES if name not in losses}
+    return PretrainingSpec("dsgan", hands_back, options if shared is None else {**options, "shared": shared})
+
+
+_GAN, _T, _R, _C = _LOSSES = ("adversarial", "translation", "reconstruction", "contrastive")
+_CONTRAST_REACHES = (
+    "encoder and up layer 1"  # the layers behind the feature that L_C compares have no loss of their own
+)
+
 PRETRAININGS: dict[str, PretrainingSpec] = {
     "rotation": PretrainingSpec("rotation"),
     "jigsaw": PretrainingSpec("jigsaw"),
@@ -52,10 +65,35 @@ PRETRAININGS: dict[str, PretrainingSpec] = {
     "swav": PretrainingSpec("swav"),
     "gl": PretrainingSpec("gl", "encoder and up layers 1-3"),
     "contig": PretrainingSpec("contig"),
-    "multi_condos": PretrainingSpec("dsgan", "everything but the output layer"),
+    "multi_condos": _dsgan(*_LOSSES),
+    # Table III: Multi-ConDoS with parts left out
+    "con_only": _dsgan(_C, shared=0, hands_back=_CONTRAST_REACHES),
+    "p_gan": _dsgan(_GAN, _T, shared=0),
+    "cycle_gan": _dsgan(_GAN, _R, shared=0),
+    "cycle_p_gan": _dsgan(_GAN, _T, _R, shared=0),
+    "multi_dos": _dsgan(_GAN, _T, _R),
+    "multi_con": _dsgan(*_LOSSES, shared=0),
+    # Table V: the layers stay shared; L_GAN + L_T + L_R is Multi-DoS
+    "loss_c": _dsgan(_C, hands_back=_CONTRAST_REACHES),
+    "loss_t": _dsgan(_T),
+    "loss_gan": _dsgan(_GAN),
+    "loss_t_r": _dsgan(_T, _R),
+    "loss_t_c": _dsgan(_T, _C),
+    "loss_gan_r": _dsgan(_GAN, _R),
+    "loss_gan_c": _dsgan(_GAN, _C),
+    "loss_gan_t": _dsgan(_GAN, _T),
+    "loss_t_r_c": _dsgan(_T, _R, _C),
+    "loss_gan_r_c": _dsgan(_GAN, _R, _C),
+    "loss_gan_t_c": _dsgan(_GAN, _T, _C),
+    # Fig. 6: sharing depth; SL1 is Multi-ConDoS
+    "sl2": _dsgan(*_LOSSES, shared=2),
+    "sl3": _dsgan(*_LOSSES, shared=3),
+    # Fig. 7: other losses on the paired features
+    "feature_l1": PretrainingSpec("dsgan", "everything but the output layer", {"feature_loss": "l1"}),
+    "feature_mse": PretrainingSpec("dsgan", "everything but the output layer", {"feature_loss": "mse"}),
 }
 
-METHODS: dict[str, MethodSpec] = {
+TABLE_II: dict[str, MethodSpec] = {
     "fully_supervised": MethodSpec("Fully Supervised", "Fully supervised, from scratch"),
     "rotation": MethodSpec("Rotation", "Self-supervised", pretraining="rotation"),
     "jigsaw": MethodSpec("Jigsaw", "Self-supervised", pretraining="jigsaw"),
@@ -72,3 +110,39 @@ METHODS: dict[str, MethodSpec] = {
     "sass": MethodSpec("SASS", "Semi-supervised", segmentation="sass"),
     "multi_condos": MethodSpec("Multi-ConDoS", "Proposed", pretraining="multi_condos"),
 }
+"""The paper's methods and what they are compared with: what `methods: all` stands for."""
+
+
+def _ablation(label: str, pretraining: str, transfer: int = 3) -> MethodSpec:
+    return MethodSpec(label, "Ablations of Multi-ConDoS", pretraining=pretraining, transfer=transfer)
+
+
+ABLATIONS: dict[str, MethodSpec] = {
+    "con_only": _ablation("Con-Only", "con_only"),
+    "p_gan": _ablation("P-GAN", "p_gan"),
+    "cycle_gan": _ablation("Cycle-GAN", "cycle_gan"),
+    "cycle_p_gan": _ablation("Cycle-P-GAN", "cycle_p_gan"),
+    "multi_dos": _ablation("Multi-DoS", "multi_dos"),
+    "multi_con": _ablation("Multi-Con", "multi_con"),
+    "loss_c": _ablation("L_C", "loss_c"),
+    "loss_t": _ablation("L_T", "loss_t"),
+    "loss_gan": _ablation("L_GAN", "loss_gan"),
+    "loss_t_r": _ablation("L_T+L_R", "loss_t_r"),
+    "loss_t_c": _ablation("L_T+L_C", "loss_t_c"),
+    "loss_gan_r": _ablation("L_GAN+L_R", "loss_gan_r"),
+    "loss_gan_c": _ablation("L_GAN+L_C", "loss_gan_c"),
+    "loss_gan_t": _ablation("L_GAN+L_T", "loss_gan_t"),
+    "loss_t_r_c": _ablation("L_T+L_R+L_C", "loss_t_r_c"),
+    "loss_gan_r_c": _ablation("L_GAN+L_R+L_C", "loss_gan_r_c"),
+    "loss_gan_t_c": _ablation("L_GAN+L_T+L_C", "loss_gan_t_c"),
+    "transfer_sl": _ablation("Encoder_SL", "multi_condos", transfer=0),
+    "transfer_d1": _ablation("Encoder_SL_D1", "multi_condos", transfer=1),
+    "transfer_d2": _ablation("Encoder_SL_D2", "multi_condos", transfer=2),
+    "sl2": _ablation("SL2", "sl2"),
+    "sl3": _ablation("SL3", "sl3"),
+    "feature_l1": _ablation("L1 on features", "feature_l1"),
+    "feature_mse": _ablation("MSE on features", "feature_mse"),
+}
+"""Tables III, V and VIII, Figs. 6 and 7."""
+
+METHODS: dict[str, MethodSpec] = {**TABLE_II, **ABLATIONS}

@@ -1,6 +1,6 @@
 """What a configuration asks for: which runs a table needs, and how the table is laid out. Knows no path."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -88,6 +88,7 @@ def finetuning_settings(config: Config, cohort: str, method: str, ratio: float, 
         "depth": spec.transfer,
         "schedule": {
             **config.finetuning.model_dump(exclude={"augmentation"}),
+            "steps_per_epoch": config.finetuning.steps_at(ratio),
             "batch_size": config.cohorts[cohort].batch_size.at(ratio),
         },
         "augmentation": config.finetuning.augmentation,
@@ -114,21 +115,231 @@ def pretrained_layers(method: str) -> str:
     return PRETRAININGS[pretraining].hands_back if pretraining else "none"
 
 
-def table2(config: Config) -> TableSpec:
-    """Table II: all methods, DSC and sensitivity."""
-    cohorts = config.cohorts
-    return TableSpec(
-        name="table2",
-        title="Table II: segmentation with few labels",
-        rows=[(ratio, METHODS[method].label) for ratio, method in rows(config)],
-        columns=columns(config),
-        metrics=["DSC", "Sen"],
-        methods={key: METHODS[key].label for key in config.methods},
-        simulated=frozenset(name for name, cohort in cohorts.items() if cohort.simulate),
-        paper_table="II",
-        paper_cohorts={name: cohort.paper_dataset for name, cohort in cohorts.items() if cohort.paper_dataset},
-        reference=METHODS["multi_condos"].label if "multi_condos" in config.methods else None,
-        groups={METHODS[key].label: METHODS[key].group for key in config.methods},
-        cohort_labels={name: cohort.title or name for name, cohort in cohorts.items()},
-        pretrained={METHODS[key].label: pretrained_layers(key) for key in config.methods},
+@dataclass(frozen=True)
+class Comparison:
+    """A table, or the numbers behind a figure: what it shows, and the runs that it is made of."""
+
+    spec: TableSpec
+    runs: Sequence[Run]
+
+
+def comparisons(config: Config) -> dict[str, Comparison]:
+    """Every table and every figure's numbers that come from segmentation scores, by the target's name.
+
+    What a configuration cannot have is not there: the ablations need a pair, Fig. 8 a cohort of four modalities in pairs.
+    """
+    few, more = min(config.label_ratios), max(config.label_ratios)
+    found = [
+        _comparison(
+            config, "table2", "Table II: segmentation with few labels", rows(config), ["DSC", "Sen"], paper_table="II"
+        ),
+        _comparison(
+            config,
+            "table6",
+            "Table VI: boundary IoU and 95 % Hausdorff distance",
+            product([more], config.methods),
+            ["BIoU", "HD95"],
+            paper_table="VI",
+        ),
+        _comparison(
+            config,
+            "table7",
+            "Table VII: positive predictive value",
+            product([more], config.methods),
+            ["PPV"],
+            paper_table="VII",
+        ),
+        _comparison(config, "fig5", "Fig. 5: label ratios", product(config.curve_ratios, config.methods), ["DSC"]),
+    ]
+    paired = [column for column in columns(config) if config.cohorts[column[0]].pairs]
+    if paired:
+        first = [column for column in paired if column[0] == paired[0][0]][:2]  # the paper's is Hecktor alone
+        found += [
+            _comparison(
+                config,
+                "table3",
+                "Table III: ablations",
+                product(config.label_ratios, TABLE_III),
+                ["DSC", "Sen"],
+                paper_table="III",
+                only=paired,
+            ),
+            _comparison(
+                config,
+                "table5",
+                "Table V: combinations of losses",
+                product([few], TABLE_V),
+                ["DSC", "Sen"],
+                paper_table="V",
+                labels=TABLE_V,
+                only=paired,
+            ),
+            _comparison(
+                config,
+                "table8",
+                "Table VIII: layers transferred",
+                product([more], TABLE_VIII),
+                ["DSC", "Sen"],
+                paper_table="VIII",
+                labels=TABLE_VIII,
+                only=paired,
+            ),
+            _comparison(
+                config,
+                "fig6",
+                "Fig. 6: sharing depth",
+                product(config.sharing_ratios, FIG_6),
+                ["DSC"],
+                labels=FIG_6,
+                only=first,
+            ),
+            _comparison(
+                config,
+                "fig7",
+                "Fig. 7: losses on the paired features",
+                product(config.label_ratios, FIG_7),
+                ["DSC"],
+                labels=FIG_7,
+                only=paired,
+            ),
+        ]
+    if pairings := groupings(config):
+        found.append(_grouping_comparison(config, pairings, more))
+    return {comparison.spec.name: comparison for comparison in found}
+
+
+# Method keys in the order of the print, with the names that a table gives them where it has names of its own.
+TABLE_III = [
+    "fully_supervised",
+    "con_only",
+    "p_gan",
+    "cycle_gan",
+    "cycle_p_gan",
+    "multi_dos",
+    "multi_con",
+    "multi_condos",
+]
+TABLE_V = {
+    "fully_supervised": "Training from scratch",
+    "loss_c": "L_C",
+    "loss_t": "L_T",
+    "loss_gan": "L_GAN",
+    "loss_t_r": "L_T+L_R",
+    "loss_t_c": "L_T+L_C",
+    "loss_gan_r": "L_GAN+L_R",
+    "loss_gan_c": "L_GAN+L_C",
+    "loss_gan_t": "L_GAN+L_T",
+    "loss_t_r_c": "L_T+L_R+L_C",
+    "loss_gan_r_c": "L_GAN+L_R+L_C",
+    "multi_dos": "L_GAN+L_T+L_R",
+    "loss_gan_t_c": "L_GAN+L_T+L_C",
+    "multi_condos": "L_GAN+L_T+L_R+L_C",
+}
+TABLE_VIII = {
+    "fully_supervised": "Training from scratch",
+    "transfer_sl": "Encoder_SL",
+    "transfer_d1": "Encoder_SL_D1",
+    "transfer_d2": "Encoder_SL_D2",
+    "multi_condos": "Encoder_SL_D3",
+}
+# The paper calls two separate generators "CycleGAN" here. Beside that one stands Multi-Con, which differs from SL1 in nothing
+# but the sharing.
+FIG_6 = {
+    "fully_supervised": "Fully Supervised",
+    "cycle_gan": "Cycle-GAN",
+    "multi_con": "Nothing shared",
+    "multi_condos": "SL1",
+    "sl2": "SL2",
+    "sl3": "SL3",
+}
+FIG_7 = {"feature_mse": "MSE", "feature_l1": "L1", "multi_condos": "Contrastive"}
+
+
+def _comparison(
+    config: Config,
+    name: str,
+    title: str,
+    table_rows: Iterable[tuple[float, str]],
+    metrics: Sequence[str],
+    *,
+    paper_table: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    only: Sequence[tuple[str, str]] | None = None,
+) -> Comparison:
+    """Rows of (label ratio, method key) over the columns `only`, or all; `labels` where the table has names of its own."""
+    keys = list(table_rows)
+    shown = list(columns(config) if only is None else only)
+    names = {key: (labels or {}).get(key, METHODS[key].label) for _, key in keys}
+    spec = TableSpec(
+        name=name,
+        title=title,
+        rows=[(ratio, names[key]) for ratio, key in keys],
+        columns=shown,
+        metrics=metrics,
+        methods=names,
+        paper_table=paper_table,
+        reference=names.get("multi_condos"),
+        groups={} if labels else {names[key]: METHODS[key].group for key in names},
+        pretrained={names[key]: pretrained_layers(key) for key in names},
+        **_about_cohorts(config, shown),
     )
+    return Comparison(spec, [run for run in runs(config, keys) if (run.cohort, run.modality) in shown])
+
+
+def _about_cohorts(config: Config, shown: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    cohorts = {name: config.cohorts[name] for name in dict(shown)}
+    return {
+        "simulated": [name for name, cohort in cohorts.items() if cohort.simulate],
+        "paper_cohorts": {name: cohort.paper_dataset for name, cohort in cohorts.items() if cohort.paper_dataset},
+        "cohort_labels": {name: cohort.title or name for name, cohort in cohorts.items()},
+    }
+
+
+def groupings(config: Config) -> dict[str, dict[str, tuple[str, str]]]:
+    """Fig. 8: for each cohort of four modalities in pairs, the three ways to pair them: label -> two pairs.
+
+    A is the configured way, the others follow in the order of the modalities: for T1CE, T2, FLAIR, T1 that is the order of the
+    paper's text (Sec. V-C; its caption swaps B and C). A configured pair keeps its spelling, so that nothing is trained twice.
+    """
+    found = {}
+    for name, cohort in config.cohorts.items():
+        modalities = list(dict.fromkeys(modality for pair in cohort.pairs for modality in pair.split("-")))
+        if len(modalities) != 4 or len(cohort.pairs) != 2:
+            continue
+        first, *others = modalities
+        spelling = {frozenset(pair.split("-")): pair for pair in cohort.pairs}
+        ways = {}
+        for letter, partner in zip("ABC", others, strict=True):
+            rest = [modality for modality in others if modality != partner]
+            pairs = ((first, partner), (rest[0], rest[1]))
+            one, two = (spelling.get(frozenset(pair), "-".join(pair)) for pair in pairs)
+            ways[f"{letter}: {one}, {two}"] = (one, two)
+        found[name] = ways
+    return found
+
+
+def _grouping_comparison(
+    config: Config, pairings: Mapping[str, Mapping[str, tuple[str, str]]], ratio: float
+) -> Comparison:
+    shown = [column for column in columns(config) if column[0] in pairings]
+    labels = list(dict.fromkeys(label for ways in pairings.values() for label in ways))
+    spec = TableSpec(
+        name="fig8",
+        title="Fig. 8: grouping of modalities, Multi-ConDoS",
+        rows=[(ratio, label) for label in labels],
+        columns=shown,
+        metrics=["DSC", "Sen"],
+        methods={"multi_condos": METHODS["multi_condos"].label},
+        row_of_pair={pair: label for ways in pairings.values() for label, pairs in ways.items() for pair in pairs},
+        reference=labels[0],
+        **_about_cohorts(config, shown),
+    )
+    made = [
+        Run(cohort, pair, "multi_condos", modality, ratio, seed)
+        for cohort, ways in pairings.items()
+        for pairs in ways.values()
+        for pair in pairs
+        for modality in pair.split("-")
+        for seed in config.seeds
+    ]
+    return Comparison(spec, made)

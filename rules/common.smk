@@ -14,6 +14,7 @@ Wildcards
 
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)  # the package beside this workflow, installed or not
@@ -110,7 +111,8 @@ def predictions_file(run):
     return f"{run_folder(run)}/predictions.h5"
 
 
-TABLE2_RUNS = plan.runs(CONFIG, plan.rows(CONFIG))
+COMPARISONS = plan.comparisons(CONFIG)
+TABLE2_RUNS = COMPARISONS["table2"].runs
 
 
 def pretraining_files():

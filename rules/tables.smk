@@ -1,25 +1,27 @@
 """Stage 5: tables, and a picture of what was predicted. Their layout is in mcd/plan.py, their arithmetic in mcd/reporting/tables.py."""
 
 
-rule table2:
-    """Table II: every method at the small label ratios, Fully Supervised at all of them."""
+rule aggregate_table:
+    """A table of the paper, or the numbers behind a figure, from its runs' scores."""
     input:
-        scores=[scores_file(run) for run in TABLE2_RUNS],
+        scores=lambda wildcards: [scores_file(run) for run in COMPARISONS[wildcards.table].runs],
     output:
-        table="results/table2.csv",
-        long="results/table2_long.csv",
-        page="results/table2.html",
+        table="results/{table}.csv",
+        long="results/{table}_long.csv",
+        page="results/{table}.html",
     log:
-        "logs/table2.log",
+        "logs/aggregate_table/{table}.log",
     benchmark:
-        "work/benchmarks/table2.tsv"
+        "work/benchmarks/aggregate_table/{table}.tsv"
+    wildcard_constraints:
+        table=alternatives(COMPARISONS),
     conda:
         "../envs/reporting.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=10,
     params:
-        table="table2",
+        spec=lambda wildcards: asdict(COMPARISONS[wildcards.table].spec),
     script:
         "../workflow_scripts/aggregate_table.py"
 

@@ -161,7 +161,7 @@ def test_the_papers_configuration_is_the_papers() -> None:
 
 def test_table_2_has_the_papers_rows_and_columns() -> None:
     config = load_config(yaml.safe_load((ROOT / "configs/paper.yaml").read_text()))
-    table = plan.table2(config)
+    table = plan.comparisons(config)["table2"].spec
     assert list(table.columns) == [
         ("hecktor", "CT"),
         ("hecktor", "PET"),

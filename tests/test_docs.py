@@ -65,6 +65,6 @@ def test_a_name_that_is_not_there_is_noticed() -> None:
         ("mcd/plan.py", "nothing"),
         ("mcd/nowhere.py", ""),
     ]
-    assert {"table2", "Run", "Run.cohort", "SINGLE"} <= names_of(ROOT / "mcd/plan.py")
+    assert {"comparisons", "Run", "Run.cohort", "SINGLE"} <= names_of(ROOT / "mcd/plan.py")
     assert {"pretrain_pair"} <= names_of(ROOT / "rules/pretrain.smk")
     assert "nothing" not in names_of(ROOT / "mcd/plan.py")

@@ -64,7 +64,7 @@ class Pretraining(Method):
 
     options_class: ClassVar[type[Options]]
     multimodal: ClassVar[bool]
-    up_layers: ClassVar[int]
+    up_layers: int
 
     def __init__(self, options: Options, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
         super().__init__()

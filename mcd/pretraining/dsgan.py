@@ -76,7 +76,7 @@ class DSGAN(Pretraining):
     options_class = DSGANOptions
     options: DSGANOptions
     multimodal = True
-    up_layers = LEVELS - 1
+    up_layers: int = LEVELS - 1
 
     def __init__(
         self, options: DSGANOptions, filters: int, modalities: Sequence[str], size: tuple[int, int] = (0, 0)
@@ -84,6 +84,10 @@ class DSGAN(Pretraining):
         super().__init__(options, filters, modalities, size)
         self.generator = DomainSharingGenerator(filters, options.shared)
         self.feature_stage = max(options.shared, 1) if options.feature == "up_layer" else 0
+        # L_C and L_R look at translated images, which mean something only where L_GAN or L_T makes them (Sec. V-B on L_R)
+        self.translates = bool(options.adversarial or options.translation)
+        if not self.translates:
+            self.up_layers = self.feature_stage  # no loss reaches the layers behind the feature
         self.discriminators: nn.ModuleDict = nn.ModuleDict()
         if options.adversarial:
             self.discriminators["x"] = PatchDiscriminator(options.discriminator_filters)
@@ -102,8 +106,6 @@ class DSGAN(Pretraining):
 
     def _generator_losses(self, x: Tensor, y: Tensor) -> Losses:
         weights = self.options
-        # L_C and L_R look at translated images, which mean something only where L_GAN or L_T makes them (Sec. V-B on L_R)
-        translates = bool(weights.adversarial or weights.translation)
         y_translated, stages_x = self.generator.a.forward_with_stages(x)
         x_translated, stages_y = self.generator.b.forward_with_stages(y)
         losses: Losses = {}
@@ -117,7 +119,7 @@ class DSGAN(Pretraining):
             losses["translation"] = F.l1_loss(y_translated.float(), y) + F.l1_loss(x_translated.float(), x)
         if weights.contrastive:
             losses["contrastive"] = self._feature_loss(stages_x, stages_y)
-        if translates and (weights.reconstruction or weights.contrastive):
+        if self.translates and (weights.reconstruction or weights.contrastive):
             x_again, stages_y_translated = self.generator.b.forward_with_stages(y_translated)
             y_again, stages_x_translated = self.generator.a.forward_with_stages(x_translated)
             if weights.reconstruction:

@@ -1,7 +1,6 @@
 """What a table is: its rows, its columns and the words around it."""
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from mcd.evaluation.scores import METRICS, Metric
@@ -32,9 +31,12 @@ class TableSpec:
     columns: Sequence[tuple[str, str]]  # (cohort, modality), in the order shown
     metrics: Sequence[str]  # keys of MEASURES
     methods: Mapping[str, str]  # key in the score files -> display name
-    simulated: AbstractSet[str] = frozenset()  # cohorts whose patients are simulated
+    simulated: Sequence[str] = ()  # cohorts whose patients are simulated
     paper_table: str | None = None  # "II": the table of the paper to show beside
     paper_cohorts: Mapping[str, str] = field(default_factory=dict)  # cohorts that are the paper's -> its dataset
+    row_of_pair: Mapping[str, str] = field(
+        default_factory=dict
+    )  # pair -> row, where rows are pairs of modalities (Fig. 8)
     reference: str | None = None  # display name of the method that every other one is tested against
     groups: Mapping[str, str] = field(default_factory=dict)  # display name -> heading above it within a block
     cohort_labels: Mapping[str, str] = field(default_factory=dict)  # cohort -> what the reader calls it
@@ -43,9 +45,11 @@ class TableSpec:
     seed: int = 0  # of the bootstrap
 
     def __post_init__(self) -> None:
-        if both := sorted(self.simulated & self.paper_cohorts.keys()):
+        if both := sorted(set(self.simulated) & self.paper_cohorts.keys()):
             raise ValueError(f"{self.name}: {', '.join(both)} is simulated and cannot stand beside the paper's numbers")
-        if unknown := sorted({method for _, method in self.rows} - set(self.methods.values())):
+        if unknown := sorted(
+            {method for _, method in self.rows} - {*self.methods.values(), *self.row_of_pair.values()}
+        ):
             raise ValueError(f"{self.name}: no key in `methods` leads to {', '.join(unknown)}")
         if unknown := sorted(set(self.metrics) - MEASURES.keys()):
             raise ValueError(f"{self.name}: no measure {', '.join(unknown)}; there are {', '.join(MEASURES)}")

@@ -108,7 +108,7 @@ def write_table(
         raise McdError(
             f"{spec.name}: scores of unknown method {', '.join(strangers)}; known are {', '.join(spec.methods)}"
         )
-    scores["method"] = scores["method"].map(spec.methods)
+    scores["method"] = scores["pair"].map(spec.row_of_pair) if spec.row_of_pair else scores["method"].map(spec.methods)
     scores["label_ratio"] = scores["label_ratio"].round(6)
     wanted = pd.MultiIndex.from_tuples(list(spec.rows)), pd.MultiIndex.from_tuples(list(spec.columns))
     scores = scores[

@@ -41,7 +41,7 @@ CONFIGS = ["config.yaml", *sorted(str(path.relative_to(ROOT)) for path in ROOT.g
 def test_every_configuration_plans(config: str, fake_cohorts: dict[str, str], tmp_path: Path) -> None:
     run = snakemake("all", "-n", "--quiet", "rules", "--cores", "2", folder=tmp_path, config=config, env=fake_cohorts)
     assert run.returncode == 0, run.stdout[-3000:]
-    assert "table2" in run.stdout
+    assert "aggregate_table" in run.stdout
 
 
 def test_the_papers_plan_has_the_papers_numbers(fake_cohorts: dict[str, str], tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+"""What each table and figure is made of: the paper's rows, and no run twice."""
+
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mcd import plan
+from mcd.config import Config, load_config
+from mcd.methods import METHODS, PRETRAININGS
+from mcd.pretraining.dsgan import DSGAN, DSGANOptions
+from mcd.reporting.paper import reported
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def paper() -> Config:
+    return load_config(yaml.safe_load((ROOT / "configs/paper.yaml").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [("table2", "II"), ("table3", "III"), ("table5", "V"), ("table6", "VI"), ("table7", "VII"), ("table8", "VIII")],
+)
+def test_a_table_has_the_rows_of_the_print(paper: Config, name: str, table: str) -> None:
+    spec = plan.comparisons(paper)[name].spec
+    printed = reported(table)
+    assert set(spec.metrics) == set(printed["metric"])
+    assert {(spec.paper_cohorts[cohort], modality) for cohort, modality in spec.columns} == set(
+        zip(printed["dataset"], printed["modality"], strict=True)
+    )
+    rows = set(zip(printed["label_ratio"], printed["method"], strict=True))
+    lost = {(0.1, "Fully Supervised")} if table == "VI" else set()  # the print has its heading, and no row
+    assert set(spec.rows) == rows | lost
+
+
+def test_every_comparison_has_a_run_for_each_of_its_cells(paper: Config) -> None:
+    for comparison in plan.comparisons(paper).values():
+        spec = comparison.spec
+        cells = Counter(
+            (spec.row_of_pair.get(run.pair) or spec.methods[run.method], run.ratio, run.cohort, run.modality)
+            for run in comparison.runs
+        )
+        assert set(cells.values()) == {len(paper.seeds)}
+        assert set(cells) == {(method, ratio, *column) for ratio, method in spec.rows for column in spec.columns}
+
+
+def test_tables_share_their_runs(paper: Config) -> None:
+    tables = {name: set(comparison.runs) for name, comparison in plan.comparisons(paper).items()}
+    assert tables["table6"] == tables["table7"] < tables["table2"]
+    for name in tables.keys() - {"table2"}:
+        assert tables[name] & tables["table2"], name
+
+
+def test_the_three_groupings_hold_each_pair_of_modalities_once(paper: Config) -> None:
+    ways = plan.groupings(paper)
+    assert list(ways) == ["brats"]  # Hecktor's two modalities can be paired in one way
+    assert list(ways["brats"]) == ["A: T1CE-T2, FLAIR-T1", "B: T1CE-FLAIR, T2-T1", "C: T1CE-T1, T2-FLAIR"]
+    pairs = [frozenset(pair.split("-")) for grouping in ways["brats"].values() for pair in grouping]
+    assert sorted(map(sorted, pairs)) == sorted(map(sorted, combinations(["T1CE", "T2", "FLAIR", "T1"], 2)))
+
+
+def test_without_pairs_there_are_no_ablations(paper: Config) -> None:
+    content = paper.model_dump(exclude_unset=True)
+    content["cohorts"] = {"hecktor": {**content["cohorts"]["hecktor"], "pairs": []}}
+    content["methods"] = ["fully_supervised"]
+    assert set(plan.comparisons(load_config(content))) == {"table2", "table6", "table7", "fig5"}
+
+
+def test_ablations_are_the_losses_that_their_names_say() -> None:
+    letters = {"adversarial": "L_GAN", "translation": "L_T", "reconstruction": "L_R", "contrastive": "L_C"}
+    for key, label in plan.TABLE_V.items():
+        if key == "fully_supervised":
+            continue
+        options = DSGANOptions(**PRETRAININGS[METHODS[key].pretraining].options)
+        assert "+".join(name for loss, name in letters.items() if getattr(options, loss)) == label
+        assert options.shared == 1
+
+
+def test_where_the_contrast_is_alone_only_what_it_reaches_counts_as_trained() -> None:
+    for name in ("con_only", "loss_c"):
+        options = DSGANOptions(**PRETRAININGS[name].options, discriminator_filters=4)
+        method = DSGAN(options, 2, ["CT", "PET"])
+        trained = method.trained_keys(method.unet_state("CT"))
+        whole = DSGAN(DSGANOptions(discriminator_filters=4), 2, ["CT", "PET"])
+        assert set(trained) < set(whole.trained_keys(whole.unet_state("CT")))
