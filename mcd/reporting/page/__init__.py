@@ -1,0 +1,1 @@
+"""One self-contained page of a whole run: tables, figures, claims, every test patient, and how it came about."""

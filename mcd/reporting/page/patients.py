@@ -1,0 +1,108 @@
+"""What the page knows of a test patient: every method's scores, and slices with masks small enough to carry along."""
+
+import base64
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mcd.errors import McdError
+from mcd.evaluation.scores import METRICS, METRIC_KEYS
+from mcd.segmentation.masks import predicted_subjects, read_predictions
+from mcd.slices.shards import Shards
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A run whose masks can be switched on: `method` is its key, `path` its predictions file."""
+
+    cohort: str
+    modality: str
+    method: str
+    path: str | Path
+
+
+def pack(volume: np.ndarray) -> str:
+    """A (slices, H, W) uint8 volume as text: differences to the pixel on the left, zlib, base64.
+
+    The browser undoes it (`unpack` in page.js). An image element would be no shorter, and browsers that guard against
+    fingerprinting change the pixels that a script reads back from one, which would change masks.
+    """
+    deltas = np.diff(volume, axis=2, prepend=np.uint8(0))  # wraps around, and back
+    return base64.b64encode(zlib.compress(deltas.tobytes(), 9)).decode("ascii")
+
+
+def unpack(text: str, shape: Sequence[int]) -> np.ndarray:
+    """The inverse of `pack`."""
+    deltas = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(shape)
+    return np.cumsum(deltas, axis=2, dtype=np.uint8)
+
+
+def grey(volume: np.ndarray) -> np.ndarray:
+    """z-scores (0 outside the region) as 8-bit grey between the 1st and 99th percentile of the region; black outside."""
+    inside = volume[volume != 0]
+    low, high = np.percentile(inside, [1, 99]) if inside.size else (0.0, 1.0)
+    scaled = np.clip((volume.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1) * 255
+    return np.where(volume == 0, 0, np.rint(scaled)).astype(np.uint8)
+
+
+def bits(masks: Mapping[str, np.ndarray], regions: Sequence[str]) -> np.ndarray:
+    """Region masks as one uint8 volume; region r is bit r."""
+    packed: np.ndarray = np.zeros(next(iter(masks.values())).shape, np.uint8)
+    for place, region in enumerate(regions):
+        packed |= masks[region].astype(np.uint8) << place
+    return packed
+
+
+def slices_of(
+    shards: Shards,
+    subject: str,
+    modalities: Sequence[str],
+    regions: Mapping[str, Sequence[int]],
+    predictions: Sequence[Prediction],
+) -> dict[str, Any]:
+    """A patient's images, truth and predictions, packed, with `shape` (z, y, x) and `spacing` in mm (z, y, x)."""
+    images = shards.read(subject, "images")[:, shards.modality_positions(modalities)]
+    labels = shards.read(subject, "labels")
+    truth = bits({name: np.isin(labels, codes) for name, codes in regions.items()}, list(regions))
+    found: dict[str, dict[str, str]] = {modality: {} for modality in modalities}
+    for run in predictions:
+        masks = bits(read_predictions(run.path, subject), list(regions))
+        if masks.shape != truth.shape:
+            raise McdError(f"{run.path}: {subject} is {masks.shape}, its slices are {truth.shape}; delete the file")
+        found[run.modality][run.method] = pack(masks)
+    return {
+        "shape": list(truth.shape),
+        "spacing": list(shards.subject(subject).spacing),
+        "images": {name: pack(grey(images[:, place])) for place, name in enumerate(modalities)},
+        "truth": pack(truth),
+        "predictions": found,
+    }
+
+
+def scores_of(scores: pd.DataFrame) -> dict[tuple[str, str], list[list[Any]]]:
+    """(cohort, patient) -> rows of ratio, method, modality, region and the five metrics, averaged over seeds.
+
+    An undefined score is None. Rows keep the order in which methods and ratios stand in `scores`.
+    """
+    key = ["cohort", "subject", "label_ratio", "method", "modality", "region"]
+    means = scores.groupby(key, sort=False)[METRIC_KEYS].mean().reset_index()
+    decimals = [metric.decimals for metric in METRICS]
+    found: dict[tuple[str, str], list[list[Any]]] = {}
+    for row in means.itertuples(index=False):
+        values = [
+            None if pd.isna(value) else round(float(value), digits)
+            for value, digits in zip(row[len(key) :], decimals, strict=True)
+        ]
+        found.setdefault((row.cohort, row.subject), []).append([*row[2 : len(key)], *values])
+    return found
+
+
+def patients_in(predictions: Sequence[Prediction], cohorts: Sequence[str]) -> list[tuple[str, str]]:
+    """(cohort, patient) in the order of the cohorts, then of the ids."""
+    first = {run.cohort: run.path for run in reversed(predictions)}
+    return [(cohort, subject) for cohort in cohorts if cohort in first for subject in predicted_subjects(first[cohort])]
