@@ -7,6 +7,10 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
+
+report: "report/workflow.rst"
+
+
 if not workflow.overwrite_configfiles:  # --configfile replaces the default; it is never merged into it
 
     configfile: f"{workflow.basedir}/config.yaml"
@@ -21,6 +25,7 @@ include: "rules/splits.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
 include: "rules/tables.smk"
+include: "rules/page.smk"
 
 
 localrules:
@@ -38,6 +43,7 @@ rule all:
         rules.preprocess_all.input,
         [f"results/{name}.csv" for name in COMPARISONS],
         "results/segmentations.png",
+        "results/index.html",
 
 
 rule raw:

@@ -223,6 +223,10 @@ class Config(Section):
         default_factory=dict, description="algorithm -> its options, for every method that uses it"
     )
     compute: Computing = Field(default_factory=Computing)
+    report: list[str] | Literal["all"] = Field(
+        default_factory=lambda: ["table2", "segmentations"],
+        description="tables, figures and claims to make for results/index.html, by name; `all` for everything there is",
+    )
 
     @field_validator("algorithms", mode="before")
     @classmethod

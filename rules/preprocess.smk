@@ -29,7 +29,13 @@ rule draw_qc:
     input:
         folder="work/{cohort}/subjects/{subject}",
     output:
-        picture="results/qc/{cohort}/{subject}.png",
+        picture=report(
+            "results/qc/{cohort}/{subject}.png",
+            caption="../report/qc.rst",
+            category="Preprocessing",
+            subcategory="{cohort}",
+            labels={"patient": "{subject}"},
+        ),
     log:
         "logs/{cohort}/draw_qc/{subject}.log",
     benchmark:

@@ -6,9 +6,19 @@ rule aggregate_table:
     input:
         scores=lambda wildcards: [scores_file(run) for run in COMPARISONS[wildcards.table].runs],
     output:
-        table="results/{table}.csv",
+        table=report(
+            "results/{table}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}", "format": "CSV"},
+        ),
         long="results/{table}_long.csv",
-        page="results/{table}.html",
+        page=report(
+            "results/{table}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}", "format": "page"},
+        ),
     log:
         "logs/aggregate_table/{table}.log",
     benchmark:
@@ -32,7 +42,7 @@ rule draw_segmentations:
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
         predictions=[predictions_file(run) for run in plan.shown_runs(CONFIG)],
     output:
-        picture="results/segmentations.png",
+        picture=report("results/segmentations.png", caption="../report/segmentations.rst", category="Figures"),
     log:
         "logs/draw_segmentations.log",
     benchmark:

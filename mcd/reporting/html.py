@@ -86,7 +86,9 @@ def _switches(cells: Mapping[Key, Cell], paper: Mapping[Key, float]) -> str:
     shown = [("intervals", "95 % intervals", any(cell.get("ci_low") is not None for cell in cells.values()))]
     shown.append(("paper", "numbers printed in the paper", bool(paper)))
     boxes = [
-        f'<label><input type="checkbox" data-show="{key}" checked>{words}</label>' for key, words, there in shown if there
+        f'<label><input type="checkbox" data-show="{key}" checked>{words}</label>'
+        for key, words, there in shown
+        if there
     ]
     return f'<div class="switches">Show {" ".join(boxes)}</div>' if boxes else ""
 

@@ -14,6 +14,7 @@ from string import Template
 from typing import Any
 
 import pandas as pd
+import yaml
 
 import mcd
 from mcd.evaluation.scores import METRICS, read_scores
@@ -59,7 +60,7 @@ class PageContents:
     claims: str | Path | None = None
     checks: Sequence[tuple[str, str, str | Path]] = ()  # (cohort, patient, QC picture)
     benchmarks: str | Path | None = None
-    configuration: str = ""  # as YAML
+    configuration: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000) -> None:
@@ -78,7 +79,7 @@ def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000
     scores = scores_of(read_scores(contents.scores))
     texts = {name: (here / f"page.{name}").read_text(encoding="utf-8").strip() for name in ("html", "css", "js")}
     table_css = here.with_name("table.css").read_text(encoding="utf-8").strip()
-    configuration = f'<pre tabindex="0" aria-label="configuration">{escape(contents.configuration)}</pre>'
+    configuration = f'<pre tabindex="0" aria-label="configuration">{escape(_yaml(contents.configuration))}</pre>'
     used = sum(len(text) for _, _, text in views) + len(texts["css"]) + len(texts["js"]) + len(table_css)
     patients = _patients(contents, scores, limit - used)
     used += sum(map(len, patients.values()))
@@ -105,7 +106,11 @@ View = tuple[str, str, str]  # id, words in the navigation, section
 
 
 def _view(name: str, words: str, content: str) -> View:
-    return name, words, f'<section class="view" id="view-{escape(name)}" data-view="{escape(name)}">\n{content}\n</section>'
+    return (
+        name,
+        words,
+        f'<section class="view" id="view-{escape(name)}" data-view="{escape(name)}">\n{content}\n</section>',
+    )
 
 
 def _navigation(views: Sequence[View]) -> str:
@@ -120,6 +125,10 @@ def _json(name: str, content: Any) -> str:
     """JSON inside a page: no character of it can end the element, or start a comment."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return f'<script type="application/json" id="{escape(name)}">{text}</script>'
+
+
+def _yaml(configuration: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(configuration), sort_keys=False, default_flow_style=None, allow_unicode=True, width=110)
 
 
 # --- overview ---
@@ -170,7 +179,9 @@ def _times(contents: PageContents) -> Iterator[str]:
     yield f"<h2>Time that every stage took</h2><p>{len(jobs)} jobs, {_duration(jobs['seconds'].sum())} of work in all. "
     yield "Every job whose time this folder keeps, those of an earlier configuration too; jobs run side by side.</p>"
     stages = summarise(jobs, ["rule", "cohort"])
-    yield _time_table(["Stage", "Cohort"], [(row.rule, titles.get(row.cohort, "all"), row) for row in stages.itertuples()])
+    yield _time_table(
+        ["Stage", "Cohort"], [(row.rule, titles.get(row.cohort, "all"), row) for row in stages.itertuples()]
+    )
     if len(trainings := jobs[jobs["detail"] != ""]):
         methods = summarise(trainings, ["detail", "rule", "cohort"])
         yield "<h2>Time that every training took</h2>"
@@ -191,7 +202,7 @@ def _time_table(heads: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> str:
     lines = []
     for *names, row in rows:
         first, *others = (escape(str(name).replace("_", " ")) for name in names)
-        memory = "" if pd.isna(row.mebibytes) else f"{row.mebibytes:,.0f}"
+        memory = f"{row.mebibytes:,.0f}" if row.mebibytes >= 1 else ""
         lines.append(
             f'<tr class="run"><th scope="row" class="text">{first}</th>'
             + "".join(f'<td class="text">{name}</td>' for name in others)
@@ -227,7 +238,8 @@ def _versions() -> str:
 def _table(heads: Sequence[str], lines: Iterable[str], *, text: int = 1) -> str:
     """A plain sortable table; the first `text` columns hold words."""
     cells = "".join(
-        f'<th scope="col"{" class=text" if place < text else ""}>{escape(head)}</th>' for place, head in enumerate(heads)
+        f'<th scope="col"{" class=text" if place < text else ""}>{escape(head)}</th>'
+        for place, head in enumerate(heads)
     )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(heads[0])}"><table class="plain">\n'
@@ -241,7 +253,9 @@ def _table(heads: Sequence[str], lines: Iterable[str], *, text: int = 1) -> str:
 def _table_views(contents: PageContents) -> Iterator[View]:
     for name, path in contents.tables.items():
         if not name.startswith("fig"):
-            words = name.replace("table", "Table ") if (number := name.removeprefix("table")) == name else _roman(number)
+            words = (
+                name.replace("table", "Table ") if (number := name.removeprefix("table")) == name else _roman(number)
+            )
             yield _view(name, words, _body(path))
 
 
@@ -408,7 +422,9 @@ def _checks_view(contents: PageContents, room: int) -> Iterator[View]:
         "the crop right, do the modalities fit?</p>"
     ]
     if left_out:
-        content.append(f"<p>{left_out} pictures are left out to keep the page small; all are in <code>results/qc</code>.</p>")
+        content.append(
+            f"<p>{left_out} pictures are left out to keep the page small; all are in <code>results/qc</code>.</p>"
+        )
     content += [
         f'<h2>{escape(titles[name].title)}{_badge(titles[name].simulated)}</h2><div class="checks">{"".join(found)}</div>'
         for name, found in parts.items()

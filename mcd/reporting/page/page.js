@@ -118,7 +118,8 @@ const TRUTH = "#FFFFFF";
 const state = { patient: "", slice: 1, on: [], modalities: new Set(), region: "", source: "", metric: "DSC", scored: "" };
 const volumes = new Map();
 let current = null; // what the chosen patient's element holds
-let wanted = 0; // counts choices, so that a slow one does not overwrite a later one
+let choices = 0; // both count, so that what was asked first and comes late does not overwrite what was asked later
+let drawings = 0;
 
 /* The inverse of `pack` in mcd/reporting/page/patients.py. */
 async function unpack(text, width) {
@@ -145,7 +146,7 @@ async function showPatient(address) {
   const patient = address.get("patient") ?? (state.patient || known.patients[0]?.join("/"));
   const element = patient && byId(patient);
   if (!element || element.type !== "application/json") return;
-  const turn = (wanted += 1);
+  const turn = (choices += 1);
   if (patient !== state.patient) {
     volumes.clear();
     const before = state.patient && cohort();
@@ -159,7 +160,7 @@ async function showPatient(address) {
     state.on = state.on.filter((method) => method === "truth" || first.includes(method));
     if (!state.on.length) state.on = ["truth", ...first.filter((method) => method === known.reference)];
     if (current.shape) state.slice = 1 + (await largest());
-    if (turn !== wanted) return;
+    if (turn !== choices) return;
   }
   if (address.has("outlines"))
     state.on = address.get("outlines").split(",").filter((name) => name === "truth" || shownMethods().includes(name));
@@ -256,7 +257,7 @@ function drawScores() {
     const methods = [...rows.get(ratio)];
     const best = modalities.map((name) => {
       const values = methods.map(([, found]) => mean(found[name])).filter((value) => value !== null).map((value) => Number(value.toFixed(decimals)));
-      return values.length > 1 ? (higher ? Math.max : Math.min)(...values) : null;
+      return new Set(values).size > 1 ? (higher ? Math.max : Math.min)(...values) : null;
     });
     for (const [method, found] of methods) {
       const line = make("tr", { className: method === known.reference ? "run own" : "run" }, nameCell(method, ratio === known.ratio && here.includes(method)));
@@ -323,7 +324,7 @@ function stroke(method) {
 
 async function drawPanels() {
   if (!current.shape) return remember(0);
-  const turn = (wanted += 1);
+  const turn = (drawings += 1);
   const [depth, height, width] = current.shape;
   const [, tall, wide] = current.spacing;
   const z = state.slice - 1;
@@ -339,7 +340,7 @@ async function drawPanels() {
     }),
   );
   const areas = await truthAreas();
-  if (turn !== wanted) return;
+  if (turn !== drawings) return;
   const panels = byId("panels");
   if ([...panels.children].map((panel) => panel.dataset.modality).join() !== names.join())
     panels.replaceChildren(
@@ -367,11 +368,11 @@ async function drawPanels() {
       const { colour, dashed } = stroke(method);
       context.setLineDash(dashed ? [scale / 2, scale / 2] : []);
       context.lineJoin = context.lineCap = "round";
-      context.strokeStyle = "rgb(0 0 0 / 55%)"; // a halo, so that a bright outline is seen on bright tissue
-      context.lineWidth = (method === "truth" ? 4 : 3) * devicePixelRatio;
+      context.strokeStyle = "rgb(0 0 0 / 70%)"; // a halo, so that a bright outline is seen on bright tissue
+      context.lineWidth = (method === "truth" ? 3.6 : 3.4) * devicePixelRatio;
       context.stroke(path);
       context.strokeStyle = colour;
-      context.lineWidth = (method === "truth" ? 2.4 : 1.4) * devicePixelRatio;
+      context.lineWidth = 2 * devicePixelRatio;
       context.stroke(path);
       edges += count;
     }

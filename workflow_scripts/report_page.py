@@ -1,0 +1,17 @@
+"""Put a whole run into one page."""
+
+from door import log_to
+
+with log_to(snakemake.log):
+    from mcd.reporting.page.build import PageCohort, PageContents, write_page
+    from mcd.reporting.page.patients import Prediction
+
+    params = snakemake.params
+    contents = PageContents(
+        **params.page,
+        cohorts=[PageCohort(**cohort) for cohort in params.cohorts],
+        scores=snakemake.input.scores,
+        predictions=[Prediction(**run) for run in params.predictions],
+        checks=params.checks,
+    )
+    write_page(contents, snakemake.output.page)
