@@ -382,6 +382,14 @@ def test_the_slider_and_arrow_keys_move_through_the_slices(browser: Browser, pag
     browser.until("document.getElementById('main').dataset.patient === 'tiny/p5'")
 
 
+def test_an_address_that_leads_nowhere_shows_the_first(browser: Browser, page: Path) -> None:
+    browser.open(page, "patient=tiny/nobody&slice=99&outlines=unknown")
+    browser.until("document.getElementById('main').dataset.patient === 'tiny/p4'")
+    assert state(browser, "outlines") == ""
+    browser.open(page, "nothing")
+    assert state(browser, "view") == "overview"
+
+
 def test_the_picture_is_that_of_the_slice(browser: Browser, page: Path) -> None:
     """What the browser unpacks is what was packed."""
     browser.open(page, "patient=tiny/p4&slice=4")

@@ -1,5 +1,6 @@
 """The whole workflow in miniature, from raw files to the table, and its manners."""
 
+import json
 import math
 import os
 import re
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.workflow
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("miniature")
-    run = snakemake("--cores", "2", "results/table2.csv", folder=folder)
+    run = snakemake("--cores", "2", "results/table2.csv", "results/index.html", folder=folder)
     assert run.returncode == 0, run.stdout[-5000:]
     return folder
 
@@ -66,6 +67,32 @@ def test_simulated_is_said(finished: Path) -> None:
     page = (finished / "results/table2.html").read_text()
     assert "simulated" in re.search(r"<title>(.*?)</title>", page, re.DOTALL)[1].lower()  # type: ignore[index]
     assert pd.read_csv(finished / "results/table2_long.csv")["simulated"].all()
+
+
+def test_the_page_has_every_test_patient_with_every_method(finished: Path) -> None:
+    page = (finished / "results/index.html").read_text()
+    assert "HECKTOR and BraTS2018: simulated patients." in page
+    for cohort, modalities in (("hecktor", ["CT", "PET"]), ("brats", ["T1CE", "T2"])):
+        for subject in read_split(finished / f"splits/{cohort}/seed0.json").test:
+            found = re.search(rf'<script type="application/json" id="{cohort}/{subject}">(.*?)</script>', page)
+            assert found, subject
+            patient = json.loads(found[1])
+            assert {name: list(runs) for name, runs in patient["predictions"].items()} == {
+                name: ["fully_supervised", "multi_condos"] for name in modalities
+            }
+            assert {row[0] for row in patient["scores"]} == {0.5, 1.0}
+        for subject in finished.glob(f"work/{cohort}/subjects/*"):
+            assert f"Preprocessed volumes of {subject.name} " in page
+    assert "finetune modality" in page
+
+
+def test_snakemakes_report_says_what_is_simulated_and_sorts_results(finished: Path, tmp_path: Path) -> None:
+    run = snakemake(*("results/index.html", "--cores", "1", "--report", str(tmp_path / "report.html")), folder=finished)
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "WARNING" not in run.stdout  # of docutils: a caption that is not sound RST
+    report = (tmp_path / "report.html").read_text()
+    for words in ("simulated patients", "Tables", "Figures", "Preprocessing", "Table II: segmentation with few labels"):
+        assert words in report
 
 
 def test_touching_nothing_reruns_nothing(finished: Path) -> None:

@@ -153,7 +153,7 @@ def _cohort_table(contents: PageContents) -> str:
     for cohort in contents.cohorts:
         held_out = sum(name == cohort.name for name, _ in tested)
         facts = {
-            "Patients": f"{cohort.subjects}, {held_out} of them for testing",
+            "Patients": f"{cohort.subjects}, {held_out} for testing",
             "Modalities": ", ".join(cohort.modalities),
             "Regions": ", ".join(cohort.regions),
             **cohort.facts,
@@ -305,7 +305,8 @@ def _claims_view(contents: PageContents) -> Iterator[View]:
     verdicts = claims["verdict"] if "verdict" in claims else pd.Series("", claims.index)
     buttons = [f'<button type="button" data-verdict="" aria-pressed="true">all <small>{len(claims)}</small></button>']
     buttons += [
-        f'<button type="button" data-verdict="{key}" aria-pressed="false">{key} <small>{(verdicts == key).sum()}</small></button>'
+        f'<button type="button" data-verdict="{key}" aria-pressed="false">{key} '
+        f"<small>{(verdicts == key).sum()}</small></button>"
         for key in VERDICTS
     ]
     lines = [

@@ -143,9 +143,10 @@ const shownMethods = () => {
 };
 
 async function showPatient(address) {
-  const patient = address.get("patient") ?? (state.patient || known.patients[0]?.join("/"));
-  const element = patient && byId(patient);
-  if (!element || element.type !== "application/json") return;
+  const named = known.patients.map((one) => one.join("/"));
+  const patient = [address.get("patient"), state.patient, ...named].find((one) => named.includes(one));
+  if (!patient) return;
+  const element = byId(patient);
   const turn = (choices += 1);
   if (patient !== state.patient) {
     volumes.clear();
@@ -165,8 +166,8 @@ async function showPatient(address) {
   if (address.has("outlines"))
     state.on = address.get("outlines").split(",").filter((name) => name === "truth" || shownMethods().includes(name));
   if (address.has("modalities")) {
-    const named = address.get("modalities").split(",");
-    state.modalities = new Set(cohort().modalities.filter((name) => named.includes(name)));
+    const chosen = address.get("modalities").split(",");
+    state.modalities = new Set(cohort().modalities.filter((name) => chosen.includes(name)));
   }
   const slice = Number(address.get("slice"));
   if (current.shape && Number.isInteger(slice) && slice >= 1 && slice <= current.shape[0]) state.slice = slice;

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mcd.errors import McdError
-from mcd.evaluation.scores import METRICS, METRIC_KEYS
+from mcd.evaluation.scores import METRIC_KEYS, METRICS
 from mcd.segmentation.masks import predicted_subjects, read_predictions
 from mcd.slices.shards import Shards
 
