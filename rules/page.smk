@@ -19,9 +19,12 @@ def reported():
     return {name: REPORTABLE[name] for name in REPORTABLE if name in CONFIG.report}
 
 
+REPORTED = reported()
+
+
 def reported_files(kind):
     """Name -> file of one kind: table, picture or claims."""
-    return {name: files[kind] for name, files in reported().items() if kind in files}
+    return {name: files[kind] for name, files in REPORTED.items() if kind in files}
 
 
 def browsed_runs():

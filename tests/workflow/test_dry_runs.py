@@ -60,8 +60,25 @@ def test_the_papers_plan_has_the_papers_numbers(fake_cohorts: dict[str, str], tm
     assert counts["pretrain_pair"] % 3 == 0
 
 
+def test_the_page_makes_what_it_shows_and_nothing_else(tmp_path: Path) -> None:
+    """Asked for everything, the page has all ablations trained; as it is, Table II alone."""
+
+    def tables(*arguments: str) -> int:
+        run = snakemake("results/index.html", "-n", "--quiet", "rules", "--cores", "1", *arguments, folder=tmp_path)
+        assert run.returncode == 0, run.stdout[-3000:]
+        return job_counts(run.stdout)["aggregate_table"]
+
+    assert tables() == 1
+    assert tables("--config", "report=all") > 7
+
+
 def mistakes() -> Iterator[tuple[list[str], dict[str, str], str]]:
     yield ["--config", "filter=8"], {}, "error: configuration: filter: unknown key; did you mean filters?"
+    yield (
+        ["--config", "report=[table2, table99]"],
+        {},
+        "error: configuration: report: table99 is nothing that this configuration makes; there are table2, ",
+    )
     yield (
         ["--config", "cohorts={hecktor: {preprocessing: {size: [30, 30]}}}"],
         {},
