@@ -21,6 +21,7 @@ include: "rules/splits.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
 include: "rules/tables.smk"
+include: "rules/figures.smk"
 
 
 localrules:
@@ -38,6 +39,7 @@ rule all:
         rules.preprocess_all.input,
         [f"results/{name}.csv" for name in COMPARISONS],
         "results/segmentations.png",
+        [f"results/{name}.png" for name in FIGURES],
 
 
 rule raw:

@@ -97,11 +97,13 @@ def _looks() -> dict[str, Look]:
     found = {
         "multi_condos": Look(VERMILLION, "o", linewidth=1.8, zorder=4),
         "fully_supervised": Look(BLACK, "s", "--", linewidth=1.4, zorder=3),
+        "sl2": Look(GREEN, "*", ":"),  # these two stand beside Cycle-GAN and Multi-Con in Fig. 6
+        "sl3": Look(SKY_BLUE, "d", ":"),
     }
     lines = {"Self-supervised": "-", "Semi-supervised": "-."}
     others = [key for key in METHODS if key not in found]
-    colours = cycle([BLUE, ORANGE, GREEN, PURPLE, SKY_BLUE])  # five and eleven have no common factor: 55 looks
-    markers = cycle(["^", "v", "D", "P", "X", "<", ">", "p", "h", "*", "d"])
+    colours = cycle([BLUE, ORANGE, GREEN, PURPLE, SKY_BLUE])
+    markers = cycle(["^", "v", "D", "p", "X", "<", ">", "h", "P", "*", "d"])  # eleven and five have no common factor
     for key, colour, marker in zip(others, colours, markers, strict=False):
         found[key] = Look(colour, marker, lines.get(METHODS[key].group, ":"))
     return found
