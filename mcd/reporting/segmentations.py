@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from mcd.errors import McdError
 from mcd.evaluation.overlap import dsc
 from mcd.files import atomic_path
-from mcd.reporting.style import GREEN, ORANGE, PURPLE, SKY_BLUE, figure, house_style, save
+from mcd.reporting.style import GREEN, NORMAL, ORANGE, PURPLE, SKY_BLUE, SMALL, TWO_COLUMNS, figure, house_style, save
 from mcd.segmentation.masks import predicted_subjects, read_predictions
 from mcd.slices.shards import Shards
 
@@ -145,12 +145,16 @@ def draw_comparison(
         for method in methods:
             if (cohort, modality, method) not in by_place:
                 raise McdError(f"{path}: no prediction of {method} on {cohort} {modality}; run its fine-tuning")
-    width = 168 / (2 + len(methods))  # mm of a panel; the rest is for the rows' names
-    drawn = figure(height=min(width, 24) * len(rows) * 1.05 + 30)
-    layout = drawn.get_layout_engine()
-    assert layout is not None
-    layout.set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)  # type: ignore[call-arg]
-    panels = drawn.subplots(len(rows), 2 + len(methods), squeeze=False)
+    # In mm, by hand: a layout engine would give long headings wider columns.
+    names, head, foot = 17, 24, 10
+    count = 2 + len(methods)
+    side = min(24, (TWO_COLUMNS - names - 1) / count)
+    width, height = names + side * count + 1, head + side * len(rows) + foot
+    drawn = figure(height, width)
+    drawn.set_layout_engine("none")
+    gap = 0.06  # of a panel's side
+    edges = {"left": names / width, "right": 1 - 1 / width, "top": 1 - head / height, "bottom": foot / height}
+    panels = drawn.subplots(len(rows), count, squeeze=False, gridspec_kw={**edges, "wspace": gap, "hspace": gap})
     for panel in panels.ravel():
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set_visible(False)
@@ -158,7 +162,7 @@ def draw_comparison(
         first = by_place[cohort, modality, methods[0]]
         cut = Cut.of(first, subject)
         cut.show(line[0])
-        line[0].set_ylabel(f"{modality}\n{subject}", rotation=0, ha="right", va="center", fontsize=6)
+        line[0].set_ylabel(f"{modality}\n{subject}", rotation=0, ha="right", va="center", fontsize=SMALL)
         masks = [cut.truth]
         for method in methods:
             predicted = read_predictions(by_place[cohort, modality, method].predictions, subject)
@@ -175,12 +179,11 @@ def draw_comparison(
                 )
             else:
                 cut.show(panel)
-                _outline(panel, shown, "solid", 0.7)
-    slanted = len(methods) > 8
+                _outline(panel, shown, "solid", 0.6)
     for panel, name in zip(panels[0], ["Image", "Truth", *methods], strict=True):
-        panel.set_title(name, fontsize=6, pad=2, **({"rotation": 60, "ha": "left", "va": "bottom"} if slanted else {}))
+        panel.set_title(name, fontsize=SMALL, pad=3, rotation=90)
     _region_legend(drawn, runs, look)
-    drawn.suptitle(title, fontsize=7)
+    drawn.suptitle(title, y=1 - 1 / height, va="top", fontsize=NORMAL)
     save(drawn, path)
 
 
@@ -204,7 +207,8 @@ def typical_patients(run: Predicted, count: int) -> list[str]:
 def greys(regions: Mapping[str, Sequence[int]]) -> dict[str, float]:
     """Region -> grey level: the largest light, the smallest medium, white between them, or for a single one."""
     order = sorted(regions, key=lambda name: -len(regions[name]))
-    levels = {1: [1.0], 2: [0.75, 1.0]}.get(len(order), [0.75, *np.linspace(1, 0.85, len(order) - 2), 0.45])
+    between = np.linspace(1, 0.85, max(len(order) - 2, 1))
+    levels = [1.0] if len(order) == 1 else [0.75, 1.0] if len(order) == 2 else [0.75, *map(float, between), 0.45]
     return dict(zip(order, levels, strict=True))
 
 
@@ -226,4 +230,4 @@ def _region_legend(drawn: Figure, runs: Sequence[Predicted], look: str) -> None:
             else:
                 colour = COLOURS[list(run.regions).index(name) % len(COLOURS)]
                 handles[label] = Line2D([], [], color=colour, label=label)
-    drawn.legend(handles=list(handles.values()), loc="outside lower center", ncols=min(6, len(handles)))
+    drawn.legend(handles=list(handles.values()), loc="lower center", ncols=max(1, int(drawn.get_figwidth() / 1.2)))
