@@ -25,6 +25,7 @@ include: "rules/splits.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
 include: "rules/tables.smk"
+include: "rules/figures.smk"
 include: "rules/page.smk"
 
 
@@ -44,6 +45,7 @@ rule all:
         [f"results/{name}.csv" for name in COMPARISONS],
         "results/segmentations.png",
         "results/index.html",
+        [f"results/{name}.png" for name in FIGURES],
 
 
 rule raw:

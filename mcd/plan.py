@@ -109,6 +109,19 @@ def shown_title(config: Config) -> str:
     return words + (f"\n{' and '.join(simulated)}: simulated" if simulated else "")
 
 
+def compared_runs(config: Config) -> list[Run]:
+    """Fig. 2: every method of Table II at its largest small ratio, in every column, first seed."""
+    chosen = [(max(config.label_ratios), method) for method in config.methods]
+    return [run for run in runs(config, chosen) if run.seed == config.seeds[0]]
+
+
+def compared_title(config: Config) -> str:
+    """What the picture of `compared_runs` shows."""
+    simulated = [cohort.title or name for name, cohort in config.cohorts.items() if cohort.simulate]
+    words = f"Test patients, {percent(max(config.label_ratios))} % of the labels"
+    return words + (f"; {' and '.join(simulated)}: simulated" if simulated else "")
+
+
 def pretrained_layers(method: str) -> str:
     """Which layers of a method's U-Net do not start from random weights, in words."""
     pretraining = METHODS[method].pretraining

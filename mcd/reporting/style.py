@@ -1,0 +1,116 @@
+"""The one style of all figures: sizes in print, fonts that stay readable there, colours that everybody tells apart.
+
+A drawing function stands under `@house_style()`, takes its canvas from `figure` and ends with `save`.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from mcd.files import atomic_path
+from mcd.methods import METHODS
+
+ONE_COLUMN, TWO_COLUMNS = 88, 180
+"""Widths in mm that journals of two columns print (IEEE: 88.9 and 181)."""
+
+DPI = 300
+SMALL, NORMAL = 6, 7  # points; what is below 6 cannot be read in print
+
+# Okabe and Ito's palette, which readers with any colour vision tell apart; its yellow is too pale for lines on white.
+BLACK, ORANGE, SKY_BLUE, GREEN, BLUE, VERMILLION, PURPLE = (
+    "#000000",
+    "#e69f00",
+    "#56b4e9",
+    "#009e73",
+    "#0072b2",
+    "#d55e00",
+    "#cc79a7",
+)
+
+house_style = partial(
+    matplotlib.rc_context,
+    {
+        "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+        "font.size": NORMAL,
+        "axes.titlesize": NORMAL,
+        "axes.labelsize": NORMAL,
+        "xtick.labelsize": SMALL,
+        "ytick.labelsize": SMALL,
+        "legend.fontsize": SMALL,
+        "legend.title_fontsize": SMALL,
+        "legend.frameon": False,
+        "figure.titlesize": NORMAL + 1,
+        "axes.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.grid.axis": "y",
+        "axes.axisbelow": True,
+        "grid.color": "#dddddd",
+        "grid.linewidth": 0.5,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5,
+        "lines.linewidth": 0.9,
+        "lines.markersize": 3.5,
+        "pdf.fonttype": 42,  # text stays text; journals refuse Type 3
+    },
+)
+"""Decorator, or context, in which a figure of the house is drawn and saved."""
+
+
+def figure(height: float, width: float = TWO_COLUMNS) -> Figure:
+    """An empty white figure, `width` by `height` mm, whose parts make room for one another."""
+    return Figure(figsize=(width / 25.4, height / 25.4), layout="constrained", facecolor="white")
+
+
+def save(drawn: Figure, path: str | Path) -> None:
+    """Write a figure as PNG (300 dpi) to `path` and as vector PDF beside it; the same figure gives the same bytes."""
+    path = Path(path)
+    for target, metadata in ((path, {"Software": None}), (path.with_suffix(".pdf"), {"CreationDate": None})):
+        with atomic_path(target) as temporary:
+            drawn.savefig(temporary, dpi=DPI, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a series is drawn. No two methods share both colour and marker, so that a print in black and white will do."""
+
+    color: str
+    marker: str
+    linestyle: str = "-"
+    linewidth: float = 0.8
+    zorder: float = 2
+
+    def line(self) -> dict[str, Any]:
+        """Keywords of a line with markers."""
+        return {**vars(self), "markeredgecolor": "white", "markeredgewidth": 0.3}
+
+
+def _looks() -> dict[str, Look]:
+    found = {
+        "multi_condos": Look(VERMILLION, "o", linewidth=1.8, zorder=4),
+        "fully_supervised": Look(BLACK, "s", "--", linewidth=1.4, zorder=3),
+        "sl2": Look(GREEN, "*", ":"),  # these two stand beside Cycle-GAN and Multi-Con in Fig. 6
+        "sl3": Look(SKY_BLUE, "d", ":"),
+    }
+    lines = {"Self-supervised": "-", "Semi-supervised": "-."}
+    others = [key for key in METHODS if key not in found]
+    colours = cycle([BLUE, ORANGE, GREEN, PURPLE, SKY_BLUE])
+    markers = cycle(["^", "v", "D", "p", "X", "<", ">", "h", "P", "*", "d"])  # eleven and five have no common factor
+    for key, colour, marker in zip(others, colours, markers, strict=False):
+        found[key] = Look(colour, marker, lines.get(METHODS[key].group, ":"))
+    return found
+
+
+LOOKS: dict[str, Look] = _looks()
+"""Method key -> its look, the same in every figure."""
+
+SERIES = [Look(VERMILLION, "o"), Look(BLUE, "^"), Look(ORANGE, "D"), Look(GREEN, "v"), Look(PURPLE, "P")]
+"""For series that are no methods, in order."""

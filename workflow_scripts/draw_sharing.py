@@ -1,0 +1,9 @@
+"""Draw Fig. 6: how deep the generators share."""
+
+from door import log_to
+
+with log_to(snakemake.log):
+    from mcd.reporting.numbers import draw_sharing
+    from mcd.reporting.spec import TableSpec
+
+    draw_sharing(snakemake.input.scores, TableSpec(**snakemake.params.spec), snakemake.output.figure)
