@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from mcd.models.shares import BatchNorm2d, shared
+
 
 class PatchDiscriminator(nn.Sequential):
     """70x70 PatchGAN of pix2pix (Isola et al. 2017), unconditional: (N, 1, H, W) -> logits (N, 1, H/8 - 2, W/8 - 2).
@@ -19,7 +21,7 @@ class PatchDiscriminator(nn.Sequential):
             before, after = filters * 2**index, filters * 2 ** (index + 1)
             layers += [
                 nn.Conv2d(before, after, 4, stride=stride, padding=1, bias=False),  # batch norm brings its own bias
-                nn.BatchNorm2d(after),
+                BatchNorm2d(after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         layers.append(nn.Conv2d(8 * filters, 1, 4, padding=1))
@@ -28,7 +30,7 @@ class PatchDiscriminator(nn.Sequential):
 
     def forward(self, images: Tensor) -> Tensor:
         """One logit a patch: above 0 is taken for real."""
-        return super().forward(images)
+        return shared(super().forward, images)
 
 
 def _initialise(module: nn.Module) -> None:

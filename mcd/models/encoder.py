@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcd.models.shares import shared
 from mcd.models.unet import UNet, bottleneck_channels
 
 
@@ -31,5 +32,8 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, in, H, W) -> (N, 16f), the bottleneck's mean over space, in single precision."""
+        return shared(self._pooled, images)
+
+    def _pooled(self, images: Tensor) -> Tensor:
         features = self.bottleneck(images)
         return features.to(torch.promote_types(features.dtype, torch.float32)).mean((2, 3))

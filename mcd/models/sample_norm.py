@@ -5,30 +5,26 @@ network answers from the batch statistics. Layer normalisation does not, but the
 of Table I with batch normalisation. So a network may be trained with `SampleNorm2d` and handed back for `BatchNorm2d`.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcd.models.shares import BatchNorm2d, moments
 
-class SampleNorm2d(nn.BatchNorm2d):
+
+class SampleNorm2d(BatchNorm2d):
     """Normalises each sample by its own mean and variance over channels and space; names and shapes are `BatchNorm2d`'s.
 
     The running statistics, a channel's each, are kept up to date, but only `as_batch_norm` uses them.
     """
 
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-    momentum: float
-
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
         if self.training:
-            self._track(features.detach())
+            self._track(features)
         return F.group_norm(features, 1, self.weight, self.bias, self.eps)
 
     def _track(self, features: Tensor) -> None:
-        variance, mean = torch.var_mean(features.to(self.running_mean.dtype), (0, 2, 3), correction=0)
+        mean, variance, _ = moments(features)
         self.num_batches_tracked += 1
         share = (1 / self.num_batches_tracked).clamp_min(self.momentum)  # first a plain mean, then a moving one
         self.running_mean.lerp_(mean, share)
@@ -51,7 +47,7 @@ def use_sample_norm(network: nn.Module) -> None:
     """Put a `SampleNorm2d` in the place of every `BatchNorm2d` of a new network."""
     for parent in list(network.modules()):
         for name, child in parent.named_children():
-            if type(child) is nn.BatchNorm2d:
+            if type(child) is BatchNorm2d:
                 setattr(parent, name, SampleNorm2d(child.num_features, child.eps, child.momentum))
 
 

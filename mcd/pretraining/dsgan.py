@@ -25,10 +25,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mcd.errors import McdError
+from mcd.losses import at_least_single
 from mcd.losses.adversarial import discriminator_loss, generator_loss
 from mcd.losses.contrastive import feature_distance, multimodal_contrastive
 from mcd.models.discriminator import PatchDiscriminator
 from mcd.models.generator import MAX_SHARED, DomainSharingGenerator
+from mcd.models.shares import shared
 from mcd.models.unet import LEVELS
 from mcd.pretraining.base import Options, Pretraining
 from mcd.slices.batches import Batch
@@ -106,8 +108,8 @@ class DSGAN(Pretraining):
 
     def _generator_losses(self, x: Tensor, y: Tensor) -> Losses:
         weights = self.options
-        y_translated, stages_x = self.generator.a.forward_with_stages(x)
-        x_translated, stages_y = self.generator.b.forward_with_stages(y)
+        y_translated, feature_x = shared(self._to_y, x)
+        x_translated, feature_y = shared(self._to_x, y)
         losses: Losses = {}
         if weights.adversarial:
             form = self.options.adversarial_form
@@ -116,17 +118,21 @@ class DSGAN(Pretraining):
             )
             self._translated = (x_translated.detach(), y_translated.detach())
         if weights.translation:
-            losses["translation"] = F.l1_loss(y_translated.float(), y) + F.l1_loss(x_translated.float(), x)
+            losses["translation"] = F.l1_loss(at_least_single(y_translated), y) + F.l1_loss(
+                at_least_single(x_translated), x
+            )
         if weights.contrastive:
-            losses["contrastive"] = self._feature_loss(stages_x, stages_y)
+            losses["contrastive"] = self._feature_loss(feature_x, feature_y)
         if self.translates and (weights.reconstruction or weights.contrastive):
-            x_again, stages_y_translated = self.generator.b.forward_with_stages(y_translated)
-            y_again, stages_x_translated = self.generator.a.forward_with_stages(x_translated)
+            x_again, feature_y_translated = shared(self._to_x, y_translated)
+            y_again, feature_x_translated = shared(self._to_y, x_translated)
             if weights.reconstruction:
-                losses["reconstruction"] = F.l1_loss(x_again.float(), x) + F.l1_loss(y_again.float(), y)
+                losses["reconstruction"] = F.l1_loss(at_least_single(x_again), x) + F.l1_loss(
+                    at_least_single(y_again), y
+                )
             if weights.contrastive:
                 losses["contrastive"] = losses["contrastive"] + self._feature_loss(
-                    stages_x_translated, stages_y_translated
+                    feature_x_translated, feature_y_translated
                 )
         losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
         return losses
@@ -141,9 +147,17 @@ class DSGAN(Pretraining):
             + discriminator_loss(of_y(y), of_y(y_translated), form)
         }
 
-    def _feature_loss(self, stages_a: list[Tensor], stages_b: list[Tensor]) -> Tensor:
+    def _to_y(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """G_a's translation, and its feature for L_C."""
+        translated, stages = self.generator.a.forward_with_stages(images)
+        return translated, stages[self.feature_stage]
+
+    def _to_x(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        translated, stages = self.generator.b.forward_with_stages(images)
+        return translated, stages[self.feature_stage]
+
+    def _feature_loss(self, a: Tensor, b: Tensor) -> Tensor:
         """One bracket of Eq. 3 on the two branches' features."""
-        a, b = stages_a[self.feature_stage], stages_b[self.feature_stage]
         if self.options.feature_loss == "contrastive":
             return multimodal_contrastive(a, b, self.options.temperature)
         return feature_distance(a, b, self.options.feature_loss)

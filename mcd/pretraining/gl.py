@@ -34,6 +34,7 @@ from torch.nn import functional as F
 
 from mcd.errors import McdError
 from mcd.losses.global_local import region_contrastive, region_logits, same_part_contrastive
+from mcd.models.shares import BatchNorm2d, shared
 from mcd.models.unet import SIZE_FACTOR, UNet, bottleneck_channels
 from mcd.pretraining.base import Options, Pretraining
 from mcd.pretraining.health import embedding_sd, nearest_other
@@ -106,7 +107,7 @@ class GL(Pretraining):
         channels = filters * 2 ** (4 - UP_LAYERS)
         self.local_head = nn.Sequential(
             nn.Conv2d(channels, channels, 1, bias=False),
-            nn.BatchNorm2d(channels),
+            BatchNorm2d(channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 1, bias=False),
         )
@@ -137,8 +138,7 @@ class GL(Pretraining):
 
     def _global_losses(self, images: Tensor) -> Losses:
         views = random_view(images.repeat(2, 1, 1, 1), self.options)
-        bottleneck = self.unet.encode(views)[-1]
-        embeddings = self.global_head(F.avg_pool2d(bottleneck, self.pool).flatten(1))
+        embeddings = self.global_head(shared(self._pooled, views))
         parts = torch.arange(len(images), device=images.device) % self.options.parts  # the order of `batches`
         parts = parts.repeat(2)
         return {
@@ -150,11 +150,7 @@ class GL(Pretraining):
     def _local_losses(self, images: Tensor) -> Losses:
         tissue = images != 0
         views = torch.cat([change_intensity(images, tissue, self.options) for _ in range(2)])
-        with torch.no_grad():
-            features = self.unet.encode(views)
-        feature_map = self.local_head(self.unet.decode(features)[UP_LAYERS])
-        regions = feature_map[:, :, self.rows[:, :, None], self.columns[:, None, :]]  # (2N, C, R, 3, 3)
-        a, b = self.region_head(regions.transpose(1, 2).flatten(2)).chunk(2)
+        a, b = self.region_head(shared(self._regions, views)).chunk(2)
         temperature = self.options.temperature
         found = region_logits(a.detach(), b.detach(), self.negatives, temperature).argmax(1)
         positives = torch.arange(len(self.negatives), device=images.device).repeat(len(images))
@@ -163,6 +159,16 @@ class GL(Pretraining):
             "accuracy": (found == positives).float().mean(),
             "embedding_sd": embedding_sd(a.flatten(0, 1)),
         }
+
+    def _pooled(self, views: Tensor) -> Tensor:
+        return F.avg_pool2d(self.unet.encode(views)[-1], self.pool).flatten(1)
+
+    def _regions(self, views: Tensor) -> Tensor:
+        with torch.no_grad():
+            features = self.unet.encode(views)
+        feature_map = self.local_head(self.unet.decode(features)[UP_LAYERS])
+        regions = feature_map[:, :, self.rows[:, :, None], self.columns[:, None, :]]  # (N, C, R, 3, 3)
+        return regions.transpose(1, 2).flatten(2)
 
     def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Batches of volumes x parts, one random slice a part; entry i of a batch is of part i modulo `parts`."""

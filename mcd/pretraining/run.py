@@ -15,6 +15,7 @@ from mcd.slices.batches import PooledSlices, SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
+from mcd.training.distributed import is_first, together
 from mcd.training.loop import History, train
 from mcd.training.schedule import Compute
 
@@ -40,6 +41,8 @@ def pretrain(
     about: dict[str, Any] | None = None,
 ) -> History:
     """Pre-train on every training subject's slices, without labels, and write the checkpoint to `output`.
+
+    Under `torchrun` its processes share every batch, and the first of them writes.
 
     Args:
         modalities: the pair (X, Y).
@@ -78,7 +81,7 @@ def pretrain(
         "seed": seed,
     }
     resumes: list[Path] = []
-    with Shards(shards) as opened:
+    with Shards(shards) as opened, together(device):
         subjects = read_split(split).train
         for group in groups:
             slices = SliceSet(
@@ -114,7 +117,8 @@ def pretrain(
                 weights[modality] = state
                 description["trained"] = method.trained_keys(state)
             resumes += [own_resume] if own_resume else []
-    save_checkpoint(Checkpoint("pretraining", description, weights), output)
-    for path in resumes:
-        path.unlink(missing_ok=True)
+        if is_first():
+            save_checkpoint(Checkpoint("pretraining", description, weights), output)
+            for path in resumes:
+                path.unlink(missing_ok=True)
     return history

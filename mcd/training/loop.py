@@ -17,9 +17,11 @@ from tqdm import tqdm
 
 from mcd.errors import McdError
 from mcd.files import atomic_path
+from mcd.models.shares import processes
 from mcd.seeding import derive_seed
 from mcd.slices.batches import SliceSet
 from mcd.training.checkpoint import load_resume, save_resume
+from mcd.training.distributed import average_gradients, is_first, of_first
 from mcd.training.method import Method
 from mcd.training.schedule import Compute, Schedule
 
@@ -43,7 +45,8 @@ def train(
     """Train `method` in place on `slices`.
 
     Every epoch draws its batches and its random numbers from `seed` and its own number, so a training that goes on from
-    the end of an epoch ends with the weights of one that was never interrupted.
+    the end of an epoch ends with the weights of one that was never interrupted. Several processes that were started together
+    (`mcd.training.distributed`) go through the same steps as one, and the first of them keeps the state.
 
     Args:
         seed: of everything random but the initial weights, which the caller drew.
@@ -52,9 +55,16 @@ def train(
         identity: what makes this training what it is; a resume file of another identity is not taken up.
 
     Raises:
-        McdError: when a loss is no longer finite, naming the loss and the epoch.
+        McdError: when a loss is no longer finite, naming the loss and the epoch; when there are more processes than slices
+            in a batch.
     """
     device = slices.device
+    if min(schedule.batch_size, len(slices)) < processes():
+        raise McdError(
+            f"training: {processes()} processes cannot share a batch of {min(schedule.batch_size, len(slices))}"
+        )
+    if compute.compile and processes() > 1:
+        raise McdError("training: compute.compile is for one process; leave it out, or train with one")
     method.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     players = {name: list(parameters) for name, parameters in method.players().items()}
     optimizers = {
@@ -71,7 +81,7 @@ def train(
         {"method": identity, "schedule": str(schedule), "seed": seed, "slices": len(slices)}, sort_keys=True
     )
     history: History = []
-    state = load_resume(resume, whole_identity) if resume else None
+    state = of_first(lambda: load_resume(resume, whole_identity)) if resume else None
     if state:
         method.load_state_dict(state["method"])
         for name, optimizer in optimizers.items():
@@ -83,7 +93,9 @@ def train(
         _compile_blocks(method)
     steps_per_epoch = schedule.steps_per_epoch or sum(1 for _ in _pass(method, slices, schedule, seed, 0))
     saved = time.monotonic()
-    bar = tqdm(total=schedule.epochs, initial=len(history), unit="epoch", disable=None, leave=False)
+    bar = tqdm(
+        total=schedule.epochs, initial=len(history), unit="epoch", disable=None if is_first() else True, leave=False
+    )
     for epoch in range(len(history), schedule.epochs):
         torch.manual_seed(derive_seed(seed, "epoch", epoch))
         method.train()
@@ -100,6 +112,7 @@ def train(
                     losses = method.losses(batch, name)
                     optimizer.zero_grad(set_to_none=True)
                     losses["total"].backward()
+                average_gradients(players[name])
                 optimizer.step()
                 for loss, value in losses.items():
                     label = f"{name}_{loss}" if len(players) > 1 and loss == "total" else loss
@@ -122,7 +135,7 @@ def train(
             speed,
         )
         bar.update()
-        if resume and time.monotonic() - saved >= save_every:
+        if resume and is_first() and time.monotonic() - saved >= save_every:
             save_resume(
                 {
                     "identity": whole_identity,

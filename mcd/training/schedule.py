@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from mcd.training.distributed import own_gpu, started_together
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -44,7 +46,7 @@ class Compute:
     """Where and how a training computes. Changes speed and the last digits, never what is learnt.
 
     Attributes:
-        device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`. Processes that train together take a GPU each.
         precision: `auto` (bf16 on a GPU that has it, else fp32), `fp32`, `bf16`.
         threads: CPU threads of torch. Sums depend on it in the last digit, so it is fixed by the configuration and not by
             the cores that happen to be free.
@@ -59,9 +61,11 @@ class Compute:
     memory_limit_gb: float = 8.0
 
     def torch_device(self) -> torch.device:
-        if self.device != "auto":
-            return torch.device(self.device)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if self.device == "cpu" or (self.device == "auto" and not torch.cuda.is_available()):
+            return torch.device("cpu")
+        if started_together() > 1:
+            return torch.device("cuda", own_gpu())
+        return torch.device("cuda" if self.device == "auto" else self.device)
 
     def autocast(self, device: torch.device) -> torch.autocast:
         half = self.precision == "bf16" or (
@@ -74,4 +78,7 @@ class Compute:
         torch.set_num_threads(self.threads)
         torch.backends.cudnn.benchmark = False  # it may pick another algorithm, and other last digits, each run
         torch.backends.cudnn.deterministic = True
-        return self.torch_device()
+        device = self.torch_device()
+        if device.index is not None:
+            torch.cuda.set_device(device)
+        return device
