@@ -3,21 +3,6 @@
 FIGURES = ["fig2", "fig2_outlines", *(name for name in COMPARISONS if name.startswith("fig"))]
 
 
-def drawn_prediction(run):
-    """A run of Fig. 2, with what it takes to show it."""
-    cohort = CONFIG.cohorts[run.cohort]
-    return {
-        "cohort": run.cohort,
-        "modality": run.modality,
-        "regions": cohort.regions,
-        "shards": shard_files(run.cohort),
-        "predictions": predictions_file(run),
-        "method": METHODS[run.method].label,
-        "pair": next((pair for pair in cohort.pairs if run.modality in pair.split("-")), run.modality),
-        "cohort_label": cohort.title or run.cohort,
-    }
-
-
 rule draw_comparison:
     """Fig. 2: two patients of each cohort, truth and every method, in greys as in the paper and as outlines in colour."""
     input:

@@ -69,3 +69,76 @@ def growing(megabytes):
 def hours(number):
     """A runtime in minutes. It does not grow with retries: a retried training goes on where the last one stopped."""
     return round(60 * number)
+
+
+def drawn_prediction(run):
+    """A run of Fig. 2, with what it takes to show it."""
+    cohort = CONFIG.cohorts[run.cohort]
+    return {
+        "cohort": run.cohort,
+        "modality": run.modality,
+        "regions": cohort.regions,
+        "shards": shard_files(run.cohort),
+        "predictions": predictions_file(run),
+        "method": METHODS[run.method].label,
+        "pair": next((pair for pair in cohort.pairs if run.modality in pair.split("-")), run.modality),
+        "cohort_label": cohort.title or run.cohort,
+    }
+
+
+# name -> kind -> file, in the order of the page: what the key `report` may name. A name that starts with "fig" stands among
+# the figures, with its table, if there is one, as the numbers behind the picture.
+REPORTABLE = {name: {"table": f"results/{name}.html"} for name in COMPARISONS}
+REPORTABLE["segmentations"] = {"picture": "results/segmentations.png"}
+
+
+def reported():
+    """What the page shows of REPORTABLE, by name."""
+    if CONFIG.report == "all":
+        return REPORTABLE
+    unknown = [name for name in CONFIG.report if name not in REPORTABLE]
+    if unknown:
+        sys.exit(
+            f"error: configuration: report: {', '.join(unknown)} is nothing that this configuration makes; "
+            f"there are {', '.join(REPORTABLE)}"
+        )
+    return {name: REPORTABLE[name] for name in REPORTABLE if name in CONFIG.report}
+
+
+REPORTED = reported()
+
+
+def reported_files(kind):
+    """Name -> file of one kind: table, picture or claims."""
+    return {name: files[kind] for name, files in REPORTED.items() if kind in files}
+
+
+def browsed_runs():
+    """The runs whose outlines can be switched on: Table II's at the largest small label ratio, first seed."""
+    ratio, seed = max(CONFIG.label_ratios), CONFIG.seeds[0]
+    return [run for run in TABLE2_RUNS if (run.ratio, run.seed) == (ratio, seed)]
+
+
+def caption(name):
+    """The caption of a figure, shared with Snakemake's own report."""
+    path = Path(workflow.basedir) / "report" / f"{name}.rst"
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+def page_cohort(name):
+    cohort = CONFIG.cohorts[name]
+    preprocessing = cohort.preprocessing
+    return {
+        "name": name,
+        "title": cohort.title or name,
+        "simulated": cohort.simulate is not None,
+        "subjects": len(SUBJECTS[name]),
+        "modalities": [modality for cohort_name, modality in plan.columns(CONFIG) if cohort_name == name],
+        "regions": cohort.regions,
+        "shards": shard_files(name),
+        "facts": {
+            "Pairs": ", ".join(cohort.pairs),
+            "Slices": f"{' × '.join(map(str, preprocessing.size))} of {' × '.join(f'{s:g}' for s in preprocessing.spacing)} mm",
+            "Layout": cohort.layout,
+        },
+    }
