@@ -1,0 +1,122 @@
+"""Pre-train, fine-tune, evaluate."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mcd.errors import McdError
+
+
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Declare this module's commands by `command(name, function, help)`."""
+    sub = command("pretrain", _pretrain, "Pre-train a method on one pair of modalities.")
+    _training_inputs(sub)
+    sub.add_argument("--pair", required=True, help="such as CT-PET")
+
+    sub = command("finetune", _finetune, "Train one modality's segmentation network on a share of the labels.")
+    _training_inputs(sub)
+    sub.add_argument("--modality", required=True)
+    sub.add_argument("--ratio", type=float, required=True, help="share of the training patients whose labels are used")
+    sub.add_argument("--pretrained", type=Path, help="checkpoint of `mcd pretrain`; none for random weights")
+
+    sub = command("evaluate", _evaluate, "Predict and score the test patients of a split.")
+    sub.add_argument("--model", type=Path, required=True, help="checkpoint of `mcd finetune`")
+    sub.add_argument("--shards", type=Path, nargs="+", required=True)
+    sub.add_argument("--split", type=Path, required=True)
+    sub.add_argument("--output", type=Path, required=True, help="folder for scores.csv and predictions.h5")
+
+
+def _training_inputs(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--config", type=Path, required=True, help="a configuration of the workflow")
+    sub.add_argument("--cohort", required=True, help="one of its cohorts")
+    sub.add_argument("--shards", type=Path, nargs="+", required=True, help="the cohort's HDF5 shards")
+    sub.add_argument("--split", type=Path, required=True, help="the split's JSON file")
+    sub.add_argument("--method", default="multi_condos", help="a row of Table II (default %(default)s)")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--output", type=Path, required=True, help="the checkpoint to write")
+
+
+def _load(options: argparse.Namespace) -> Any:
+    import yaml
+
+    from mcd.config import load_config
+    from mcd.methods import METHODS
+
+    try:
+        config = load_config(yaml.safe_load(options.config.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise McdError(f"{options.config}: no such configuration") from None
+    if options.cohort not in config.cohorts:
+        raise McdError(f"--cohort {options.cohort}: {options.config} has {', '.join(config.cohorts)}")
+    if options.method not in METHODS:
+        raise McdError(f"--method {options.method}: there are {', '.join(METHODS)}")
+    return config
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from mcd import plan
+    from mcd.methods import METHODS
+    from mcd.pretraining.run import pretrain
+    from mcd.training.loop import write_history
+    from mcd.training.schedule import Compute
+
+    config = _load(options)
+    pretraining = METHODS[options.method].pretraining
+    if pretraining is None:
+        raise McdError(f"--method {options.method}: has no pre-training; use `mcd finetune`")
+    history = pretrain(
+        shards=options.shards,
+        split=options.split,
+        output=options.output,
+        modalities=tuple(options.pair.split("-")),
+        compute=Compute(**config.compute.model_dump()),
+        resume=f"{options.output}.resume",
+        about={"cohort": options.cohort, "pair": options.pair, "pretraining": pretraining},
+        **plan.pretraining_settings(config, options.cohort, pretraining, options.seed),
+    )
+    write_history(history, options.output.with_suffix(".csv"))
+
+
+def _finetune(options: argparse.Namespace) -> None:
+    from mcd import plan
+    from mcd.segmentation.run import finetune
+    from mcd.slices.augment import Augmentation
+    from mcd.training.loop import write_history
+    from mcd.training.schedule import Compute, Schedule
+
+    config = _load(options)
+    resume = Path(f"{options.output}.resume")
+    settings = plan.finetuning_settings(config, options.cohort, options.method, options.ratio, options.seed)
+    history = finetune(
+        shards=options.shards,
+        split=options.split,
+        output=options.output,
+        modality=options.modality,
+        pretrained=options.pretrained,
+        schedule=Schedule(**settings.pop("schedule")),
+        augmentation=Augmentation(**settings.pop("augmentation")),
+        compute=Compute(**config.compute.model_dump()),
+        resume=resume,
+        about={"cohort": options.cohort, "method": options.method},
+        **settings,
+    )
+    write_history(history, options.output.with_suffix(".csv"))
+    resume.unlink(missing_ok=True)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from mcd.segmentation.run import evaluate
+    from mcd.training.checkpoint import load_checkpoint
+
+    about = load_checkpoint(options.model, "segmentation").description
+    names = ("cohort", "pair", "modality", "method", "label_ratio", "seed")
+    table = evaluate(
+        shards=options.shards,
+        split=options.split,
+        model=options.model,
+        scores=options.output / "scores.csv",
+        predictions=options.output / "predictions.h5",
+        columns={name: about.get(name, "") for name in names},
+    )
+    print(table.drop(columns=list(names)).to_string(index=False))
