@@ -7,7 +7,7 @@ Wildcards
     pair         two modalities joined by a hyphen, such as CT-PET; `single` for methods that see one modality
     pretraining  a key of mcd.methods.PRETRAININGS
     method       a key of mcd.methods.METHODS
-    modality     one of the cohort's
+    modality     one of the cohort's; first and second are those of a pair
     percent      label ratio in per cent, such as 5 or 12.5
     seed         one of `seeds`
 """
@@ -76,6 +76,8 @@ wildcard_constraints:
     pretraining=alternatives(PRETRAININGS),
     method=alternatives(METHODS),
     modality=r"[A-Za-z0-9]+",
+    first=r"[A-Za-z0-9]+",
+    second=r"[A-Za-z0-9]+",
     percent=r"\d+(\.\d+)?",
     seed=r"\d+",
 

@@ -4,20 +4,20 @@ scores. Training and test are one job, since starting torch takes as long as tes
 
 
 rule finetune_modality:
-    """Train one modality's U-Net on the labelled slices; then predict and score every test patient."""
+    """Train the U-Net of a method that sees one modality on the labelled slices; then predict and score every test patient."""
     input:
         unpack(pretrained),
         shards=lambda wildcards: shard_files(wildcards.cohort),
         split=split_file,
     output:
-        model="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/model.pt",
-        losses="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/losses.csv",
-        scores="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/scores.csv",
-        predictions="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/predictions.h5",
+        models=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/model.pt"],
+        losses=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/losses.csv"],
+        scores=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/scores.csv"],
+        predictions=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/predictions.h5"],
     log:
-        "logs/{cohort}/finetune_modality/{pair}/{method}/{modality}/labels{percent}/seed{seed}.log",
+        "logs/{cohort}/finetune_modality/single/{method}/{modality}/labels{percent}/seed{seed}.log",
     benchmark:
-        "work/benchmarks/{cohort}/finetune_modality/{pair}/{method}/{modality}/labels{percent}/seed{seed}.tsv"
+        "work/benchmarks/{cohort}/finetune_modality/single/{method}/{modality}/labels{percent}/seed{seed}.tsv"
     conda:
         "../envs/training.yaml"
     threads: CONFIG.compute.threads
@@ -27,18 +27,37 @@ rule finetune_modality:
         runtime=hours(12),
     params:
         training=finetuning_settings,
-        run=lambda wildcards: {
-            "cohort": wildcards.cohort,
-            "pair": wildcards.pair,
-            "modality": wildcards.modality,
-            "method": wildcards.method,
-            "label_ratio": float(wildcards.percent) / 100,
-            "seed": int(wildcards.seed),
-        },
+        runs=finetuned_runs,
         compute=COMPUTE,
-        resume="work/.resume/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}",
+        # beside the outputs' place, for the reason given in pretrain.smk
+        resume=lambda wildcards, output: [f"work/.resume/{path}" for path in output.models],
     script:
         "../workflow_scripts/finetune.py"
+
+
+use rule finetune_modality as finetune_pair with:
+    # both modalities that a pre-training saw, in one job: starting torch costs a small fine-tuning a third of its time
+    output:
+        models=[
+            "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/model.pt",
+            "work/{cohort}/{first}-{second}/{method}/{second}/labels{percent}/seed{seed}/model.pt",
+        ],
+        losses=[
+            "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/losses.csv",
+            "work/{cohort}/{first}-{second}/{method}/{second}/labels{percent}/seed{seed}/losses.csv",
+        ],
+        scores=[
+            "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/scores.csv",
+            "work/{cohort}/{first}-{second}/{method}/{second}/labels{percent}/seed{seed}/scores.csv",
+        ],
+        predictions=[
+            "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/predictions.h5",
+            "work/{cohort}/{first}-{second}/{method}/{second}/labels{percent}/seed{seed}/predictions.h5",
+        ],
+    log:
+        "logs/{cohort}/finetune_pair/{first}-{second}/{method}/labels{percent}/seed{seed}.log",
+    benchmark:
+        "work/benchmarks/{cohort}/finetune_pair/{first}-{second}/{method}/labels{percent}/seed{seed}.tsv"
 
 
 rule export_predictions:

@@ -36,12 +36,30 @@ def pretraining_settings(wildcards):
     return plan.pretraining_settings(CONFIG, wildcards.cohort, wildcards.pretraining, int(wildcards.seed))
 
 
+def finetuned_runs(wildcards):
+    """What the rules of stage 4 train: a modality, or both of a pair; each with the names that go into its scores."""
+    both = "first" in wildcards.keys()
+    modalities = [wildcards.first, wildcards.second] if both else [wildcards.modality]
+    return [
+        {
+            "cohort": wildcards.cohort,
+            "pair": "-".join(modalities) if both else plan.SINGLE,
+            "modality": modality,
+            "method": wildcards.method,
+            "label_ratio": float(wildcards.percent) / 100,
+            "seed": int(wildcards.seed),
+        }
+        for modality in modalities
+    ]
+
+
 def pretrained(wildcards):
     """The checkpoint that a method starts from; nothing for one that starts from random weights."""
     pretraining = METHODS[wildcards.method].pretraining
     if pretraining is None:
         return {}
-    return {"pretrained": pretraining_file(wildcards.cohort, wildcards.pair, pretraining, wildcards.seed)}
+    pair = finetuned_runs(wildcards)[0]["pair"]
+    return {"pretrained": pretraining_file(wildcards.cohort, pair, pretraining, wildcards.seed)}
 
 
 def finetuning_settings(wildcards):

@@ -1,4 +1,4 @@
-"""Train one modality's segmentation network on a share of the labels; then predict and score the test patients."""
+"""Train segmentation networks, of one modality or of a pair's two, on a share of the labels; then predict and score."""
 
 from door import log_to
 
@@ -12,26 +12,28 @@ with log_to(snakemake.log):
 
     data = {"shards": snakemake.input.shards, "split": snakemake.input.split}
     compute = Compute(**snakemake.params.compute)
-    training = dict(snakemake.params.training)
-    history = finetune(
-        **data,
-        pretrained=snakemake.input.get("pretrained"),
-        output=snakemake.output.model,
-        modality=snakemake.wildcards.modality,
-        schedule=Schedule(**training.pop("schedule")),
-        augmentation=Augmentation(**training.pop("augmentation")),
-        compute=compute,
-        resume=snakemake.params.resume,
-        about=snakemake.params.run,
-        **training,
-    )
-    write_history(history, snakemake.output.losses)
-    evaluate(
-        **data,
-        model=snakemake.output.model,
-        scores=snakemake.output.scores,
-        predictions=snakemake.output.predictions,
-        columns=snakemake.params.run,
-        compute=compute,
-    )
-    Path(snakemake.params.resume).unlink(missing_ok=True)
+    for number, run in enumerate(snakemake.params.runs):
+        training = dict(snakemake.params.training)
+        history = finetune(
+            **data,
+            pretrained=snakemake.input.get("pretrained"),
+            output=snakemake.output.models[number],
+            modality=run["modality"],
+            schedule=Schedule(**training.pop("schedule")),
+            augmentation=Augmentation(**training.pop("augmentation")),
+            compute=compute,
+            resume=snakemake.params.resume[number],
+            about=run,
+            **training,
+        )
+        write_history(history, snakemake.output.losses[number])
+        evaluate(
+            **data,
+            model=snakemake.output.models[number],
+            scores=snakemake.output.scores[number],
+            predictions=snakemake.output.predictions[number],
+            columns=run,
+            compute=compute,
+        )
+    for resume in snakemake.params.resume:
+        Path(resume).unlink(missing_ok=True)

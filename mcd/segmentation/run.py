@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,9 @@ def finetune(
         settings = method_class.options_class(**(options or {}))
     except TypeError as error:
         raise McdError(f"options of {algorithm}: {error}") from None
+    if method_class.uses_unlabelled and schedule.steps_per_epoch:
+        # half of a batch is labelled: twice the steps show the labelled slices as often as a supervised training does
+        schedule = replace(schedule, steps_per_epoch=2 * schedule.steps_per_epoch)
     own_seed = derive_seed(seed, modality, label_ratio)  # not the method: rows of a table differ in nothing else
     torch.manual_seed(derive_seed(own_seed, "weights"))
     unet = UNet(filters, out_channels=len(regions))

@@ -55,9 +55,10 @@ def test_the_papers_plan_has_the_papers_numbers(fake_cohorts: dict[str, str], tm
     counts = job_counts(run.stdout)
     assert counts["preprocess_subject"] == 201 + 210
     assert "simulate_brain" not in counts
-    fully_supervised, pretrained = 4 * 6, 2 * 6
-    assert counts["finetune_modality"] >= fully_supervised + pretrained
-    assert counts["pretrain_pair"] % 3 == 0
+    fully_supervised, semi_supervised, pretrained = 4 * 6, 3 * 2 * 6, 11 * 2 * 3
+    assert counts["finetune_modality"] == fully_supervised + semi_supervised
+    assert counts["finetune_pair"] == pretrained
+    assert counts["pretrain_pair"] == 11 * 3
 
 
 def test_the_page_makes_what_it_shows_and_nothing_else(tmp_path: Path) -> None:
