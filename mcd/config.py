@@ -26,6 +26,7 @@ from pydantic import (
 from mcd.cohorts import LAYOUTS
 from mcd.errors import McdError
 from mcd.methods import METHODS, PRETRAININGS, TABLE_II
+from mcd.registry import find_class
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 Ratio = Annotated[float, Field(gt=0, le=1)]
@@ -325,9 +326,7 @@ def _check_algorithms(config: Config) -> Iterator[str]:
         if algorithm not in known:
             yield f"configuration: algorithms.{algorithm}: unknown{_nearest(algorithm, known)}; there are {', '.join(known)}"
         elif options and importlib.util.find_spec("torch") is not None:
-            module, name = known[algorithm].split(":")
-            options_class = getattr(importlib.import_module(module), name).options_class
-            yield from _check_options(f"algorithms.{algorithm}", options, options_class)
+            yield from _check_options(f"algorithms.{algorithm}", options, find_class(known, algorithm).options_class)
     if config.finetuning.augmentation and importlib.util.find_spec("torch") is not None:
         from mcd.slices.augment import Augmentation
 

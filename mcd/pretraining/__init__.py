@@ -1,7 +1,8 @@
 """Pre-training methods: one file each, and this registry."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from mcd.registry import find_class
 
 if TYPE_CHECKING:
     from mcd.pretraining.base import Pretraining
@@ -25,5 +26,4 @@ REGISTRY: dict[str, str] = {
 
 def pretraining_class(algorithm: str) -> "type[Pretraining]":
     """The `Pretraining` class of an algorithm."""
-    module, name = REGISTRY[algorithm].split(":")
-    return getattr(import_module(module), name)
+    return find_class(REGISTRY, algorithm)

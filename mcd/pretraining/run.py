@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from mcd.errors import McdError
-from mcd.pretraining import REGISTRY, pretraining_class
+from mcd.pretraining import pretraining_class
+from mcd.registry import make_options
 from mcd.seeding import derive_seed
 from mcd.slices.batches import PooledSlices, SliceSet
 from mcd.slices.shards import Shards
@@ -57,13 +57,8 @@ def pretrain(
     """
     compute = compute or Compute()
     device = compute.prepare()
-    if algorithm not in REGISTRY:
-        raise McdError(f"pre-training algorithm {algorithm!r} is unknown; there are {', '.join(REGISTRY)}")
     method_class = pretraining_class(algorithm)
-    try:
-        settings = method_class.options_class(**options)
-    except TypeError as error:
-        raise McdError(f"options of {algorithm}: {error}") from None
+    settings = make_options(method_class, algorithm, options)
     schedule = settings.schedule(epochs, batch_size, steps_per_epoch)
     if method_class.multimodal or sees == "both":
         groups: list[tuple[str, ...]] = [modalities]

@@ -1,7 +1,8 @@
 """Learning to segment: supervised fine-tuning, the semi-supervised baselines, prediction."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from mcd.registry import find_class
 
 if TYPE_CHECKING:
     from mcd.segmentation.supervised import Segmentation
@@ -17,5 +18,4 @@ REGISTRY: dict[str, str] = {
 
 def segmentation_class(algorithm: str) -> "type[Segmentation]":
     """The `Segmentation` class of an algorithm."""
-    module, name = REGISTRY[algorithm].split(":")
-    return getattr(import_module(module), name)
+    return find_class(REGISTRY, algorithm)

@@ -13,8 +13,9 @@ import torch
 from mcd.errors import McdError
 from mcd.evaluation.scores import score_subject, write_scores
 from mcd.models.unet import UNet
+from mcd.registry import make_options
 from mcd.seeding import derive_seed
-from mcd.segmentation import REGISTRY, segmentation_class
+from mcd.segmentation import segmentation_class
 from mcd.segmentation.masks import write_predictions
 from mcd.segmentation.predict import load_network, predict_slices
 from mcd.segmentation.transfer import transfer
@@ -67,13 +68,8 @@ def finetune(
     """
     compute = compute or Compute()
     device = compute.prepare()
-    if algorithm not in REGISTRY:
-        raise McdError(f"segmentation algorithm {algorithm!r} is unknown; there are {', '.join(REGISTRY)}")
     method_class = segmentation_class(algorithm)
-    try:
-        settings = method_class.options_class(**(options or {}))
-    except TypeError as error:
-        raise McdError(f"options of {algorithm}: {error}") from None
+    settings = make_options(method_class, algorithm, options or {})
     if method_class.uses_unlabelled and schedule.steps_per_epoch:
         # half of a batch is labelled: twice the steps show the labelled slices as often as a supervised training does
         schedule = replace(schedule, steps_per_epoch=2 * schedule.steps_per_epoch)
