@@ -1,6 +1,7 @@
 """How well each self-supervised baseline solves its own task after a short training, on subjects that it never saw.
 
-    python benchmarks/pretext_tasks.py --shards work/brats/shards/*.h5 --split splits/brats/seed0.json --modalities T1CE T2
+    python benchmarks/pretext_tasks.py --config config.yaml --shards work/brats/shards/*.h5 --split splits/brats/seed0.json \
+        --modalities T1CE T2
 
 prints a Markdown table: the task's accuracy before and after training beside chance, and the spread of the embeddings
 (1: all directions used, 0: collapsed). A single-modal method trains on the first modality. Random weights solve many of these
@@ -13,10 +14,13 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import yaml
 
+from mcd.config import load_config
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.pretraining import pretraining_class
 from mcd.pretraining.base import Pretraining
@@ -77,6 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     compute = Compute(device=arguments.device)
     device = compute.prepare()
     split = read_split(arguments.split)
+    configured = _configured(arguments.config) if arguments.config else {}
     print("| method | task | chance | before | after | spread before | after | loss before | after | s |")
     print("|" + "---|" * 10)
     with Shards(arguments.shards) as shards:
@@ -85,8 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
             group = tuple(arguments.modalities) if kind.multimodal else (arguments.modalities[0],)
             seen, unseen = (SliceSet(shards, names, group, device=device) for names in (split.train, split.test))
             torch.manual_seed(arguments.seed)
-            rate = {} if arguments.learning_rate is None else {"learning_rate": arguments.learning_rate}
-            options = kind.options_class(**rate)
+            options = kind.options_class(**configured.get(algorithm, {}))
             method = kind(options, arguments.filters, group, seen.size).to(device)
             # G-L learns two tasks one after the other; everybody else the same one all the time
             stages = {"": (0, 2), " (regions)": (1, 2)} if algorithm == "gl" else {"": (0, 2)}
@@ -109,6 +113,10 @@ def run(arguments: argparse.Namespace) -> None:
                 print(f"| {label}{stage} {row(task, guess, before[stage], after, seconds)}", flush=True)
 
 
+def _configured(path: Path) -> dict[str, dict[str, Any]]:
+    return load_config(yaml.safe_load(path.read_text(encoding="utf-8"))).algorithms
+
+
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", nargs="+", type=Path, required=True)
@@ -118,7 +126,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--filters", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--learning-rate", type=float, help="in place of each method's own")
+    parser.add_argument("--config", type=Path, help="a configuration, for the algorithms' options; else their defaults")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     run(parser.parse_args(words))
