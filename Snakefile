@@ -43,6 +43,7 @@ rule all:
     input:
         rules.preprocess_all.input,
         [f"results/{name}.csv" for name in COMPARISONS],
+        "results/claims.csv",
         "results/segmentations.png",
         "results/index.html",
         [f"results/{name}.png" for name in FIGURES],

@@ -228,6 +228,9 @@ class Config(Section):
         default_factory=lambda: ["table2", "segmentations"],
         description="tables, figures and claims to make for results/index.html, by name; `all` for everything there is",
     )
+    claims: list[str] | Literal["all"] = Field(
+        "all", description="tables and figures whose claims results/claims.csv tests, by name; it makes all their runs"
+    )
 
     @field_validator("algorithms", mode="before")
     @classmethod

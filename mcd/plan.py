@@ -308,6 +308,13 @@ def _about_cohorts(config: Config, shown: Iterable[tuple[str, str]]) -> dict[str
     }
 
 
+def paper_datasets(config: Config) -> dict[str, str]:
+    """Cohort -> the paper's data set that it is, or whose layout it has, simulated or not; others are not there."""
+    layouts = {"hecktor2020": "hecktor", "brats2018": "brats2018"}
+    found = {name: cohort.paper_dataset or layouts.get(cohort.layout) for name, cohort in config.cohorts.items()}
+    return {name: dataset for name, dataset in found.items() if dataset}
+
+
 def groupings(config: Config) -> dict[str, dict[str, tuple[str, str]]]:
     """Fig. 8: for each cohort of four modalities in pairs, the three ways to pair them: label -> two pairs.
 

@@ -25,6 +25,7 @@ from mcd.config import expand as expand_path
 from mcd.config import load_config
 from mcd.errors import McdError
 from mcd.methods import METHODS, PRETRAININGS
+from mcd.reporting.sentences import read_claims
 
 
 def or_explain(function, *arguments):

@@ -108,22 +108,46 @@ def drawn_prediction(run):
 # the figures, with its table, if there is one, as the numbers behind the picture.
 REPORTABLE = {name: {"table": f"results/{name}.html"} for name in COMPARISONS}
 REPORTABLE["segmentations"] = {"picture": "results/segmentations.png"}
+REPORTABLE["claims"] = {"claims": "results/claims.csv"}
 
 
-def reported():
-    """What the page shows of REPORTABLE, by name."""
-    if CONFIG.report == "all":
-        return REPORTABLE
-    unknown = [name for name in CONFIG.report if name not in REPORTABLE]
+def named_by(key, there):
+    """What the configuration's `key` names of the names that are `there`, in their order."""
+    names = getattr(CONFIG, key)
+    if names == "all":
+        return list(there)
+    unknown = [name for name in names if name not in there]
     if unknown:
         sys.exit(
-            f"error: configuration: report: {', '.join(unknown)} is nothing that this configuration makes; "
-            f"there are {', '.join(REPORTABLE)}"
+            f"error: configuration: {key}: {', '.join(unknown)} is nothing that this configuration makes; "
+            f"there are {', '.join(there)}"
         )
-    return {name: REPORTABLE[name] for name in REPORTABLE if name in CONFIG.report}
+    return [name for name in there if name in names]
 
 
-REPORTED = reported()
+REPORTED = {name: REPORTABLE[name] for name in named_by("report", REPORTABLE)}
+
+CLAIM_SOURCES = {claim.table: claim.source for claim in read_claims()}
+CLAIMABLE = [name for name in CLAIM_SOURCES if "table" in REPORTABLE.get(name, {})]
+CLAIMED = named_by("claims", CLAIMABLE)
+
+
+def claims_scores():
+    """Table or figure -> the score files that its claims are tested on."""
+    return {name: [scores_file(run) for run in COMPARISONS[name].runs] for name in CLAIMED if name in COMPARISONS}
+
+
+def claims_measured():
+    """Table -> its long CSV, where its claims are about something else than segmentation scores."""
+    return {name: f"results/{name}_long.csv" for name in CLAIMED if name not in COMPARISONS}
+
+
+def claims_absent():
+    """Table or figure -> why its claims are not tested."""
+    why = {True: "left out by the configuration's key claims", False: "not made by this configuration"}
+    return {
+        name: f"{source} is {why[name in CLAIMABLE]}" for name, source in CLAIM_SOURCES.items() if name not in CLAIMED
+    }
 
 
 def reported_files(kind):

@@ -1,4 +1,4 @@
-"""Stage 5: tables, and a picture of what was predicted. Their layout is in mcd/plan.py, their arithmetic in mcd/reporting/tables.py."""
+"""Stage 5: tables, claims, and a picture of what was predicted. Layouts are in mcd/plan.py, the arithmetic in mcd/reporting/."""
 
 
 rule aggregate_table:
@@ -34,6 +34,33 @@ rule aggregate_table:
         spec=lambda wildcards: asdict(COMPARISONS[wildcards.table].spec),
     script:
         "../workflow_scripts/aggregate_table.py"
+
+
+rule evaluate_claims:
+    """The paper's comparative sentences, each tested on this run and on the printed numbers."""
+    input:
+        scores=lambda wildcards: sorted({path for paths in claims_scores().values() for path in paths}),
+        long=list(claims_measured().values()),
+    output:
+        claims=report("results/claims.csv", caption="../report/claims.rst", category="Claims"),
+    log:
+        "logs/evaluate_claims.log",
+    benchmark:
+        "work/benchmarks/evaluate_claims.tsv"
+    conda:
+        "../envs/reporting.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=30,
+    params:
+        specs={name: asdict(COMPARISONS[name].spec) for name in claims_scores()},
+        scores=claims_scores(),
+        measured=claims_measured(),
+        absent=claims_absent(),
+        datasets=plan.paper_datasets(CONFIG),
+        simulated=[name for name, cohort in CONFIG.cohorts.items() if cohort.simulate],
+    script:
+        "../workflow_scripts/evaluate_claims.py"
 
 
 rule draw_segmentations:

@@ -25,6 +25,21 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def bootstrap_means(values: ArrayLike, seed: int, resamples: int = 10_000) -> NDArray[np.float64]:
+    """Means of `values` (patients, columns) over patients drawn with replacement: (resamples, columns).
+
+    All columns share the draws, so differences of columns are paired. NaN is left out of a mean; where a draw has nothing
+    else the mean is NaN.
+    """
+    values = np.asarray(values, dtype=float)
+    n = len(values)
+    rows = np.arange(resamples)[:, None] * n
+    times = np.bincount((rows + _draws(n, seed, resamples)).ravel(), minlength=resamples * n).reshape(resamples, n)
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return (times @ np.where(known, values, 0)) / (times @ known)
+
+
 @lru_cache(maxsize=4)  # every cell of a table resamples as many patients
 def _draws(n: int, seed: int, resamples: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).integers(n, size=(resamples, n))

@@ -34,6 +34,15 @@ ERRATA: dict[str, tuple[str, ...]] = {
     ),
 }
 
+# Names of one thing in different tables: what Tables V and VIII call by its losses or layers is a method of II and III.
+SAME = {
+    "Training from scratch": "Fully Supervised",
+    "L_GAN+L_T+L_R": "Multi-DoS",
+    "L_GAN+L_T+L_R+L_C": "Multi-ConDoS",
+    "Encoder_SL_D3": "Multi-ConDoS",
+}
+CELL = ["dataset", "modality", "method", "label_ratio", "metric"]
+
 
 def reported(table: str) -> pd.DataFrame:
     """The numbers of one table, "II" to "IX": columns dataset, modality, method, label_ratio, metric, value.
@@ -47,6 +56,29 @@ def reported(table: str) -> pd.DataFrame:
             f"paper table {table!r}: the paper's tables with results are {', '.join(numbers['table'].unique())}"
         )
     return numbers[numbers["table"] == table].drop(columns="table").reset_index(drop=True)
+
+
+def doubtful(table: str) -> dict[tuple[str, str, str, float, str], str]:
+    """Cells of a table (`CELL`) whose number the print itself puts in doubt -> why, in words.
+
+    Either another table prints another number for the same thing, or the number is that of another modality (Table VI).
+    """
+    numbers = _numbers().dropna(subset=["value", "label_ratio"])  # neither translation nor time: each stands once
+    numbers = numbers.assign(thing=numbers["method"].replace(SAME))
+    found: dict[tuple[str, str, str, float, str], str] = {}
+    for _, group in numbers.groupby(["dataset", "modality", "thing", "label_ratio", "metric"]):
+        if group["value"].nunique() > 1:
+            for row in group[group["table"] == table].itertuples():
+                others = group[group["value"] != row.value]
+                where = ", ".join(
+                    f"{value:.4f} in {name}" for name, value in zip(others["table"], others["value"], strict=True)
+                )
+                found[tuple(getattr(row, name) for name in CELL)] = f"{row.value:.4f} here, {where}"
+    own = numbers[numbers["table"] == table]
+    for _, group in own.groupby(["dataset", "method", "label_ratio", "metric", "value"]):
+        for row in group.iloc[1:].itertuples():
+            found[tuple(getattr(row, name) for name in CELL)] = f"the same number as {group['modality'].iloc[0]}"
+    return found
 
 
 @cache

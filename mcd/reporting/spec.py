@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 from mcd.evaluation.scores import METRICS, Metric
 
-# Every measure that a table can show, the translation's (Table IV) and the cost's (Table IX) too.
+# Every measure that a table can show, the translation's (Table IV), the features' (Fig. 3) and the cost's (Table IX) too.
 MEASURES: dict[str, Metric] = {
     metric.key: metric
     for metric in [
         *METRICS,
         Metric("SSIM", "Structural similarity"),
         Metric("FID", "Fréchet inception distance", higher_is_better=False, decimals=2),
+        Metric("paired_distance", "Distance of paired features", higher_is_better=False),
         Metric("pretraining_hours", "Pre-training time", higher_is_better=False, unit="h", decimals=2),
         Metric("pretraining_memory", "Pre-training memory", higher_is_better=False, unit="GiB", decimals=2),
     ]

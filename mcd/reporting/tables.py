@@ -98,10 +98,11 @@ def wide_table(
     )
 
 
-def write_table(
-    scores_files: Iterable[str | Path], spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path
-) -> None:
-    """Read the score files that a table needs and write the table three times: wide CSV, long CSV, HTML page."""
+def table_scores(scores_files: Iterable[str | Path], spec: TableSpec) -> pd.DataFrame:
+    """The scores that stand in a table, with methods by display name.
+
+    Raises `McdError` for a method that the table does not know, and where no score belongs to it.
+    """
     scores = read_scores(scores_files)
     strangers = sorted(set(scores["method"]) - spec.methods.keys())
     if strangers:
@@ -119,6 +120,14 @@ def write_table(
         raise McdError(
             f"{spec.name}: none of the scores belongs to a row and column of the table; check cohorts and ratios"
         )
+    return scores
+
+
+def write_table(
+    scores_files: Iterable[str | Path], spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path
+) -> None:
+    """Read the score files that a table needs and write the table three times: wide CSV, long CSV, HTML page."""
+    scores = table_scores(scores_files, spec)
     long = long_table(scores, spec.metrics, spec.seed)
     if spec.reference is not None:
         tests = compare(scores, spec.metrics, spec.reference)

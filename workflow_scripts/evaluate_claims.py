@@ -1,0 +1,17 @@
+"""Test the paper's sentences on this run and on the print."""
+
+from door import log_to
+
+with log_to(snakemake.log):
+    from mcd.reporting.claims import write_claims
+    from mcd.reporting.spec import TableSpec
+
+    params = snakemake.params
+    write_claims(
+        {name: (TableSpec(**spec), params.scores[name]) for name, spec in params.specs.items()},
+        params.measured,
+        params.absent,
+        params.datasets,
+        params.simulated,
+        snakemake.output.claims,
+    )
