@@ -5,6 +5,7 @@ where the sentence is right. A run has every patient's score, so a contrast has 
 print has the means alone. The file that comes out is described in docs/formats.md, "Claims".
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mcd.evaluation.scores import patient_values
-from mcd.evaluation.statistics import bootstrap_means
+from mcd.evaluation.statistics import bootstrap_means, expanded_tail
 from mcd.files import atomic_path
 from mcd.reporting.paper import doubtful, reported
 from mcd.reporting.sentences import PRINTED, Claim, Contrast, Key, Terms, contrasts, read_claims, reading
@@ -24,8 +25,6 @@ from mcd.reporting.tables import table_scores
 from mcd.seeding import derive_seed
 
 LEVEL = 0.95
-FEWEST_PATIENTS = 6
-"""Below that no verdict: even where all patients agree, a two-sided sign test of five does not reach 0.05 (2 / 2**5 = 0.06)."""
 
 ROUNDING = 5e-5  # half a digit of a printed score: "by 0.049" is what two rounded numbers differ by
 TIE = 1e-9  # of floating point: equal numbers are equal
@@ -53,48 +52,48 @@ def judge_means(claim: Claim, means: Mapping[Key, float]) -> Finding:
     if not found:
         return Finding("not computed", remark=_missing(claim, means))
     differences = np.array([_weighted(contrast.terms, means) for contrast in found])
-    finding = _finding(claim, found, differences, None, _margins(claim, found, means))
+    finding = _finding(claim, found, differences, _margins(claim, found, means))
     return replace(finding, remark=_missing(claim, means))
 
 
 def judge_patients(claim: Claim, patients: Mapping[Key, pd.Series]) -> Finding:
     """Judge by every patient's values (a series indexed by patient for each cell): paired, with a 95 % bootstrap interval.
 
+    The interval is of the expanded percentile kind (`mcd.evaluation.statistics.expanded_tail`), since a verdict hangs on it.
     Patients of different cohorts are drawn independently. A patient who lacks a value in a contrast is left out of it.
     """
     known = {key: values for key, values in patients.items() if key[4] == claim.metric and values.notna().any()}
     found = contrasts(claim, known)
     if not found:
         return Finding("not computed", remark=_missing(claim, known))
-    differences, counts, everyone = np.zeros(len(found)), np.zeros(len(found), dtype=int), 0
+    differences = np.zeros(len(found))
     draws: NDArray[np.float64] | float = 0.0
+    counts = np.full(len(found), np.inf)  # of each contrast's patients, in the cohort that has fewest
     for cohort in _datasets(found):
         own = [{key: weight for key, weight in contrast.terms.items() if key[0] == cohort} for contrast in found]
         subjects = next(known[key].index for terms in own for key in terms)
         values = pd.DataFrame({place: _weighted(terms, known) for place, terms in enumerate(own)}, index=subjects)
-        concerned = values.loc[:, [bool(terms) for terms in own]].notna()  # elsewhere the sum over nothing, 0
         differences += values.mean().to_numpy()
         draws = draws + bootstrap_means(values.to_numpy(float), derive_seed("claims", cohort))
-        counts[concerned.columns] += concerned.sum().to_numpy()
-        everyone += int(concerned.any(axis=1).sum())
+        concerned = np.array([bool(terms) for terms in own])  # elsewhere stands the sum over nothing, 0
+        counts[concerned] = np.minimum(counts, values.notna().sum())[concerned]
     margins = _margins(claim, found, {key: float(values.mean()) for key, values in known.items()})
-    finding = replace(
-        _finding(claim, found, differences, draws, margins),
-        patients=int(counts.min()) if claim.over == "every" else everyone,
-        remark=_missing(claim, known),
-    )
-    if finding.patients is not None and finding.patients < FEWEST_PATIENTS:
-        few = f"{finding.patients} patients are too few for a verdict, which takes {FEWEST_PATIENTS}"
-        return replace(finding, verdict="undecided", remark=_joined(few, finding.remark))
-    return finding
+    finding = _finding(claim, found, differences, margins, draws, int(counts.min()))
+    return replace(finding, remark=_joined(finding.remark, _missing(claim, known)))
+
+
+def fewest_patients(contrasts: int = 1) -> int:
+    """Patients that it takes to tell one of so many contrasts from 0 if all patients agree: two-sided sign test, Bonferroni."""
+    return math.ceil(math.log2(2 * contrasts / (1 - LEVEL)))
 
 
 def _finding(
     claim: Claim,
     found: Sequence[Contrast],
     differences: NDArray[np.float64],
-    draws: NDArray[np.float64] | float | None,
     margins: NDArray[np.float64],
+    draws: NDArray[np.float64] | float | None = None,
+    patients: int | None = None,
 ) -> Finding:
     """One verdict over all contrasts, from (contrasts,) differences and their (resamples, contrasts) bootstrap draws.
 
@@ -103,23 +102,26 @@ def _finding(
     above the margin, all true differences do. Its upper end is the lowest of the upper ends after Bonferroni's correction,
     since of many contrasts some fall low by chance.
     """
-    tail = (1 - LEVEL) / 2
+    every = claim.over == "every"
+    worst = int(np.argmin(differences - margins))
+    difference = float(differences[worst] if every else differences.mean())
+    margin = float(margins[worst] if every else margins.mean())
     low = high = None
-    if claim.over == "average":
-        difference, margin = float(differences.mean()), float(margins.mean())
-        if draws is not None:
-            low, high = map(float, np.nanquantile(np.mean(draws, axis=1), [tail, 1 - tail]))
-    else:
-        worst = int(np.argmin(differences - margins))
-        difference, margin = float(differences[worst]), float(margins[worst])
-        if draws is not None:
-            reserves = draws - margins
-            low = float(np.nanquantile(reserves, tail, axis=0).min() + margin)
-            high = float(np.nanquantile(reserves, 1 - tail / len(found), axis=0).min() + margin)
-    if low is None or high is None:
+    remark = ""
+    if draws is None or patients is None:
         verdict = "holds" if difference > margin + TIE else "fails"
+    elif patients < 2:
+        verdict, remark = "undecided", "one patient gives no interval"
     else:
+        reserves = draws - margins if every else np.mean(draws - margins, axis=1, keepdims=True)
+        several = reserves.shape[1]
+        tail = (1 - LEVEL) / 2
+        low = float(np.nanquantile(reserves, expanded_tail(tail, patients), axis=0).min() + margin)
+        high = float(np.nanquantile(reserves, 1 - expanded_tail(tail / several, patients), axis=0).min() + margin)
         verdict = "holds" if low > margin else "fails" if high < margin else "undecided"
+        fewest = fewest_patients(several if verdict == "fails" else 1)
+        if patients < fewest:
+            verdict, remark = "undecided", f"{patients} patients are too few for a verdict, which takes {fewest}"
     if claim.negated:
         verdict = {"holds": "fails", "fails": "holds"}.get(verdict, verdict)
     return Finding(
@@ -130,7 +132,9 @@ def _finding(
         margin,
         better=int((differences > margins + TIE).sum()),
         compared=len(found),
+        patients=patients,
         datasets=tuple(_datasets(found)),
+        remark=remark,
     )
 
 

@@ -21,10 +21,11 @@ from mcd.evaluation.scores import METRICS, read_scores
 from mcd.files import atomic_path
 from mcd.reporting.page.patients import Prediction, patients_in, scores_of, slices_of
 from mcd.reporting.page.timing import read_benchmarks, summarise
+from mcd.reporting.spec import MEASURES
 from mcd.slices.shards import Shards
 
 LIBRARIES = ("torch", "numpy", "scipy", "pandas", "h5py", "SimpleITK", "matplotlib", "snakemake")
-VERDICTS = ("holds", "fails", "undecided")
+VERDICTS = ("holds", "fails", "undecided", "not computed")
 QC_WIDTH = 820  # pixels of a QC picture in the page: as wide as it is shown
 
 
@@ -298,45 +299,92 @@ def _data_url(content: bytes, kind: str) -> str:
 
 
 def _claims_view(contents: PageContents) -> Iterator[View]:
-    """The claims as a table; rows can be filtered by what this run says and by words."""
+    """The claims as a table; rows can be filtered by what this run says, by what the print says, and by words."""
     if contents.claims is None:
         return
-    claims = pd.read_csv(contents.claims, dtype=str, keep_default_na=False)
-    verdicts = claims["verdict"] if "verdict" in claims else pd.Series("", claims.index)
-    buttons = [f'<button type="button" data-verdict="" aria-pressed="true">all <small>{len(claims)}</small></button>']
-    buttons += [
-        f'<button type="button" data-verdict="{key}" aria-pressed="false">{key} '
-        f"<small>{(verdicts == key).sum()}</small></button>"
-        for key in VERDICTS
-    ]
-    lines = [
-        f'<tr class="run" data-verdict="{escape(verdict)}">' + "".join(map(_claim_cell, row.items())) + "</tr>"
-        for verdict, row in zip(verdicts, claims.to_dict("records"), strict=True)
-    ]
-    heads = [name.replace("_", " ") for name in claims]
-    numeric = pd.to_numeric(claims.stack(), errors="coerce").notna().groupby(level=1).any()
-    words = next((place for place, name in enumerate(claims) if numeric.get(name, False)), len(heads))
-    table = _table(heads, lines, text=words).replace('class="plain"', 'class="plain claims"')
+    claims = pd.read_csv(contents.claims, keep_default_na=False, dtype=str)
+    titles = {cohort.name: cohort.title for cohort in contents.cohorts}
+    simulated = [titles.get(name, name) for name in dict.fromkeys(" ".join(claims["simulated"]).split())]
+    warning = (
+        f'<p class="notice"><strong>{escape(" and ".join(simulated))}: simulated patients.</strong> What this run says to '
+        "a sentence exercises the software and says nothing about the paper’s results.</p>"
+        if simulated
+        else ""
+    )
+    explained = (
+        "<p>Each sentence of the paper that compares numbers, tested on this run’s test patients and on the numbers that the "
+        "paper prints. A difference is positive where the sentence is right; below it its 95 % bootstrap interval over "
+        "patients. A sentence holds or fails where the interval leaves no doubt; the print has no intervals, and its numbers "
+        "are taken as they stand. “In every case” shows the worst case.</p>"
+    )
+    filters = _verdict_buttons("run", "this run", claims["verdict"]) + _verdict_buttons(
+        "paper", "the paper’s numbers", claims["paper_verdict"]
+    )
+    heads = ["No.", "Section", "The paper’s sentence", "Metric", "This run", "Paper’s numbers"]
+    heads += ["Difference", "Cases", "Paper’s difference", "Paper’s cases"]
+    table = _table(heads, map(_claim_row, claims.to_dict("records")), text=6).replace("plain", "plain claims", 1)
     yield _view(
         "claims",
         "Claims",
-        "<h1>What the paper says, and what this run says to it</h1>\n"
-        '<div class="filter"><div role="group" aria-label="verdict of this run">'
-        + "".join(buttons)
-        + '</div><label>with the words <input type="search" id="claim-words"></label>'
-        '<output id="claim-count" aria-live="polite"></output></div>' + table,
+        f"<h1>What the paper says, and what this run says to it</h1>\n{warning}{explained}"
+        f'<div class="filter">{filters}<label>with the words <input type="search" id="claim-words"></label>'
+        f'<output id="claim-count" aria-live="polite"></output></div>{table}',
     )
 
 
-def _claim_cell(item: tuple[Any, Any]) -> str:
-    name, text = str(item[0]), str(item[1])
-    try:
-        number = float(text)
-    except ValueError:
-        verdict = f" verdict-{text}" if text in VERDICTS else ""
-        return f'<td class="text{verdict}">{escape(text)}</td>'
-    shown = text if name in ("id", "number", "section") or number.is_integer() else f"{number:.4g}"
-    return f'<td data-value="{number}">{escape(shown)}</td>'
+def _verdict_buttons(by: str, words: str, verdicts: pd.Series) -> str:
+    buttons = [("", "all", len(verdicts)), *((key, key, (verdicts == key).sum()) for key in VERDICTS)]
+    return (
+        f'<div role="group" aria-label="verdict of {words}"><span>{words}</span> '
+        + "".join(
+            f'<button type="button" data-by="{by}" data-verdict="{key}" aria-pressed="{str(not key).lower()}">{name} '
+            f"<small>{count}</small></button>"
+            for key, name, count in buttons
+        )
+        + "</div>"
+    )
+
+
+def _claim_row(claim: Mapping[Any, str]) -> str:
+    """A row: what is said, both verdicts with remarks, then the numbers behind them."""
+    metric = MEASURES[claim["metric"]]
+
+    def small(*texts: str) -> str:
+        return "".join(f"<small>{escape(text)}</small>" for text in texts if text)
+
+    def verdict(key: str, remark: str) -> str:
+        kind = claim[key].replace(" ", "-")
+        return f'<td class="text"><span class="verdict-{kind}">{claim[key]}</span>{small(claim[remark])}</td>'
+
+    def difference(key: str, interval: str = "") -> str:
+        if not claim[key]:
+            return "<td></td>"
+        number = f"{float(claim[key]):+.{metric.decimals}f}"
+        return f'<td data-value="{claim[key]}">{number}{small(metric.unit, interval)}</td>'
+
+    def cases(better: str, compared: str) -> str:
+        if not claim[compared]:
+            return "<td></td>"
+        share = int(claim[better]) / int(claim[compared])
+        return f'<td data-value="{share:.4f}">{claim[better]} of {claim[compared]}</td>'
+
+    interval = ""
+    if claim["ci_low"]:
+        low, high = (f"{float(claim[end]):+.{max(1, metric.decimals - 1)}f}" for end in ("ci_low", "ci_high"))
+        interval = f"{low} to {high}"
+    cells = [
+        f'<td data-value="{claim["number"]}" class="text">{claim["number"]}</td>',
+        f'<td class="text">{escape(claim["section"])}{small(claim["source"])}</td>',
+        f'<td class="text">{escape(claim["sentence"])}{small(claim["reading"], claim["note"])}</td>',
+        f'<td class="text">{escape(metric.key)}</td>',
+        verdict("verdict", "remark"),
+        verdict("paper_verdict", "paper_remark"),
+        difference("difference", interval),
+        cases("better", "compared"),
+        difference("paper_difference"),
+        cases("paper_better", "paper_compared"),
+    ]
+    return f'<tr class="run" data-run="{claim["verdict"]}" data-paper="{claim["paper_verdict"]}">{"".join(cells)}</tr>'
 
 
 # --- patients ---

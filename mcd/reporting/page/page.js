@@ -93,17 +93,18 @@ for (const box of document.querySelectorAll("[data-show]"))
 /* --- claims --- */
 
 function filterClaims() {
-  const verdict = document.querySelector("button[data-verdict][aria-pressed=true]").dataset.verdict;
+  const chosen = [...document.querySelectorAll("button[data-by][aria-pressed=true]")].map((button) => button.dataset);
   const words = byId("claim-words").value.toLowerCase();
-  const rows = [...document.querySelectorAll("tr[data-verdict]")];
+  const rows = [...document.querySelectorAll("tr[data-run]")];
   for (const row of rows)
-    row.hidden = Boolean(verdict && row.dataset.verdict !== verdict) || !row.textContent.toLowerCase().includes(words);
+    row.hidden =
+      chosen.some(({ by, verdict }) => verdict && row.dataset[by] !== verdict) || !row.textContent.toLowerCase().includes(words);
   byId("claim-count").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} shown`;
 }
 
-for (const button of document.querySelectorAll("button[data-verdict]"))
+for (const button of document.querySelectorAll("button[data-by]"))
   button.addEventListener("click", () => {
-    for (const other of document.querySelectorAll("button[data-verdict]"))
+    for (const other of document.querySelectorAll(`button[data-by=${button.dataset.by}]`))
       other.setAttribute("aria-pressed", String(other === button));
     filterClaims();
   });
