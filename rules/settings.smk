@@ -133,8 +133,10 @@ CLAIMED = named_by("claims", CLAIMABLE)
 
 
 def claims_scores():
-    """Table or figure -> the score files that its claims are tested on."""
-    return {name: [scores_file(run) for run in COMPARISONS[name].runs] for name in CLAIMED if name in COMPARISONS}
+    """Table or figure -> the score files that its claims are tested on: of the runs that `claims` makes, those that it has."""
+    made = {run for name in CLAIMED if name in COMPARISONS for run in COMPARISONS[name].runs}
+    shared = {name: [run for run in COMPARISONS[name].runs if run in made] for name in CLAIMABLE if name in COMPARISONS}
+    return {name: [scores_file(run) for run in runs] for name, runs in shared.items() if runs}
 
 
 def claims_measured():
@@ -143,8 +145,8 @@ def claims_measured():
 
 
 def claims_absent():
-    """Table or figure -> why its claims are not tested."""
-    why = {True: "left out by the configuration's key claims", False: "not made by this configuration"}
+    """Table or figure -> why its claims are not tested, or only as far as the runs of others go."""
+    why = {True: "not among the configuration's claims", False: "not made as a table by this configuration"}
     return {
         name: f"{source} is {why[name in CLAIMABLE]}" for name, source in CLAIM_SOURCES.items() if name not in CLAIMED
     }

@@ -44,7 +44,7 @@ def expanded_tail(tail: float, n: int) -> float:
     """The tail to cut from bootstrap means of `n` patients, so that a percentile interval covers what `tail` promises.
 
     The percentile interval of few patients is too narrow, as a normal interval would be in place of Student's. Hesterberg,
-    The American Statistician 69(4), 2015, Sec. 5: norm.cdf(-sqrt(n / (n - 1)) * t), t being Student's quantile.
+    The American Statistician 69(4), 2015: norm.cdf(-sqrt(n / (n - 1)) * t), t being Student's quantile.
     """
     return float(norm.cdf(-np.sqrt(n / (n - 1)) * t.isf(tail, n - 1)))
 

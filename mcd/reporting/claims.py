@@ -8,6 +8,7 @@ print has the means alone. The file that comes out is described in docs/formats.
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mcd.reporting.tables import table_scores
 from mcd.seeding import derive_seed
 
 LEVEL = 0.95
+NOT_COMPUTED = "not computed"
 
 ROUNDING = 5e-5  # half a digit of a printed score: "by 0.049" is what two rounded numbers differ by
 TIE = 1e-9  # of floating point: equal numbers are equal
@@ -50,7 +52,7 @@ def judge_means(claim: Claim, means: Mapping[Key, float]) -> Finding:
     """Judge by numbers that have no interval: the claim holds or fails as they stand."""
     found = contrasts(claim, means)
     if not found:
-        return Finding("not computed", remark=_missing(claim, means))
+        return Finding(NOT_COMPUTED, remark=_missing(claim, means))
     differences = np.array([_weighted(contrast.terms, means) for contrast in found])
     finding = _finding(claim, found, differences, _margins(claim, found, means))
     return replace(finding, remark=_missing(claim, means))
@@ -65,7 +67,7 @@ def judge_patients(claim: Claim, patients: Mapping[Key, pd.Series]) -> Finding:
     known = {key: values for key, values in patients.items() if key[4] == claim.metric and values.notna().any()}
     found = contrasts(claim, known)
     if not found:
-        return Finding("not computed", remark=_missing(claim, known))
+        return Finding(NOT_COMPUTED, remark=_missing(claim, known))
     differences = np.zeros(len(found))
     draws: NDArray[np.float64] | float = 0.0
     counts = np.full(len(found), np.inf)  # of each contrast's patients, in the cohort that has fewest
@@ -180,12 +182,15 @@ def patients_of(scores_files: Iterable[str | Path], spec: TableSpec) -> dict[Key
 
 
 def means_of(numbers: pd.DataFrame) -> dict[Key, float]:
-    """The defined numbers of a long table (`CELL` and `value`); a label ratio is None where there is none."""
+    """The defined numbers of a long table (`CELL` and `value`); a label ratio is None where there is none.
+
+    FID is FID whatever network it is by (`FID_<network>` in a run's Table IV), since a table holds one kind alone.
+    """
     there = numbers.dropna(subset=["value"])
     ratios = [None if pd.isna(ratio) else round(float(ratio), 6) for ratio in there["label_ratio"]]
     names = there[["dataset", "modality", "method"]].fillna("").map(str)
     return {
-        (dataset, modality, _short(method), ratio, metric): float(value)
+        (dataset, modality, _short(method), ratio, "FID" if metric.startswith("FID_") else metric): float(value)
         for (dataset, modality, method), ratio, metric, value in zip(
             names.itertuples(index=False, name=None), ratios, there["metric"], there["value"], strict=True
         )
@@ -201,8 +206,8 @@ def judge_print(claim: Claim) -> Finding:
     """Judge by the numbers that the paper prints, as they are printed; the remark names those that the print contradicts."""
     table = claim.printed or PRINTED.get(claim.table)
     if table is None:
-        return Finding("not computed", remark=f"{claim.source} prints no numbers")
-    means = _of_dataset(claim, means_of(reported(table)), {})
+        return Finding(NOT_COMPUTED, remark=f"{claim.source} prints no numbers")
+    means = _of_dataset(claim, _printed(table), {})
     finding = judge_means(claim, means)
     used = {key for contrast in contrasts(claim, means) for key in contrast.terms}
     doubts = [
@@ -213,6 +218,11 @@ def judge_print(claim: Claim) -> Finding:
     source = f"from Table {table}" if claim.printed else ""
     printed = f"in doubt: {'; '.join(doubts)}" if doubts else ""
     return replace(finding, remark=_joined(source, finding.remark, printed))
+
+
+@cache
+def _printed(table: str) -> dict[Key, float]:
+    return means_of(reported(table))
 
 
 def _of_dataset(claim: Claim, cells: Mapping[Key, Any], datasets: Mapping[str, str]) -> dict[Key, Any]:
@@ -233,7 +243,7 @@ def write_claims(
     Args:
         comparisons: table's name -> its layout and score files.
         measured: table's name -> its long CSV, for tables that do not come from segmentation scores.
-        absent: table's name -> why this run does not have it.
+        absent: table's name -> why this run does not have it, or not more than it shares with others.
         datasets: cohort -> the paper's data set whose layout it has, for claims that name one.
         simulated: the cohorts whose patients are simulated.
     """
@@ -241,14 +251,16 @@ def write_claims(
     means = {name: means_of(pd.read_csv(file)) for name, file in measured.items()}
     rows = []
     for claim in read_claims():
-        if claim.table in patients:
-            finding = judge_patients(claim, _of_dataset(claim, patients[claim.table], datasets))
-        elif claim.table in means:
-            finding = judge_means(claim, _of_dataset(claim, means[claim.table], datasets))
-            if finding.compared:
-                finding = replace(finding, remark=_joined("single numbers, no interval", finding.remark))
+        table = claim.table
+        if table in patients:
+            finding = judge_patients(claim, _of_dataset(claim, patients[table], datasets))
+        elif table in means:
+            finding = judge_means(claim, _of_dataset(claim, means[table], datasets))
+            finding = replace(finding, remark=_joined("single numbers without interval", finding.remark))
         else:
-            finding = Finding("not computed", remark=absent[claim.table])
+            finding = Finding(NOT_COMPUTED)
+        if not finding.compared:
+            finding = replace(finding, remark=_joined(absent.get(table, ""), finding.remark))
         rows.append(_row(claim, finding, judge_print(claim), simulated))
     with atomic_path(path) as temporary:
         pd.DataFrame(rows).convert_dtypes().to_csv(temporary, index=False, float_format="%.6g")

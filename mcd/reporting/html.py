@@ -84,6 +84,7 @@ def _facts(cells: Mapping[Key, Cell], spec: TableSpec) -> str:
 
 def _switches(cells: Mapping[Key, Cell], paper: Mapping[Key, float]) -> str:
     shown = [("intervals", "95 % intervals", any(cell.get("ci_low") is not None for cell in cells.values()))]
+    shown.append(("spread", "spread over seeds", any(cell.get("seed_sd") is not None for cell in cells.values())))
     shown.append(("paper", "numbers printed in the paper", bool(paper)))
     boxes = [
         f'<label><input type="checkbox" data-show="{key}" checked>{words}</label>'
@@ -185,8 +186,11 @@ def _cell(cell: Cell | None, paper: float | None, rank: int | None, column: Colu
     if cell.get("ci_low") is not None:
         low, high = _interval(cell, metric)
         interval = f'<small class="interval">{low}–{high}</small>'
+    spread = ""
+    if cell.get("seed_sd") is not None:
+        spread = f'<small class="spread">± {cell["seed_sd"]:.{max(1, metric.decimals - 1)}f}</small>'
     words = escape("; ".join(_words(cell, paper, metric, spec)))
-    return f'<td{first} title="{words}">{number}{_mark(cell, metric)}{interval}{printed}</td>'
+    return f'<td{first} title="{words}">{number}{_mark(cell, metric)}{interval}{spread}{printed}</td>'
 
 
 def _interval(cell: Cell, metric: Metric) -> tuple[str, str]:
@@ -233,6 +237,8 @@ def _notes(cells: Mapping[Key, Cell], paper: Mapping[Key, float], spec: TableSpe
     ]
     if any(cell.get("ci_low") is not None for cell in cells.values()):
         notes.append("Small: 95 % bootstrap interval over patients. More about a number under the pointer.")
+    if any(cell.get("seed_sd") is not None for cell in cells.values()):
+        notes.append("±: standard deviation over seeds of the mean over patients.")
     if any(cell.get("p_holm") is not None for cell in cells.values()):
         notes.append(
             f'<span class="worse">▼</span> worse, <span class="better">▲</span> better than {_name(spec.reference or "")}: '

@@ -62,6 +62,7 @@ def reported(table: str) -> pd.DataFrame:
     return numbers[numbers["table"] == table].drop(columns="table").reset_index(drop=True)
 
 
+@cache
 def doubtful(table: str) -> dict[tuple[str, str, str, float, str], str]:
     """Cells of a table (`CELL`) whose number the print itself puts in doubt -> why, in words.
 

@@ -10,9 +10,9 @@ MEASURES: dict[str, Metric] = {
     metric.key: metric
     for metric in [
         *METRICS,
+        Metric("paired_distance", "Distance of paired features", higher_is_better=False),
         Metric("SSIM", "Structural similarity"),
         Metric("FID", "Fréchet inception distance", higher_is_better=False, decimals=2),
-        Metric("paired_distance", "Distance of paired features", higher_is_better=False),
         Metric("pretraining_hours", "Pre-training time", higher_is_better=False, unit="h", decimals=2),
         Metric("pretraining_memory", "Pre-training memory", higher_is_better=False, unit="GiB", decimals=2),
     ]

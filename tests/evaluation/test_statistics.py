@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, rankdata
 
-from mcd.evaluation.statistics import bootstrap_interval, holm, wilcoxon_holm
+from mcd.evaluation.statistics import bootstrap_interval, bootstrap_means, expanded_tail, holm, wilcoxon_holm
 
 
 def test_interval_is_deterministic_and_leaves_undefined_out():
@@ -47,6 +47,35 @@ def test_interval_narrows_with_patients_and_widens_with_level():
 @pytest.mark.parametrize("values", [[], [0.4], [0.4, math.nan]])
 def test_fewer_than_two_patients_have_no_interval(values):
     assert all(math.isnan(end) for end in bootstrap_interval(values, seed=0))
+
+
+def test_means_of_columns_are_drawn_together_and_are_those_of_the_interval():
+    values = np.random.default_rng(0).random((30, 2))
+    means = bootstrap_means(np.column_stack([values, values[:, 0] - values[:, 1]]), seed=1)
+    np.testing.assert_allclose(means[:, 2], means[:, 0] - means[:, 1])
+    np.testing.assert_allclose(np.quantile(means[:, 0], [0.025, 0.975]), bootstrap_interval(values[:, 0], seed=1))
+    values[3, 0] = math.nan
+    times = np.array(
+        [np.bincount(draw, minlength=30) for draw in np.random.default_rng(1).integers(30, size=(10_000, 30))]
+    )
+    known = np.delete(times, 3, axis=1)
+    expected = known @ np.delete(values[:, 0], 3) / known.sum(axis=1)
+    np.testing.assert_allclose(bootstrap_means(values, seed=1)[:, 0], expected)
+
+
+def test_expanded_tails_cover_where_few_patients_make_the_percentile_interval_too_narrow():
+    # Student's 97.5 % quantile of 9 degrees of freedom is 2.262, and the normal tail beyond 2.262 * sqrt(10 / 9) 0.0086
+    assert expanded_tail(0.025, 10) == pytest.approx(0.0086, abs=1e-4)
+    assert expanded_tail(0.025, 10_000) == pytest.approx(0.025, abs=1e-4)
+    rng = np.random.default_rng(0)
+    hits = {"plain": 0, "expanded": 0}
+    for trial in range(600):
+        means = bootstrap_means(rng.normal(0, 1, (6, 1)), seed=trial, resamples=2000)
+        for kind, tail in (("plain", 0.025), ("expanded", expanded_tail(0.025, 6))):
+            low, high = np.quantile(means, [tail, 1 - tail])
+            hits[kind] += low <= 0 <= high
+    assert hits["plain"] / 600 < 0.9
+    assert 0.92 < hits["expanded"] / 600 < 0.97
 
 
 def test_holm_by_hand():

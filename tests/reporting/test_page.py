@@ -18,10 +18,12 @@ from tiny import TinyCohort
 
 from mcd.evaluation.scores import COLUMNS, METRIC_KEYS, write_scores
 from mcd.imaging.preprocess import read_preprocessed
+from mcd.reporting.claims import write_claims
 from mcd.reporting.curves import draw_curves
 from mcd.reporting.page.build import PageCohort, PageContents, write_page
 from mcd.reporting.page.patients import Prediction, grey, pack, unpack
 from mcd.reporting.page.timing import read_benchmarks, summarise
+from mcd.reporting.sentences import read_claims
 from mcd.reporting.spec import TableSpec
 from mcd.reporting.tables import write_table
 from mcd.segmentation.masks import write_predictions
@@ -73,13 +75,14 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
     losses = pd.DataFrame({"epoch": [1, 2], "total": [2.0, 1.0]})
     losses.to_csv(folder / "losses.csv", index=False)
     draw_curves(folder / "losses.csv", folder / "picture.png")
-    claims = pd.DataFrame(
-        {
-            "claim": ["A is better than B", "C is <i>worse</i> than D", "E helps", "F helps"],
-            "verdict": ["holds", "fails", "undecided", "holds"],
-            "difference": ["0.12", "-0.3", "", "0.05"],
-        }
-    )
+    write_claims({}, {}, {claim.table: "none of it here" for claim in read_claims()}, {}, [], folder / "claims.csv")
+    claims = pd.read_csv(folder / "claims.csv", dtype=str, keep_default_na=False).head(4)
+    claims["sentence"] = ["A is better than B", "C is <i>worse</i> than D", "E helps", "F helps"]
+    claims["verdict"] = ["holds", "fails", "undecided", "holds"]
+    claims["paper_verdict"] = ["holds", "holds", "not computed", "fails"]
+    claims["simulated"] = ["tiny", "", "", ""]
+    numbers = {"difference": "0.12", "ci_low": "0.0412", "ci_high": "0.2", "better": "3", "compared": "4"}
+    claims = claims.assign(**{name: [value, "", "", ""] for name, value in numbers.items()})
     claims.to_csv(folder / "claims.csv", index=False)
     for place, seconds in (
         ("tiny/finetune_modality/single/scratch/A/labels10/seed0", 90.0),
@@ -211,7 +214,7 @@ def test_text_stays_text(page: Path) -> None:
 def test_simulated_is_said(contents: PageContents, page: Path, tmp_path: Path) -> None:
     assert "Tiny &amp; small: simulated patients." in page.read_text()
     real = [replace(cohort, simulated=False) for cohort in contents.cohorts]
-    write_page(replace(contents, cohorts=real, tables={}), tmp_path / "real.html")
+    write_page(replace(contents, cohorts=real, tables={}, claims=None), tmp_path / "real.html")
     text = (tmp_path / "real.html").read_text()
     assert "simulated patients" not in text
     assert 'class="badge"' not in text
@@ -325,19 +328,43 @@ def test_a_head_sorts_by_keyboard_and_the_third_press_brings_the_printed_order_b
     assert order(browser) == sorted(printed)
 
 
-def test_claims_are_filtered_by_verdict_and_words(browser: Browser, page: Path) -> None:
+def test_a_claim_stands_with_its_numbers_and_what_is_simulated(page: Path) -> None:
+    text = page.read_text()
+    view = text[text.index('id="view-claims"') :]
+    view = view[: view.index("</section>")]
+    assert "Tiny &amp; small: simulated patients.</strong> What this run says" in view
+    assert "C is &lt;i&gt;worse&lt;/i&gt; than D" in view
+    first = view[view.index("A is better than B") :]
+    first = first[: first.index("</tr>")]
+    assert "Multi-ConDoS better than Self-supervised, Semi-supervised; at 5, 10 %; on average" in first
+    assert "none of it here" in first
+    assert (
+        '<td data-value="0.12">+0.1200<small>+0.041 to +0.200</small></td><td data-value="0.7500">3 of 4</td>' in first
+    )
+    assert ">+0.0706</td>" in first  # of the paper's own numbers
+
+
+def test_claims_are_filtered_by_both_verdicts_and_words(browser: Browser, page: Path) -> None:
     browser.open(page, "claims")
-    rows = "[...document.querySelectorAll('tr[data-verdict]')]"
-    shown = f"{rows}.filter((row) => !row.hidden).map((row) => row.cells[0].textContent)"
+    rows = "[...document.querySelectorAll('tr[data-run]')]"
+    shown = f"{rows}.filter((row) => !row.hidden).map((row) => row.cells[2].firstChild.textContent)"
+
+    def press(by: str, verdict: str) -> None:
+        browser.value(f"document.querySelector('button[data-by={by}][data-verdict=\"{verdict}\"]').click()")
+
     assert len(browser.value(shown)) == 4
-    browser.value("document.querySelector('button[data-verdict=holds]').click()")
+    press("run", "holds")
     assert browser.value(shown) == ["A is better than B", "F helps"]
+    press("paper", "fails")
+    assert browser.value(shown) == ["F helps"]
+    press("run", "")
+    press("paper", "not computed")
+    assert browser.value(shown) == ["E helps"]
+    press("paper", "")
     browser.value("document.getElementById('claim-words').focus()")
     browser.command("Input.insertText", text="HELPS")
-    assert browser.value(shown) == ["F helps"]
-    assert browser.value("document.getElementById('claim-count').textContent") == "1 of 4 shown"
-    browser.value("document.querySelector('button[data-verdict=\"\"]').click()")
     assert browser.value(shown) == ["E helps", "F helps"]
+    assert browser.value("document.getElementById('claim-count').textContent") == "2 of 4 shown"
 
 
 def boundary(mask: np.ndarray) -> int:

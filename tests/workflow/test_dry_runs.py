@@ -73,12 +73,32 @@ def test_the_page_makes_what_it_shows_and_nothing_else(tmp_path: Path) -> None:
     assert tables("--config", "report=all") > 7
 
 
+def test_claims_make_the_runs_of_the_tables_that_they_are_about(tmp_path: Path) -> None:
+    """Narrowed to Table II, they take its runs and no others; and they train nothing that the tables do not."""
+
+    def runs(*arguments: str) -> dict[str, int]:
+        run = snakemake(*arguments, "-n", "--quiet", "rules", "--cores", "1", folder=tmp_path)
+        assert run.returncode == 0, run.stdout[-3000:]
+        counts = job_counts(run.stdout)
+        return {name: counts.get(name, 0) for name in ("pretrain_pair", "finetune_modality", "finetune_pair")}
+
+    assert runs("results/claims.csv", "--config", "claims=[table2]") == runs("results/table2.csv")
+    tables = [f"results/{name}.csv" for name in ("table2", "table3", "table5", "table6", "table7", "table8")]
+    tables += [f"results/{name}.csv" for name in ("fig5", "fig6", "fig7")]  # without four modalities there is no Fig. 8
+    assert runs("results/claims.csv") == runs(*tables) == runs("results/claims.csv", *tables)
+
+
 def mistakes() -> Iterator[tuple[list[str], dict[str, str], str]]:
     yield ["--config", "filter=8"], {}, "error: configuration: filter: unknown key; did you mean filters?"
     yield (
         ["--config", "report=[table2, table99]"],
         {},
         "error: configuration: report: table99 is nothing that this configuration makes; there are table2, ",
+    )
+    yield (
+        ["--config", "claims=[fig8]"],
+        {},
+        "error: configuration: claims: fig8 is nothing that this configuration makes; there are table2, ",
     )
     yield (
         ["--config", "cohorts={hecktor: {preprocessing: {size: [30, 30]}}}"],

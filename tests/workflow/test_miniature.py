@@ -25,7 +25,11 @@ pytestmark = pytest.mark.workflow
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("miniature")
-    run = snakemake("--cores", "2", "results/table2.csv", "results/index.html", folder=folder)
+    run = snakemake(
+        *("results/table2.csv", "results/claims.csv", "results/index.html", "--cores", "2"),
+        *("--config", "claims=[table2]"),
+        folder=folder,
+    )
     assert run.returncode == 0, run.stdout[-5000:]
     return folder
 
@@ -67,6 +71,23 @@ def test_simulated_is_said(finished: Path) -> None:
     page = (finished / "results/table2.html").read_text()
     assert "simulated" in re.search(r"<title>(.*?)</title>", page, re.DOTALL)[1].lower()  # type: ignore[index]
     assert pd.read_csv(finished / "results/table2_long.csv")["simulated"].all()
+
+
+def test_claims_say_what_two_patients_can_tell(finished: Path) -> None:
+    """Table II's are tested, but two patients decide nothing; the label ratios and tables that are not there are named."""
+    claims = pd.read_csv(finished / "results/claims.csv", keep_default_na=False)
+    tested = claims[claims["verdict"] != "not computed"]
+    assert set(tested["verdict"]) == {"undecided"}
+    assert tested["remark"].str.startswith("2 patients are too few").all()
+    assert set(" ".join(tested["simulated"]).split()) == {"hecktor", "brats"}
+    trained = tested[tested["sentence"].str.startswith("Multi-DoS")]
+    assert trained.empty
+    lead = tested[(tested["number"] == 3) & (tested["metric"] == "DSC")].iloc[0]
+    assert (int(lead["compared"]), lead["paper_verdict"]) == (4, "fails")
+    absent = claims[claims["source"] == "Fig. 7"]["remark"]
+    assert absent.str.startswith("Fig. 7 is not among the configuration's claims").all()
+    ratio = claims[(claims["number"] == 4) & (claims["metric"] == "DSC")].iloc[0]
+    assert "5 % of the labels" in ratio["remark"]
 
 
 def test_the_page_has_every_test_patient_with_every_method(finished: Path) -> None:
