@@ -333,7 +333,8 @@ def _claims_view(contents: PageContents) -> Iterator[View]:
 
 
 def _verdict_buttons(by: str, words: str, verdicts: pd.Series) -> str:
-    buttons = [("", "all", len(verdicts)), *((key, key, (verdicts == key).sum()) for key in VERDICTS)]
+    known = [key for key in VERDICTS if by == "run" or key != "undecided"]  # the print has no intervals
+    buttons = [("", "all", len(verdicts)), *((key, key, (verdicts == key).sum()) for key in known)]
     return (
         f'<div role="group" aria-label="verdict of {words}"><span>{words}</span> '
         + "".join(
