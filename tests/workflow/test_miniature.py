@@ -25,11 +25,9 @@ pytestmark = pytest.mark.workflow
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("miniature")
-    run = snakemake(
-        *("results/table2.csv", "results/claims.csv", "results/index.html", "--cores", "2"),
-        *("--config", "claims=[table2]"),
-        folder=folder,
-    )
+    run = snakemake("--cores", "2", "results/table2.csv", "results/index.html", folder=folder)
+    assert run.returncode == 0, run.stdout[-5000:]
+    run = snakemake("--cores", "2", "results/claims.csv", "--config", "claims=[table2]", folder=folder)
     assert run.returncode == 0, run.stdout[-5000:]
     return folder
 
@@ -80,8 +78,6 @@ def test_claims_say_what_two_patients_can_tell(finished: Path) -> None:
     assert set(tested["verdict"]) == {"undecided"}
     assert tested["remark"].str.startswith("2 patients are too few").all()
     assert set(" ".join(tested["simulated"]).split()) == {"hecktor", "brats"}
-    trained = tested[tested["sentence"].str.startswith("Multi-DoS")]
-    assert trained.empty
     lead = tested[(tested["number"] == 3) & (tested["metric"] == "DSC")].iloc[0]
     assert (int(lead["compared"]), lead["paper_verdict"]) == (4, "fails")
     absent = claims[claims["source"] == "Fig. 7"]["remark"]
