@@ -7,7 +7,10 @@ from matplotlib.figure import Figure
 
 from mcd.files import atomic_path
 
-NOT_LOSSES = ("epoch", "learning_rate", "slices_per_second", "modality")
+MEASURED = ("slices_per_second", "seconds", "memory_mib", "gpu_memory_mib", "device")
+"""What two equal trainings differ in."""
+
+NOT_LOSSES = ("modality", "epoch", "learning_rate", "images", *MEASURED)
 
 
 def draw_curves(losses_csv: str | Path, path: str | Path) -> None:

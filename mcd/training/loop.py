@@ -21,6 +21,7 @@ from mcd.models.shares import processes
 from mcd.seeding import derive_seed
 from mcd.slices.batches import SliceSet
 from mcd.training.checkpoint import load_resume, save_resume
+from mcd.training.cost import name_of, peak_gpu_memory, peak_memory
 from mcd.training.distributed import average_gradients, is_first, of_first
 from mcd.training.method import Method
 from mcd.training.schedule import Compute, Schedule
@@ -28,7 +29,7 @@ from mcd.training.schedule import Compute, Schedule
 log = logging.getLogger(__name__)
 
 History = list[dict[str, Any]]
-"""One row an epoch: `epoch`, `learning_rate`, `slices_per_second` and the epoch's mean of every loss."""
+"""One row an epoch: `epoch`, `learning_rate`, what it cost, and its mean of every loss (docs/formats.md, "Losses")."""
 
 
 def train(
@@ -65,6 +66,8 @@ def train(
         )
     if compute.compile and processes() > 1:
         raise McdError("training: compute.compile is for one process; leave it out, or train with one")
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     method.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     players = {name: list(parameters) for name, parameters in method.players().items()}
     optimizers = {
@@ -101,7 +104,7 @@ def train(
         method.train()
         method.before_epoch(epoch, schedule.epochs)
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
-        seen, started = 0, time.monotonic()
+        seen, images, started = 0, 0, time.monotonic()
         for step, indices in enumerate(_epoch_batches(method, slices, schedule, seed, epoch)):
             rate = schedule.learning_rate * schedule.rate(epoch + (step + 1) / steps_per_epoch)
             batch = slices.batch(indices)
@@ -119,14 +122,28 @@ def train(
                     sums[label] += value.detach()
             method.after_step(epoch * steps_per_epoch + step + 1, schedule.epochs * steps_per_epoch)
             seen += len(indices)
+            images += batch.images.shape[0] * batch.images.shape[1]
         means = {loss: float(value) / steps_per_epoch for loss, value in sums.items()}
         for loss, mean in means.items():
             if not np.isfinite(mean):
                 raise McdError(
                     f"training: the loss {loss} became {mean} in epoch {epoch + 1}; lower the learning rate or its weight"
                 )
-        speed = seen / (time.monotonic() - started)
-        history.append({"epoch": epoch + 1, "learning_rate": rate, "slices_per_second": round(speed, 1), **means})
+        seconds = time.monotonic() - started
+        speed = seen / seconds
+        history.append(
+            {
+                "epoch": epoch + 1,
+                "learning_rate": rate,
+                "slices_per_second": round(speed, 1),
+                "seconds": round(seconds, 3),
+                "images": images,
+                "memory_mib": peak_memory(),
+                "gpu_memory_mib": peak_gpu_memory(device),
+                "device": name_of(device),
+                **means,
+            }
+        )
         log.info(
             "epoch %d/%d  %s  %.0f slices/s",
             epoch + 1,
@@ -196,6 +213,6 @@ def _only(player: str, players: dict[str, list[nn.Parameter]]) -> Iterator[None]
 def write_history(history: History, path: str | Path) -> None:
     """The losses as CSV, one row an epoch."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(name for row in history for name in row)))
         writer.writeheader()
         writer.writerows(history)

@@ -15,6 +15,7 @@ from torch import nn
 from mcd.errors import McdError
 from mcd.models import shares
 from mcd.pretraining import REGISTRY
+from mcd.reporting.curves import MEASURED
 from mcd.training.checkpoint import load_checkpoint
 
 CASES = [*(f"{algorithm}/double" for algorithm in REGISTRY), "dsgan/single", "simclr/single"]
@@ -48,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def losses(folder: Path, processes: int, name: str, process: int = 0) -> list[dict[str, float]]:
     rows = json.loads((folder / str(processes) / f"{name}.{process}.json").read_text())
-    return [{key: value for key, value in row.items() if key not in ("modality", "slices_per_second")} for row in rows]
+    return [{key: value for key, value in row.items() if key not in ("modality", *MEASURED)} for row in rows]
 
 
 @pytest.mark.parametrize("case", CASES)

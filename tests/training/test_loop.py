@@ -1,6 +1,9 @@
 """The training loop: resumable, reproducible, and clear when it goes wrong."""
 
 import itertools
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +16,7 @@ from torch import nn
 
 from mcd.errors import McdError
 from mcd.pretraining.dsgan import DSGAN, DSGANOptions
+from mcd.reporting.curves import MEASURED
 from mcd.slices.batches import Batch, SliceSet
 from mcd.slices.shards import Shards
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, load_resume, save_checkpoint
@@ -59,7 +63,8 @@ def test_a_killed_training_resumes_to_the_same_weights(slices: SliceSet, tmp_pat
     resume = tmp_path / "resume.pt"
     with pytest.raises(Killed):
         run(killed, slices, resume=resume, save_every=0)
-    assert resume.exists()
+    first_try = torch.load(resume)["history"]
+    assert len(first_try) == 2
 
     torch.manual_seed(99)  # another process has other random numbers
     resumed = DSGAN(DSGANOptions(discriminator_filters=4), 4, ("A", "B"))
@@ -67,9 +72,10 @@ def test_a_killed_training_resumes_to_the_same_weights(slices: SliceSet, tmp_pat
     for key, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[key], value, rtol=0, atol=0, msg=key)
     for one, other in zip(history, continued, strict=True):
-        assert {k: v for k, v in one.items() if k != "slices_per_second"} == {
-            k: v for k, v in other.items() if k != "slices_per_second"
+        assert {k: v for k, v in one.items() if k not in MEASURED} == {
+            k: v for k, v in other.items() if k not in MEASURED
         }
+    assert [row["seconds"] for row in continued[: len(first_try)]] == [row["seconds"] for row in first_try]
 
 
 def test_a_resume_file_of_another_training_is_not_taken_up(slices: SliceSet, tmp_path: Path) -> None:
@@ -156,8 +162,40 @@ def test_history_is_written_one_row_an_epoch(slices: SliceSet, tmp_path: Path) -
     history = run(make_dsgan(), slices, replace(SCHEDULE, epochs=2))
     write_history(history, tmp_path / "losses.csv")
     header, *rows = (tmp_path / "losses.csv").read_text().splitlines()
-    assert header.startswith("epoch,learning_rate,slices_per_second,adversarial,translation,contrastive,reconstruction")
+    assert header.startswith("epoch,learning_rate,slices_per_second,seconds,images,memory_mib,gpu_memory_mib,device,adver")
     assert len(rows) == 2
+
+
+def test_an_epoch_says_what_it_cost(slices: SliceSet) -> None:
+    class Slow(DSGAN):
+        def losses(self, batch: Batch, player: str) -> Losses:
+            time.sleep(0.02)
+            return super().losses(batch, player)
+
+    method = Slow(DSGANOptions(discriminator_filters=4), 4, ("A", "B"))
+    (row,) = run(method, slices, replace(SCHEDULE, epochs=1, steps_per_epoch=3))
+    assert row["seconds"] >= 3 * 2 * 0.02
+    assert row["images"] == 3 * SCHEDULE.batch_size * 2  # of two modalities
+    assert row["slices_per_second"] == pytest.approx(row["images"] / 2 / row["seconds"], rel=0.01)
+    assert row["device"].startswith("CPU, ")
+    assert row["gpu_memory_mib"] is None
+
+
+def test_the_peak_of_memory_is_this_program_s_and_stays_when_memory_is_given_back() -> None:
+    code = (
+        "import numpy as np\n"
+        "from mcd.training.cost import peak_memory\n"
+        "before = peak_memory()\n"
+        "held = np.ones(50 * 2**20, np.uint8)\n"
+        "del held\n"
+        "print(before, peak_memory())"
+    )
+    held = np.ones(500 * 2**20, np.uint8)  # what the starting program holds does not count
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    del held
+    before, after = map(float, run.stdout.split())
+    assert before < after < 500
+    assert after - before == pytest.approx(50, abs=5)
 
 
 def test_checkpoints_describe_themselves_and_faults_are_named(tmp_path: Path) -> None:
