@@ -42,11 +42,8 @@ rule all:
     """Everything."""
     input:
         rules.preprocess_all.input,
-        [f"results/{name}.csv" for name in COMPARISONS],
-        "results/claims.csv",
-        "results/segmentations.png",
+        [path for files in REPORTABLE.values() for path in files.values()],
         "results/index.html",
-        [f"results/{name}.png" for name in FIGURES],
 
 
 rule raw:

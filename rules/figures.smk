@@ -1,7 +1,5 @@
 """Stage 6: the figures of the paper that show segmentations and their scores. PNG to look at, vector PDF to print."""
 
-FIGURES = ["fig2", "fig2_outlines", *(name for name in COMPARISONS if name.startswith("fig"))]
-
 
 rule draw_comparison:
     """Fig. 2: two patients of each cohort, truth and every method, in greys as in the paper and as outlines in colour."""

@@ -107,6 +107,12 @@ def drawn_prediction(run):
 # name -> kind -> file, in the order of the page: what the key `report` may name. A name that starts with "fig" stands among
 # the figures, with its table, if there is one, as the numbers behind the picture.
 REPORTABLE = {name: {"table": f"results/{name}.html"} for name in COMPARISONS}
+for name in ("fig2", "fig2_outlines", *COMPARISONS):
+    if name.startswith("fig"):
+        REPORTABLE.setdefault(name, {})["picture"] = f"results/{name}.png"
+COSTS = plan.costs(CONFIG)
+if COSTS:
+    REPORTABLE["table9"] = {"table": "results/table9.html"}
 REPORTABLE["segmentations"] = {"picture": "results/segmentations.png"}
 REPORTABLE["claims"] = {"claims": "results/claims.csv"}
 

@@ -63,6 +63,40 @@ rule evaluate_claims:
         "../workflow_scripts/evaluate_claims.py"
 
 
+rule aggregate_costs:
+    """Table IX: what every pre-training cost, as the trainings measured it."""
+    input:
+        losses=lambda wildcards: [f"{Path(pretraining_file(*run)).parent}/losses.csv" for run in COSTS[1]],
+    output:
+        table=report(
+            "results/table9.csv",
+            caption="../report/table9.rst",
+            category="Tables",
+            labels={"table": "table9", "format": "CSV"},
+        ),
+        long="results/table9_long.csv",
+        page=report(
+            "results/table9.html",
+            caption="../report/table9.rst",
+            category="Tables",
+            labels={"table": "table9", "format": "page"},
+        ),
+    log:
+        "logs/aggregate_costs.log",
+    benchmark:
+        "work/benchmarks/aggregate_costs.tsv"
+    conda:
+        "../envs/reporting.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=10,
+    params:
+        spec=lambda wildcards: asdict(COSTS[0]),
+        runs=lambda wildcards: COSTS[1],
+    script:
+        "../workflow_scripts/aggregate_costs.py"
+
+
 rule draw_segmentations:
     """Draw two test patients of each cohort with the outlines of truth and prediction."""
     input:

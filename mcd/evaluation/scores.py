@@ -26,6 +26,7 @@ class Metric:
     higher_is_better: bool = True
     unit: str = ""
     decimals: int = 4  # as the paper prints
+    heading: str = ""  # of a table's column, where the key will not do
 
 
 METRICS = [

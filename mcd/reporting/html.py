@@ -58,9 +58,10 @@ def _paper_numbers(spec: TableSpec) -> dict[Key, float]:
         return {}
     table = reported(spec.paper_table).dropna(subset="value")
     return {
-        (cohort, row.modality, row.method, _ratio(row.label_ratio), row.metric): row.value
-        for cohort, dataset in spec.paper_cohorts.items()
-        for row in table[table["dataset"] == dataset].itertuples()
+        (cohort, modality, row.method, _ratio(row.label_ratio), row.metric): row.value
+        for cohort, modality in spec.columns
+        for row in table[table["dataset"] == spec.paper_cohorts.get(cohort)].itertuples()
+        if row.modality == modality or pd.isna(row.modality)  # Table IX has a number a cohort
     }
 
 
@@ -121,7 +122,8 @@ def _metric_head(metric: Metric, first: bool) -> str:
     way, arrow = ("higher", "↑") if metric.higher_is_better else ("lower", "↓")
     unit = f" ({metric.unit})" if metric.unit else ""
     words = f"{metric.label}{unit}: {way} is better"
-    return f'<th{_first(first)} scope="col" title="{escape(words)}">{escape(metric.key + unit)} {arrow}</th>'
+    heading = escape((metric.heading or metric.key) + unit)
+    return f'<th{_first(first)} scope="col" title="{escape(words)}">{heading} {arrow}</th>'
 
 
 def _blocks(
@@ -232,9 +234,11 @@ def _mark(cell: Cell, metric: Metric) -> str:
 
 def _notes(cells: Mapping[Key, Cell], paper: Mapping[Key, float], spec: TableSpec) -> list[str]:
     notes = [
-        "Mean over the test patients of a patient’s mean over its regions. Within a block, <b>bold</b> is the best of a "
-        "column and <u>underlined</u> the second, by the digits shown; – was not computed."
+        "Within a block, <b>bold</b> is the best of a column and <u>underlined</u> the second, by the digits shown; – was not "
+        "computed."
     ]
+    if any(cell.get("patients") for cell in cells.values()):
+        notes.insert(0, "Mean over the test patients of a patient’s mean over its regions.")
     if any(cell.get("ci_low") is not None for cell in cells.values()):
         notes.append("Small: 95 % bootstrap interval over patients. More about a number under the pointer.")
     if any(cell.get("seed_sd") is not None for cell in cells.values()):

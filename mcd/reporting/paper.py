@@ -36,6 +36,10 @@ ERRATA: dict[str, tuple[str, ...]] = {
     "VIII": (
         "On T1 the full transfer has DSC/Sen 0.3749/0.6149 in VIII and II, but Multi-ConDoS 0.3586/0.4871 in III.",
     ),
+    "IX": (
+        "The paper’s hours are from its own machine (8 GeForce RTX 2080, torch 1.6; Sec. V): compare the order of the methods, "
+        "not the hours. It does not say whether those on BraTS are of one pair or of both; ours are of both.",
+    ),
 }
 
 # Names of one thing in different tables: what Tables V and VIII call by its losses or layers is a method of II and III.

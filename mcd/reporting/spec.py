@@ -13,8 +13,11 @@ MEASURES: dict[str, Metric] = {
         Metric("paired_distance", "Distance of paired features", higher_is_better=False),
         Metric("SSIM", "Structural similarity"),
         Metric("FID", "Fréchet inception distance", higher_is_better=False, decimals=2),
-        Metric("pretraining_hours", "Pre-training time", higher_is_better=False, unit="h", decimals=2),
-        Metric("pretraining_memory", "Pre-training memory", higher_is_better=False, unit="GiB", decimals=2),
+        Metric("pretraining_hours", "Time of pre-training", False, "h", 2, "time"),
+        Metric("pretraining_minutes", "Time of pre-training", False, "min", 2, "time"),
+        Metric("pretraining_memory", "Peak memory of the process", False, "GiB", 2, "memory"),
+        Metric("pretraining_gpu_memory", "Peak memory of tensors on the GPU", False, "GiB", 2, "GPU memory"),
+        Metric("pairs_per_second", "Pairs of slices trained on", True, "1/s", 1, "pairs"),
     ]
 }
 

@@ -84,7 +84,10 @@ def wide_table(
             f"{cell['method']} on {cell['dataset']} {cell['modality']} was pre-trained with {', '.join(pairs)}; "
             "a table needs one pair a modality"
         )
-    values = long.set_index(CELL)["value"]
+    known = (
+        long[[*CELL, "value"]].astype(object).where(long.notna(), None)
+    )  # a table without label ratios has rows of None
+    values = {tuple(cell): value for *cell, value in known.itertuples(index=False)}
     return pd.DataFrame(
         [
             {"label_ratio": ratio, "method": method}
