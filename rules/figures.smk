@@ -93,10 +93,33 @@ rule draw_feature_losses:
         "../workflow_scripts/draw_feature_losses.py"
 
 
+rule rank_groupings:
+    """Rank the ways to pair a cohort's modalities by how different they look in its training patients (paper Sec. V-C)."""
+    input:
+        shards=lambda wildcards: shard_files(wildcards.cohort),
+        split=lambda wildcards: f"splits/{wildcards.cohort}/seed{CONFIG.seeds[0]}.json",
+    output:
+        ranking="results/groupings/{cohort}.csv",
+    log:
+        "logs/{cohort}/rank_groupings.log",
+    benchmark:
+        "work/benchmarks/{cohort}/rank_groupings.tsv"
+    conda:
+        "../envs/reporting.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
+    params:
+        modalities=lambda wildcards: [modality for cohort, modality in plan.columns(CONFIG) if cohort == wildcards.cohort],
+    script:
+        "../workflow_scripts/rank_groupings.py"
+
+
 rule draw_groupings:
-    """Fig. 8: the ways to pair four modalities, with intervals."""
+    """Fig. 8: the ways to pair four modalities, with intervals, and how different the pairs look."""
     input:
         long="results/fig8_long.csv",
+        rankings=[f"results/groupings/{cohort}.csv" for cohort in plan.groupings(CONFIG)],
     output:
         figure="results/fig8.png",
         pdf="results/fig8.pdf",
@@ -111,5 +134,6 @@ rule draw_groupings:
         runtime=10,
     params:
         spec=lambda wildcards: asdict(COMPARISONS["fig8"].spec),
+        cohorts=list(plan.groupings(CONFIG)),
     script:
         "../workflow_scripts/draw_groupings.py"

@@ -1,4 +1,4 @@
-"""Draw Fig. 8: ways to pair the modalities."""
+"""Draw Fig. 8: ways to pair the modalities, and how different the pairs look."""
 
 from door import log_to
 
@@ -6,4 +6,5 @@ with log_to(snakemake.log):
     from mcd.reporting.numbers import draw_groupings
     from mcd.reporting.spec import TableSpec
 
-    draw_groupings(snakemake.input.long, TableSpec(**snakemake.params.spec), snakemake.output.figure)
+    rankings = dict(zip(snakemake.params.cohorts, snakemake.input.rankings, strict=True))
+    draw_groupings(snakemake.input.long, TableSpec(**snakemake.params.spec), snakemake.output.figure, rankings)

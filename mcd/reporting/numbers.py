@@ -97,12 +97,17 @@ def draw_feature_losses(long_csv: str | Path, spec: TableSpec, path: str | Path)
 
 
 @house_style()
-def draw_groupings(long_csv: str | Path, spec: TableSpec, path: str | Path) -> None:
-    """Fig. 8: the ways to pair the modalities: a row a cohort, a panel a metric."""
+def draw_groupings(long_csv: str | Path, spec: TableSpec, path: str | Path, rankings: Mapping[str, str | Path]) -> None:
+    """Fig. 8: the ways to pair the modalities: a row a cohort, a panel a metric, and one of how different the pairs look.
+
+    `rankings`: cohort -> CSV of `mcd.evaluation.grouping.rank_pairings`. If the paper's rule holds, dots that are high in the
+    last panel are high in the others.
+    """
     value = _reader(long_csv, spec)
     cohorts = list(dict(spec.columns))
     drawn = figure(height=56 * len(cohorts) + 12)
-    panels = drawn.subplots(len(cohorts), len(spec.metrics), squeeze=False)
+    widths = [*[1] * len(spec.metrics), 0.4]
+    panels = drawn.subplots(len(cohorts), len(widths), squeeze=False, width_ratios=widths)
     for line, cohort in zip(panels, cohorts, strict=True):
         columns = [column for column in spec.columns if column[0] == cohort]
         own = {
@@ -111,15 +116,38 @@ def draw_groupings(long_csv: str | Path, spec: TableSpec, path: str | Path) -> N
             if {(cohort, name) for name in pair.split("-")} <= set(columns)
         }
         rows = [(ratio, row) for ratio, row in spec.rows if row in own]
-        for panel, metric in zip(line, spec.metrics, strict=True):
+        for panel, metric in zip(line, spec.metrics, strict=False):
             series: dict[str, Sequence[Value]] = {
                 row: [value(column, row, ratio, metric) for column in columns] for ratio, row in rows
             }
             _dots(panel, [modality for _, modality in columns], series, SERIES)
             panel.set_ylabel(metric)
             panel.set_title(_cohort_title(cohort, spec))
+        looks = _differences(rankings[cohort], [row for _, row in rows], spec)
+        _dots(line[-1], ["pairs of\na patient"], {row: [looks[row]] for _, row in rows}, SERIES)
+        line[-1].set_ylabel("difference: 1 - normalised mutual information")
+        line[-1].set_title(_cohort_title(cohort, spec))
     _legend(drawn, dict.fromkeys(row for _, row in spec.rows), SERIES)
     save(drawn, path)
+
+
+def _differences(ranking: str | Path, rows: Iterable[str], spec: TableSpec) -> dict[str, Value]:
+    """Row of Fig. 8 -> how different its pairs look, whatever the order in which they are named, with its interval."""
+
+    def key(pairs: Iterable[str]) -> frozenset[frozenset[str]]:
+        return frozenset(frozenset(pair.split("-")) for pair in pairs)
+
+    try:
+        table = pd.read_csv(ranking)
+        found = {key(row.pairing.split(", ")): (row.difference, row.ci_low, row.ci_high) for row in table.itertuples()}
+    except FileNotFoundError:
+        raise McdError(f"{ranking}: no such file") from None
+    except (ValueError, AttributeError) as error:
+        raise McdError(f"{ranking}: not a ranking of pairings ({error}); delete it to have it made again") from None
+    wanted = {row: key(pair for pair, own in spec.row_of_pair.items() if own == row) for row in rows}
+    if missing := [row for row, pairs in wanted.items() if pairs not in found]:
+        raise McdError(f"{ranking}: does not rank {missing[0]}; delete the file to have it made again")
+    return {row: found[pairs] for row, pairs in wanted.items()}
 
 
 def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str], str, float | None, str], Value]:

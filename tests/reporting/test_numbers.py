@@ -50,6 +50,15 @@ DRAW = {
     "fig8": numbers.draw_groupings,
 }
 
+RANKING = pd.DataFrame(  # pairs and modalities in another order than in the figure
+    {
+        "pairing": ["FLAIR-T2, T1-T1CE", "T1-FLAIR, T1CE-T2", "T1CE-FLAIR, T1-T2"],
+        "difference": [0.9, 0.8, 0.7],
+        "ci_low": [0.85, 0.75, 0.65],
+        "ci_high": [0.95, 0.85, 0.75],
+    }
+)
+
 
 class Drawing:
     """A figure's scores, table and picture, and the figure itself as it was saved."""
@@ -78,7 +87,11 @@ class Drawing:
         monkeypatch.setattr(numbers, "save", lambda figure, path: (self.figures.append(figure), save(figure, path)))
 
     def made(self) -> Figure:
-        self.draw([self.source] if self.source.name == "scores.csv" else self.source, self.spec, self.path)
+        more = []
+        if self.spec.name == "fig8":
+            RANKING.to_csv(self.path.with_name("ranking.csv"), index=False)
+            more = [{"brats": self.path.with_name("ranking.csv")}]
+        self.draw([self.source] if self.source.name == "scores.csv" else self.source, self.spec, self.path, *more)
         return self.figures[-1]
 
 
@@ -95,7 +108,8 @@ def drawn_values(figure: Figure) -> list[float]:
 
 def expected_values(drawing: Drawing) -> list[float]:
     if drawing.spec.name != "fig6":
-        return sorted(pd.read_csv(drawing.source)["value"])
+        more = RANKING["difference"] if drawing.spec.name == "fig8" else []
+        return sorted([*pd.read_csv(drawing.source)["value"], *more])
     one = drawing.scores.groupby(["method", "label_ratio", "modality"])[
         "DSC"
     ].mean()  # every patient has as many scores
@@ -110,7 +124,7 @@ def test_the_values_drawn_are_the_table_s(drawing: Drawing) -> None:
 def test_a_panel_says_simulated_and_a_legend_names_everything(drawing: Drawing) -> None:
     figure = drawing.made()
     assert all("(simulated)" in panel.get_title() for panel in figure.axes)
-    assert len(figure.axes) == {"fig5": 6, "fig6": 1, "fig7": 2, "fig8": 2}[drawing.spec.name]
+    assert len(figure.axes) == {"fig5": 6, "fig6": 1, "fig7": 2, "fig8": 3}[drawing.spec.name]
     assert len(figure.legends[0].get_texts()) == len({row for _, row in drawing.spec.rows})
 
 
@@ -148,3 +162,15 @@ def test_the_whiskers_are_the_table_s_intervals(tmp_path: Path, monkeypatch: pyt
     )
     long = pd.read_csv(drawing.source)
     np.testing.assert_allclose(ends, sorted(zip(long["ci_low"], long["ci_high"], strict=True)), atol=1e-5)
+
+
+def test_fig_8_sets_each_grouping_beside_how_different_its_pairs_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing = Drawing("fig8", tmp_path, monkeypatch)
+    panel = drawing.made().axes[-1]
+    dots = [float(np.asarray(line.get_ydata())[0]) for line in panel.lines if line.get_marker() not in ("None", "")]
+    assert dots == [0.8, 0.7, 0.9]  # A, B, C
+    monkeypatch.setattr("test_numbers.RANKING", RANKING.iloc[1:])
+    with pytest.raises(McdError, match="does not rank C"):
+        drawing.made()
