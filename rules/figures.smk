@@ -7,9 +7,19 @@ rule draw_comparison:
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
         predictions=[predictions_file(run) for run in plan.compared_runs(CONFIG)],
     output:
-        greys="results/fig2.png",
+        greys=report(
+            "results/fig2.png",
+            caption="../report/fig2.rst",
+            category="Figures",
+            labels={"figure": "Fig. 2"},
+        ),
         greys_pdf="results/fig2.pdf",
-        outlines="results/fig2_outlines.png",
+        outlines=report(
+            "results/fig2_outlines.png",
+            caption="../report/fig2.rst",
+            category="Figures",
+            labels={"figure": "Fig. 2, outlines"},
+        ),
         outlines_pdf="results/fig2_outlines.pdf",
     log:
         "logs/draw_comparison.log",
@@ -32,7 +42,12 @@ rule draw_ratio_curves:
     input:
         long="results/fig5_long.csv",
     output:
-        figure="results/fig5.png",
+        figure=report(
+            "results/fig5.png",
+            caption="../report/fig5.rst",
+            category="Figures",
+            labels={"figure": "Fig. 5"},
+        ),
         pdf="results/fig5.pdf",
     log:
         "logs/draw_ratio_curves.log",
@@ -54,7 +69,12 @@ rule draw_sharing:
     input:
         scores=lambda wildcards: [scores_file(run) for run in COMPARISONS["fig6"].runs],
     output:
-        figure="results/fig6.png",
+        figure=report(
+            "results/fig6.png",
+            caption="../report/fig6.rst",
+            category="Figures",
+            labels={"figure": "Fig. 6"},
+        ),
         pdf="results/fig6.pdf",
     log:
         "logs/draw_sharing.log",
@@ -76,7 +96,12 @@ rule draw_feature_losses:
     input:
         long="results/fig7_long.csv",
     output:
-        figure="results/fig7.png",
+        figure=report(
+            "results/fig7.png",
+            caption="../report/fig7.rst",
+            category="Figures",
+            labels={"figure": "Fig. 7"},
+        ),
         pdf="results/fig7.pdf",
     log:
         "logs/draw_feature_losses.log",
@@ -110,7 +135,9 @@ rule rank_groupings:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        modalities=lambda wildcards: [modality for cohort, modality in plan.columns(CONFIG) if cohort == wildcards.cohort],
+        modalities=lambda wildcards: [
+            modality for cohort, modality in plan.columns(CONFIG) if cohort == wildcards.cohort
+        ],
     script:
         "../workflow_scripts/rank_groupings.py"
 
@@ -121,7 +148,12 @@ rule draw_groupings:
         long="results/fig8_long.csv",
         rankings=[f"results/groupings/{cohort}.csv" for cohort in plan.groupings(CONFIG)],
     output:
-        figure="results/fig8.png",
+        figure=report(
+            "results/fig8.png",
+            caption="../report/fig8.rst",
+            category="Figures",
+            labels={"figure": "Fig. 8"},
+        ),
         pdf="results/fig8.pdf",
     log:
         "logs/draw_groupings.log",

@@ -170,8 +170,8 @@ def browsed_runs():
 
 
 def caption(name):
-    """The caption of a figure, shared with Snakemake's own report."""
-    path = Path(workflow.basedir) / "report" / f"{name}.rst"
+    """The caption of a figure, shared with Snakemake's own report and by all forms of the figure (fig2, fig2_outlines)."""
+    path = Path(workflow.basedir) / "report" / f"{name.split('_')[0]}.rst"
     return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
 

@@ -103,7 +103,12 @@ rule draw_segmentations:
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
         predictions=[predictions_file(run) for run in plan.shown_runs(CONFIG)],
     output:
-        picture=report("results/segmentations.png", caption="../report/segmentations.rst", category="Figures"),
+        picture=report(
+            "results/segmentations.png",
+            caption="../report/segmentations.rst",
+            category="Figures",
+            labels={"figure": "Segmentations"},
+        ),
     log:
         "logs/draw_segmentations.log",
     benchmark:

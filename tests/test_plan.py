@@ -87,3 +87,28 @@ def test_where_the_contrast_is_alone_only_what_it_reaches_counts_as_trained() ->
         trained = method.trained_keys(method.unet_state("CT"))
         whole = DSGAN(DSGANOptions(discriminator_filters=4), 2, ["CT", "PET"])
         assert set(trained) < set(whole.trained_keys(whole.unet_state("CT")))
+
+
+def test_table_9_measures_table_2_and_what_else_is_reported(paper: Config) -> None:
+    printed = reported("IX")
+
+    def measured(**changes: object) -> tuple[set[str], set[str]]:
+        planned = plan.costs(load_config({**paper.model_dump(exclude_unset=True), **changes}))
+        assert planned is not None
+        spec, made = planned
+        assert len(made) == len(set(made))
+        assert [cohort for cohort, _ in spec.columns] == ["hecktor", "brats"]
+        assert {pair for cohort, pair, *_ in made if cohort == "brats"} == {
+            "T1CE-T2",
+            "FLAIR-T1",
+        }  # not Fig. 8's others
+        return {label for _, label in spec.rows}, {pretraining for _, _, pretraining, _ in made}
+
+    rows, made = measured(report=["table2", "table9"])
+    assert set(printed["method"]) < rows
+    assert made == {METHODS[key].pretraining for key in paper.methods} - {None}
+    rows, made = measured(report=["table3"])
+    assert {"Con-Only", "Cycle-P-GAN"} < rows
+    assert "loss_c" not in made
+    assert measured(report="all")[1] == set(PRETRAININGS)
+    assert plan.costs(load_config({**paper.model_dump(exclude_unset=True), "methods": ["fully_supervised"]})) is None

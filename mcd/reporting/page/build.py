@@ -279,7 +279,7 @@ def _figure_view(contents: PageContents) -> Iterator[View]:
         return
     parts = []
     for name in names:
-        label = name.replace("fig", "Fig. ") if re.fullmatch(r"fig\d+", name) else name.capitalize()
+        label = re.sub(r"^Fig(?=\d)", "Fig. ", name.capitalize()).replace("_", ", ")
         caption = f"<b>{escape(label)}.</b> {escape(contents.captions.get(name, ''))}"
         if name in contents.pictures:
             source = _data_url(Path(contents.pictures[name]).read_bytes(), "png")
