@@ -52,6 +52,24 @@ def test_pretrain_finetune_evaluate_inspect(
     assert "p0: 8 slices" in capsys.readouterr().out
 
 
+def test_grouping_ranks_a_cohort_from_shards_or_folders(
+    tiny_cohort: TinyCohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheets = []
+    folder = str(next(iter(tiny_cohort.folders.values())).parent)
+    for number, source in enumerate((["--shards", *map(str, tiny_cohort.shards)], ["--subjects", folder])):
+        output = tmp_path / f"{number}.csv"
+        assert main(["grouping", *source, "--split", str(tiny_cohort.split), "--output", str(output)]) == 0
+        assert "A-B look most different" in capsys.readouterr().out
+        sheets.append(pd.read_csv(output))
+    assert sheets[0]["patients"].tolist() == [4]  # of the six, those that train
+    assert sheets[0]["difference"].tolist() == pytest.approx(sheets[1]["difference"], abs=0.01)  # half precision
+    assert main(["grouping", "--subjects", str(tmp_path / "none")]) == 1
+    assert "no preprocessed patient" in capsys.readouterr().err
+    assert main(["grouping", "--subjects", folder, "--modalities", "A", "C"]) == 1
+    assert "not C" in capsys.readouterr().err
+
+
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tmp_path / "none.pt")]) == 1
     assert capsys.readouterr().err == f"error: {tmp_path}/none.pt: no such checkpoint\n"

@@ -141,3 +141,16 @@ def test_every_rule_is_complete(name: str, body: str) -> None:
         script = re.search(r'"\.\./workflow_scripts/(\w+)\.py"', body)
         assert script
         assert (ROOT / f"workflow_scripts/{script[1]}.py").exists()
+
+
+def test_every_table_and_figure_stands_in_snakemakes_report() -> None:
+    """Pictures and pages of results, but for those that are made on request alone."""
+    found = 0
+    for name, body in rules():
+        output = body.partition("output:")[2].partition("log:")[0]
+        for match in re.finditer(r'(report\(\s*)?"results/(?!curves)[^"]*\.(png|html)"(.*?)\)', output, re.DOTALL):
+            assert match[1], name
+            assert "caption=" in match[3], name
+            assert "category=" in match[3], name
+            found += 1
+    assert found >= 11
