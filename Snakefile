@@ -24,6 +24,7 @@ include: "rules/shards.smk"
 include: "rules/splits.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
+include: "rules/translate.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/page.smk"
@@ -44,6 +45,7 @@ rule all:
         rules.preprocess_all.input,
         [f"results/{name}.csv" for name in COMPARISONS],
         "results/claims.csv",
+        "results/table4.csv" if TRANSLATIONS else [],
         "results/segmentations.png",
         "results/index.html",
         [f"results/{name}.png" for name in FIGURES],

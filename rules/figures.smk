@@ -1,6 +1,11 @@
 """Stage 6: the figures of the paper that show segmentations and their scores. PNG to look at, vector PDF to print."""
 
-FIGURES = ["fig2", "fig2_outlines", *(name for name in COMPARISONS if name.startswith("fig"))]
+FIGURES = [
+    "fig2",
+    "fig2_outlines",
+    *(["fig3", "fig4"] if TRANSLATIONS else []),
+    *(name for name in COMPARISONS if name.startswith("fig")),
+]
 
 
 rule draw_comparison:
