@@ -203,6 +203,19 @@ class Computing(Section):
     memory_limit_gb: float = Field(8.0, ge=0)
 
 
+class Translation(Section):
+    """How translated images are judged (Table IV)."""
+
+    inception: str | None = Field(
+        None,
+        description="TorchScript file of FID's Inception network; ~ and $VARIABLES are expanded. null: EfficientNet-Lite0",
+    )
+
+    @property
+    def inception_file(self) -> Path | None:
+        return expand(self.inception) if self.inception else None
+
+
 class Config(Section):
     """The whole configuration."""
 
@@ -220,6 +233,7 @@ class Config(Section):
     sharing_ratios: list[Ratio] = Field([0.01, 0.05, 0.1, 0.5, 1.0], min_length=1, description="of Fig. 6 (paper)")
     pretraining: Pretraining = Field(default_factory=Pretraining)
     finetuning: Finetuning = Field(default_factory=Finetuning)
+    translation: Translation = Field(default_factory=Translation)
     algorithms: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="algorithm -> its options, for every method that uses it"
     )

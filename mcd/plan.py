@@ -314,6 +314,8 @@ TABLE_VIII = {
     "transfer_d2": "Encoder_SL_D2",
     "multi_condos": "Encoder_SL_D3",
 }
+TABLE_IV = ["p_gan", "cycle_gan", "cycle_p_gan", "multi_dos", "multi_con", "multi_condos"]
+FIG_3 = ["multi_dos", "multi_condos"]
 # The paper calls two separate generators "CycleGAN" here. Beside that one stands Multi-Con, which differs from SL1 in nothing
 # but the sharing.
 FIG_6 = {
@@ -372,6 +374,64 @@ def paper_datasets(config: Config) -> dict[str, str]:
     layouts = {"hecktor2020": "hecktor", "brats2018": "brats2018"}
     found = {name: cohort.paper_dataset or layouts.get(cohort.layout) for name, cohort in config.cohorts.items()}
     return {name: dataset for name, dataset in found.items() if dataset}
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One pre-training whose generators are tried on the test patients. `pretraining` is also the method's key."""
+
+    cohort: str
+    pair: str
+    pretraining: str
+    seed: int
+
+
+def translations(config: Config, methods: Iterable[str]) -> list[Translation]:
+    """Every translation of some methods that translate: all pairs, all seeds."""
+    return [
+        Translation(name, pair, METHODS[method].pretraining or "", seed)
+        for method in methods
+        for name, cohort in config.cohorts.items()
+        for pair in cohort.pairs
+        for seed in config.seeds
+    ]
+
+
+IMAGES = {"X_trans": "{0}′ from {1}", "Y_trans": "{1}′ from {0}", "X_rec": "{0}″ from {1}′", "Y_rec": "{1}″ from {0}′"}
+"""The columns of Table IV, with their headings for a pair (X, Y)."""
+
+
+def translation_spec(config: Config) -> TableSpec | None:
+    """Table IV, its FID as long as nobody knows the network; None where no cohort has a pair."""
+    shown = [
+        (name, f"{pair}:{image}")
+        for name, cohort in config.cohorts.items()
+        for pair in cohort.pairs
+        for image in IMAGES
+    ]
+    if not shown:
+        return None
+    names = {key: METHODS[key].label for key in TABLE_IV}
+    return TableSpec(
+        name="table4",
+        title="Table IV: translations and reconstructions against real slices",
+        rows=[(None, name) for name in names.values()],
+        columns=shown,
+        metrics=["FID", "SSIM"],
+        methods=names,
+        paper_table="IV",
+        reference=names["multi_condos"],
+        modality_labels={
+            column: IMAGES[column.partition(":")[2]].format(*column.partition(":")[0].split("-")) for _, column in shown
+        },
+        number="SSIM: mean over the test patients of a patient’s mean over its slices. FID: of all test slices together.",
+        **_about_cohorts(config, shown),
+    )
+
+
+def shown_translations(config: Config, methods: Iterable[str]) -> list[Translation]:
+    """Those of the first seed, for Figs. 3 and 4."""
+    return [made for made in translations(config, methods) if made.seed == config.seeds[0]]
 
 
 def groupings(config: Config) -> dict[str, dict[str, tuple[str, str]]]:

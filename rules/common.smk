@@ -114,7 +114,15 @@ def predictions_file(run):
     return f"{run_folder(run)}/predictions.h5"
 
 
+def translation_file(made, name):
+    return f"work/{made.cohort}/{made.pair}/translation/{made.pretraining}/seed{made.seed}/{name}"
+
+
 COMPARISONS = plan.comparisons(CONFIG)
+TRANSLATIONS = plan.translations(CONFIG, plan.TABLE_IV)
+TRANSLATION_SPEC = plan.translation_spec(CONFIG)
+DRAWN = plan.shown_translations(CONFIG, plan.TABLE_IV)
+EMBEDDED = plan.shown_translations(CONFIG, plan.FIG_3)
 TABLE2_RUNS = COMPARISONS["table2"].runs
 
 

@@ -89,6 +89,24 @@ def hours(number):
     return round(60 * number)
 
 
+def inception_file(wildcards):
+    """FID's Inception network, where the configuration names a file."""
+    path = or_explain(lambda: CONFIG.translation.inception_file)
+    return {"inception": str(path)} if path else {}
+
+
+def shown_translation(made):
+    """A translation of Fig. 3 or 4, with what it takes to show it."""
+    cohort = CONFIG.cohorts[made.cohort]
+    return {
+        "cohort": made.cohort,
+        "pair": made.pair,
+        "examples": translation_file(made, "examples.h5"),
+        "method": METHODS[made.pretraining].label,
+        "cohort_label": (cohort.title or made.cohort) + (" (simulated)" if cohort.simulate else ""),
+    }
+
+
 def drawn_prediction(run):
     """A run of Fig. 2, with what it takes to show it."""
     cohort = CONFIG.cohorts[run.cohort]
@@ -107,7 +125,9 @@ def drawn_prediction(run):
 # name -> kind -> file, in the order of the page: what the key `report` may name. A name that starts with "fig" stands among
 # the figures, with its table, if there is one, as the numbers behind the picture.
 REPORTABLE = {name: {"table": f"results/{name}.html"} for name in COMPARISONS}
-for name in ("fig2", "fig2_outlines", *COMPARISONS):
+if TRANSLATIONS:
+    REPORTABLE["table4"] = {"table": "results/table4.html"}
+for name in ("fig2", "fig2_outlines", *(("fig3", "fig4") if TRANSLATIONS else ()), *COMPARISONS):
     if name.startswith("fig"):
         REPORTABLE.setdefault(name, {})["picture"] = f"results/{name}.png"
 COSTS = plan.costs(CONFIG)

@@ -112,3 +112,31 @@ def test_table_9_measures_table_2_and_what_else_is_reported(paper: Config) -> No
     assert "loss_c" not in made
     assert measured(report="all")[1] == set(PRETRAININGS)
     assert plan.costs(load_config({**paper.model_dump(exclude_unset=True), "methods": ["fully_supervised"]})) is None
+
+
+def test_table_4_has_the_cells_of_the_print(paper: Config) -> None:
+    spec = plan.translation_spec(paper)
+    assert spec is not None
+    printed = reported("IV")
+    assert [method for _, method in spec.rows] == list(dict.fromkeys(printed["method"]))
+    assert {(spec.paper_cohorts[cohort], column) for cohort, column in spec.columns} == set(
+        zip(printed["dataset"], printed["modality"], strict=True)
+    )
+    assert spec.modality_labels["FLAIR-T1:Y_rec"] == "T1″ from FLAIR′"
+
+
+def test_nothing_is_pretrained_for_translations_alone(paper: Config) -> None:
+    table = plan.comparisons(paper)["table3"]
+    trained = {(run.cohort, run.pair, METHODS[run.method].pretraining, run.seed) for run in table.runs}
+    for methods in (plan.TABLE_IV, plan.FIG_3):
+        made = plan.translations(paper, methods)
+        assert {(one.cohort, one.pair, one.pretraining, one.seed) for one in made} <= trained
+        assert len(made) == 3 * len(methods) * len(paper.seeds)
+
+
+def test_without_pairs_there_is_no_table_4(paper: Config) -> None:
+    content = paper.model_dump(exclude_unset=True)
+    content["cohorts"] = {name: {**cohort, "pairs": []} for name, cohort in content["cohorts"].items()}
+    without = load_config({**content, "methods": ["fully_supervised"]})
+    assert plan.translation_spec(without) is None
+    assert plan.translations(without, plan.TABLE_IV) == []

@@ -108,8 +108,8 @@ class DSGAN(Pretraining):
 
     def _generator_losses(self, x: Tensor, y: Tensor) -> Losses:
         weights = self.options
-        y_translated, feature_x = shared(self._to_y, x)
-        x_translated, feature_y = shared(self._to_x, y)
+        y_translated, feature_x = shared(self.to_y, x)
+        x_translated, feature_y = shared(self.to_x, y)
         losses: Losses = {}
         if weights.adversarial:
             form = self.options.adversarial_form
@@ -124,8 +124,8 @@ class DSGAN(Pretraining):
         if weights.contrastive:
             losses["contrastive"] = self._feature_loss(feature_x, feature_y)
         if self.translates and (weights.reconstruction or weights.contrastive):
-            x_again, feature_y_translated = shared(self._to_x, y_translated)
-            y_again, feature_x_translated = shared(self._to_y, x_translated)
+            x_again, feature_y_translated = shared(self.to_x, y_translated)
+            y_again, feature_x_translated = shared(self.to_y, x_translated)
             if weights.reconstruction:
                 losses["reconstruction"] = F.l1_loss(at_least_single(x_again), x) + F.l1_loss(
                     at_least_single(y_again), y
@@ -147,12 +147,13 @@ class DSGAN(Pretraining):
             + discriminator_loss(of_y(y), of_y(y_translated), form)
         }
 
-    def _to_y(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """G_a's translation, and its feature for L_C."""
+    def to_y(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """G_a's translation of (N, 1, H, W) slices of X, and the feature that L_C compares."""
         translated, stages = self.generator.a.forward_with_stages(images)
         return translated, stages[self.feature_stage]
 
-    def _to_x(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def to_x(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with G_b of slices of Y."""
         translated, stages = self.generator.b.forward_with_stages(images)
         return translated, stages[self.feature_stage]
 

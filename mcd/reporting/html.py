@@ -20,6 +20,9 @@ Column = tuple[str, str, str]  # cohort, modality, metric
 
 SIGNIFICANT = 0.05  # of p values after Holm's correction
 
+PRINTED_METRICS = {"FID": "FID_Inception"}
+"""What a metric of the print is called here: FID stands beside ours only where the network is the same."""
+
 
 def page(long: pd.DataFrame, spec: TableSpec) -> str:
     """The page of a long table (`mcd.reporting.tables.long_table`, with the columns of `compare` where it was tested).
@@ -58,7 +61,7 @@ def _paper_numbers(spec: TableSpec) -> dict[Key, float]:
         return {}
     table = reported(spec.paper_table).dropna(subset="value")
     return {
-        (cohort, modality, row.method, _ratio(row.label_ratio), row.metric): row.value
+        (cohort, modality, row.method, _ratio(row.label_ratio), PRINTED_METRICS.get(row.metric, row.metric)): row.value
         for cohort, modality in spec.columns
         for row in table[table["dataset"] == spec.paper_cohorts.get(cohort)].itertuples()
         if row.modality == modality or pd.isna(row.modality)  # Table IX has a number a cohort
@@ -106,7 +109,8 @@ def _head(spec: TableSpec) -> str:
             f"<span>{escape(_cohort(cohort, spec))}{badge}</span></th>"
         )
         modalities += [
-            f'<th class="modality first" colspan="{width}" scope="colgroup"><span>{escape(name)}</span></th>'
+            f'<th class="modality first" colspan="{width}" scope="colgroup">'
+            f"<span>{escape(spec.modality_labels.get(name, name))}</span></th>"
             for name in names
         ]
         metrics += [_metric_head(MEASURES[key], first=key == spec.metrics[0]) for _ in names for key in spec.metrics]
@@ -122,7 +126,7 @@ def _metric_head(metric: Metric, first: bool) -> str:
     way, arrow = ("higher", "↑") if metric.higher_is_better else ("lower", "↓")
     unit = f" ({metric.unit})" if metric.unit else ""
     words = f"{metric.label}{unit}: {way} is better"
-    heading = escape((metric.heading or metric.key) + unit)
+    heading = escape((metric.heading or metric.key.replace("_", " ")) + unit)
     return f'<th{_first(first)} scope="col" title="{escape(words)}">{heading} {arrow}</th>'
 
 
@@ -238,7 +242,7 @@ def _notes(cells: Mapping[Key, Cell], paper: Mapping[Key, float], spec: TableSpe
         "computed."
     ]
     if any(cell.get("patients") for cell in cells.values()):
-        notes.insert(0, "Mean over the test patients of a patient’s mean over its regions.")
+        notes.insert(0, escape(spec.number))
     if any(cell.get("ci_low") is not None for cell in cells.values()):
         notes.append("Small: 95 % bootstrap interval over patients. More about a number under the pointer.")
     if any(cell.get("seed_sd") is not None for cell in cells.values()):

@@ -12,7 +12,15 @@ MEASURES: dict[str, Metric] = {
         *METRICS,
         Metric("paired_distance", "Distance of paired features", higher_is_better=False),
         Metric("SSIM", "Structural similarity"),
-        Metric("FID", "Fréchet inception distance", higher_is_better=False, decimals=2),
+        # A distance by another network is another measure. The paper's is Inception's; plain FID is nobody's.
+        Metric("FID", "Fréchet distance, not computed", higher_is_better=False, decimals=2),
+        Metric("FID_Inception", "Fréchet distance of Inception features", higher_is_better=False, decimals=2),
+        Metric(
+            "FID_EfficientNet-Lite0",
+            "Fréchet distance of EfficientNet-Lite0 features",
+            higher_is_better=False,
+            decimals=2,
+        ),
         Metric("pretraining_hours", "Time of pre-training", False, "h", 2, "time"),
         Metric("pretraining_minutes", "Time of pre-training", False, "min", 2, "time"),
         Metric("pretraining_memory", "Peak memory of the process", False, "GiB", 2, "memory"),
@@ -44,7 +52,9 @@ class TableSpec:
     reference: str | None = None  # display name of the method that every other one is tested against
     groups: Mapping[str, str] = field(default_factory=dict)  # display name -> heading above it within a block
     cohort_labels: Mapping[str, str] = field(default_factory=dict)  # cohort -> what the reader calls it
+    modality_labels: Mapping[str, str] = field(default_factory=dict)  # modality -> what the reader calls it
     pretrained: Mapping[str, str] = field(default_factory=dict)  # display name -> the layers that are pre-trained
+    number: str = "Mean over the test patients of a patient’s mean over its regions."  # what a number is
     notes: Sequence[str] = ()  # sentences below the table
     seed: int = 0  # of the bootstrap
 

@@ -47,6 +47,9 @@ class SliceSet:
         device: where batches end up.
         memory_limit: bytes up to which all slices are held on `device`; beyond it they are read from the shards as
             they are asked for.
+
+    Attributes:
+        subject_of, rows: of each slice, the position of its subject in `subjects` and its number in the subject, from 0.
     """
 
     def __init__(
@@ -65,11 +68,11 @@ class SliceSet:
         self.device = torch.device(device)
         self._channels = shards.modality_positions(modalities)
         rows = [self._select(name, select) for name in self.subjects]
-        self._rows = np.concatenate(rows)
+        self.rows = np.concatenate(rows)
         self.subject_of = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
         lengths = np.array([max(len(shards.subject(name)) - 1, 1) for name in self.subjects])
-        self.height_of = self._rows / lengths[self.subject_of]
-        if len(self._rows) == 0:
+        self.height_of = self.rows / lengths[self.subject_of]
+        if len(self.rows) == 0:
             wanted = "a target" if select == "target" else "content"
             raise McdError(
                 f"no slice of {', '.join(self.subjects[:5])} has {wanted}; look at the QC pictures and the regions"
@@ -93,7 +96,7 @@ class SliceSet:
         return self._images is not None
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def _select(self, subject: str, select: str) -> np.ndarray:
         count = len(self.shards.subject(subject))
@@ -110,7 +113,7 @@ class SliceSet:
         parts: list[tuple[np.ndarray, np.ndarray]] = []
         for position in np.unique(self.subject_of[indices]):
             where = np.flatnonzero(self.subject_of[indices] == position)
-            rows, inverse = np.unique(self._rows[indices[where]], return_inverse=True)
+            rows, inverse = np.unique(self.rows[indices[where]], return_inverse=True)
             parts.append((where, self.shards.read(self.subjects[position], dataset, rows)[inverse]))
         out = np.empty((len(indices), *parts[0][1].shape[1:]), dtype=parts[0][1].dtype)
         for where, values in parts:

@@ -173,6 +173,27 @@ def test_a_killed_run_goes_on(copy: Path) -> None:
     assert (copy / "results/table2_long.csv").read_text() == before
 
 
+def test_table_4_and_its_figures_train_nothing_that_is_trained(finished: Path) -> None:
+    run = snakemake("results/table4.csv", "results/fig3.png", "results/fig4.png", "-n", "--cores", "2", folder=finished)
+    assert run.returncode == 0, run.stdout[-3000:]
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", run.stdout, re.MULTILINE))
+    assert counts["translate_pair"] == "12"  # six methods, two pairs
+    assert counts["pretrain_pair"] == "10"  # Multi-ConDoS is there
+
+
+def test_a_pretraining_translates_its_test_patients(copy: Path) -> None:
+    target = "work/hecktor/CT-PET/translation/multi_condos/seed0"
+    run = snakemake("--cores", "1", f"{target}/scores.csv", folder=copy)
+    assert run.returncode == 0, run.stdout[-3000:]
+    scores = pd.read_csv(copy / target / "scores.csv")
+    assert set(scores["subject"]) == set(read_split(copy / "splits/hecktor/seed0.json").test)
+    assert scores["SSIM"].between(-1, 1).all()
+    distances = pd.read_csv(copy / target / "distances.csv")
+    assert (distances["extractor"] == "EfficientNet-Lite0").all()
+    assert (distances["FID"] > 0).all()
+    assert (copy / target / "examples.h5").exists()
+
+
 def test_predictions_are_exported_on_the_raw_grid(copy: Path) -> None:
     target = "results/predictions/hecktor/CT-PET/multi_condos/PET/labels50/seed0"
     run = snakemake("--cores", "1", target, folder=copy)

@@ -1,0 +1,86 @@
+"""What the figures need of a translation: one slice with all that was made of it, and how alike paired features are. No torch.
+
+The file is described in docs/formats.md, "Translations".
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mcd.errors import McdError
+from mcd.files import atomic_path
+
+FORMAT = "mcd-translation/1"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Of one pre-training, on test patients.
+
+    Attributes:
+        modalities: the pair (X, Y).
+        subject, row: patient and slice that is shown.
+        spacing: (y, x) mm of a pixel.
+        images: (6, H, W) z-scores: X, Y, X', Y', X'', Y''; the last two NaN where the method makes no reconstructions.
+        ranges: (2, 2) lowest and highest value of the patient's real volume, for X and for Y.
+        similarity: (2n, 2n) cosine between the features of n pairs of slices: n of X, then their n partners of Y.
+    """
+
+    modalities: tuple[str, str]
+    subject: str
+    row: int
+    spacing: tuple[float, float]
+    images: np.ndarray
+    ranges: np.ndarray
+    similarity: np.ndarray
+
+    def grey(self, index: int) -> np.ndarray:
+        """An image (position in `images`) on the scale of its real volume, 0 to 1; values beyond stay beyond."""
+        low, high = self.ranges[index % 2]
+        return (self.images[index] - low) / (high - low)
+
+    def error(self, index: int) -> np.ndarray:
+        """|made - real|, in parts of the real volume's range."""
+        return np.abs(self.grey(index) - self.grey(index % 2))
+
+
+def write_examples(examples: Examples, path: str | Path) -> None:
+    """Write atomically."""
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update(
+            format=FORMAT,
+            modalities=list(examples.modalities),
+            subject=examples.subject,
+            row=examples.row,
+            spacing=examples.spacing,
+        )
+        for name in ("images", "ranges", "similarity"):
+            values = np.asarray(getattr(examples, name), dtype=np.float32)
+            file.create_dataset(name, data=values, compression="gzip", fletcher32=True)
+
+
+def read_examples(path: str | Path) -> Examples:
+    """Read a file of `write_examples`.
+
+    Raises:
+        McdError: missing, unreadable or another format.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise McdError(f"{path}: not a {FORMAT} file; delete it to have it made again")
+            x, y = (str(name) for name in file.attrs["modalities"])
+            height, width = map(float, file.attrs["spacing"])
+            return Examples(
+                modalities=(x, y),
+                subject=str(file.attrs["subject"]),
+                row=int(file.attrs["row"]),
+                spacing=(height, width),
+                **{name: file[name][:] for name in ("images", "ranges", "similarity")},
+            )
+    except FileNotFoundError:
+        raise McdError(f"{path}: no such file") from None
+    except OSError as error:
+        raise McdError(f"{path}: not a readable HDF5 file ({error}); delete it to have it made again") from None

@@ -1,0 +1,206 @@
+"""One pre-training's generators on the test patients, from checkpoint to scores: what the workflow's rule calls.
+
+    translation      X' = G_b(Y)    Y' = G_a(X)      reconstruction   X'' = G_b(Y')   Y'' = G_a(X')
+
+A method that was trained without L_R (P-GAN) makes no reconstructions, as in the paper's Table IV.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from mcd.errors import McdError
+from mcd.evaluation.image_quality import frechet_distance, ssim
+from mcd.files import atomic_path
+from mcd.losses import at_least_single
+from mcd.pretraining.dsgan import DSGAN, DSGANOptions
+from mcd.seeding import derive_seed
+from mcd.slices.batches import Regions, SliceSet
+from mcd.slices.shards import Shards
+from mcd.slices.splits import read_split
+from mcd.training.checkpoint import load_checkpoint
+from mcd.training.schedule import Compute
+from mcd.translation.examples import Examples, write_examples
+from mcd.translation.extractors import find_extractor
+
+log = logging.getLogger(__name__)
+
+IMAGES = ("X_trans", "Y_trans", "X_rec", "Y_rec")
+"""X', Y', X'', Y'', by the names of `mcd/reporting/reported_results.csv`."""
+
+
+def load_generators(path: str | Path) -> DSGAN:
+    """The DSGAN of a pre-training checkpoint, with its trained generators, in evaluation mode, on the CPU.
+
+    Raises:
+        McdError: for a checkpoint of another method.
+    """
+    checkpoint = load_checkpoint(path, "pretraining")
+    about = checkpoint.description
+    if about["algorithm"] != "dsgan":
+        raise McdError(f"{path}: {about['algorithm']} has no generators; a translation needs a checkpoint of dsgan")
+    method = DSGAN(DSGANOptions(**about["options"]), about["filters"], about["modalities"])
+    for branch, modality in zip((method.generator.a, method.generator.b), about["modalities"], strict=True):
+        branch.load_state_dict(checkpoint.weights[modality])
+    return method.eval()
+
+
+def translate(
+    *,
+    shards: Sequence[str | Path],
+    split: str | Path,
+    pretrained: str | Path,
+    scores: str | Path,
+    distances: str | Path,
+    examples: str | Path,
+    columns: Mapping[str, Any],
+    regions: Regions,
+    inception: str | Path | None = None,
+    pairs: int = 40,
+    batch_size: int = 64,
+    seed: int = 0,
+    compute: Compute | None = None,
+) -> pd.DataFrame:
+    """Translate every test slice that is black in neither modality, and score what came out.
+
+    All-black slices are left out as in pre-training: they would score 1 whatever the method. SSIM and FID see an image on the
+    scale of its patient's real volume: SSIM with that volume's range as its data range, FID's network with that range as
+    0 to 1 (beyond it is clipped).
+
+    Args:
+        scores: CSV to write, SSIM by patient and image.
+        distances: CSV to write, FID by image, over all test slices together; empty where no extractor is there.
+        examples: HDF5 to write, for the figures: the slice with the most target of the patient whose target is nearest to the
+            median, and `pairs` random slices' similarities of features (Fig. 3: 40), the same for every method.
+        columns: put first in each row of both CSVs (cohort, pair, ...).
+        regions: whose slices are shown; a cohort without labels shows the middle of its first patient.
+        inception: TorchScript file of FID's network; None for the one that a package carries.
+
+    Returns:
+        The rows of `scores`.
+    """
+    compute = compute or Compute()
+    device = compute.prepare()
+    method = load_generators(pretrained).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    extractor = find_extractor(inception, device)
+    kinds = IMAGES if method.options.reconstruction else IMAGES[:2]
+    rows: list[dict[str, Any]] = []
+    features: dict[str, list[np.ndarray]] = {name: [] for name in ("X", "Y", *kinds)}
+    with Shards(shards) as opened, torch.inference_mode():
+        test = read_split(split).test
+        slices = SliceSet(opened, test, method.modalities, device=device, memory_limit=compute.memory_limit_gb * 1e9)
+        shown = _shown_slice(opened, slices, regions)
+        for position, subject in enumerate(tqdm(test, unit="patient", disable=None, leave=False)):
+            own = np.flatnonzero(slices.subject_of == position)
+            ranges = _ranges(opened, subject, method.modalities)
+            quality: dict[str, list[np.ndarray]] = {name: [] for name in kinds}
+            for indices in (own[start : start + batch_size] for start in range(0, len(own), batch_size)):
+                images = _images(method, slices.batch(indices).images, compute)
+                if extractor is not None:
+                    for name in features:
+                        low, high = ranges["XY".index(name[0])]
+                        grey = ((images[name] - low) / (high - low)).clamp(0, 1)
+                        features[name].append(extractor.features(grey).cpu().numpy())
+                for name in kinds:
+                    low, high = ranges["XY".index(name[0])]
+                    real, made = (images[key][:, 0].cpu().numpy() for key in (name[0], name))
+                    quality[name].append(ssim(real, made, high - low))
+                if shown in indices:
+                    at = int(np.flatnonzero(indices == shown)[0])
+                    pictures = [images[name][at, 0].cpu().numpy() for name in ("X", "Y", *kinds)]
+                    pictures += [np.full_like(pictures[0], np.nan)] * (6 - len(pictures))
+                    shown_ranges = ranges
+            rows += [
+                {
+                    **columns,
+                    "subject": subject,
+                    "image": name,
+                    "slices": len(own),
+                    "SSIM": np.concatenate(values).mean(),
+                }
+                for name, values in quality.items()
+                if values
+            ]
+        similarity = _pair_similarity(method, slices, pairs, derive_seed(seed, "pairs"), compute)
+        subject = test[slices.subject_of[shown]]
+        shown_examples = Examples(
+            modalities=(method.modalities[0], method.modalities[1]),
+            subject=subject,
+            row=int(slices.rows[shown]),
+            spacing=opened.subject(subject).spacing[1:],
+            images=np.stack(pictures),
+            ranges=shown_ranges,
+            similarity=similarity,
+        )
+    fid = [
+        {
+            **columns,
+            "image": name,
+            "slices": len(slices),
+            "extractor": extractor.name if extractor else "",
+            "FID": _distance(features, name) if extractor else np.nan,
+        }
+        for name in kinds
+    ]
+    table = pd.DataFrame(rows)
+    write_examples(shown_examples, examples)
+    for frame, path in ((pd.DataFrame(fid), distances), (table, scores)):
+        with atomic_path(path) as temporary:
+            frame.to_csv(temporary, index=False, float_format="%.6f")
+    return table
+
+
+def _images(method: DSGAN, batch: Tensor, compute: Compute) -> dict[str, Tensor]:
+    """Real and made images of paired slices (N, 2, H, W): each (N, 1, H, W)."""
+    x, y = batch[:, :1], batch[:, 1:2]
+    with compute.autocast(batch.device):
+        made = {"X_trans": method.to_x(y)[0], "Y_trans": method.to_y(x)[0]}
+        if method.options.reconstruction:
+            made |= {"X_rec": method.to_x(made["Y_trans"])[0], "Y_rec": method.to_y(made["X_trans"])[0]}
+    return {"X": x, "Y": y} | {name: image.float() for name, image in made.items()}
+
+
+def _ranges(shards: Shards, subject: str, modalities: Sequence[str]) -> np.ndarray:
+    """(modalities, 2): lowest and highest value of each real volume."""
+    volumes = shards.read(subject, "images")[:, shards.modality_positions(modalities)].astype(np.float32)
+    return np.stack([volumes.min(axis=(0, 2, 3)), volumes.max(axis=(0, 2, 3))], axis=1)
+
+
+def _distance(features: Mapping[str, Sequence[np.ndarray]], name: str) -> float:
+    return frechet_distance(np.concatenate(features[name[0]]), np.concatenate(features[name]))
+
+
+def _shown_slice(shards: Shards, slices: SliceSet, regions: Regions) -> int:
+    """Position of the slice to show: chosen by the truth alone, so that it is the same for every method."""
+    codes = {code for group in regions.values() for code in group}
+    sizes = np.zeros(len(slices), dtype=int)
+    for position, subject in enumerate(slices.subjects):
+        own = slices.subject_of == position
+        try:
+            voxels = shards.code_voxels(subject)
+        except McdError:  # a cohort without labels
+            return int((slices.subject_of == slices.subject_of[0]).sum() // 2)
+        for code in codes & voxels.keys():
+            sizes[own] += voxels[code][slices.rows[own]]
+    totals = np.bincount(slices.subject_of, weights=sizes)
+    typical = np.median(totals[totals > 0]) if totals.any() else 0
+    distance = np.where(totals > 0, np.abs(totals - typical), np.inf) if totals.any() else totals
+    return int(np.where(slices.subject_of == distance.argmin(), sizes, -1).argmax())
+
+
+def _pair_similarity(method: DSGAN, slices: SliceSet, count: int, seed: int, compute: Compute) -> np.ndarray:
+    """(2n, 2n) cosines between the features that L_C compares, of n random pairs: first X's, then Y's."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(slices))[:count])
+    images = slices.batch(chosen).images
+    with compute.autocast(images.device):
+        found = [method.to_y(images[:, :1])[1], method.to_x(images[:, 1:2])[1]]
+    unit = F.normalize(at_least_single(torch.cat(found)).flatten(1), dim=1)
+    return (unit @ unit.T).cpu().numpy()

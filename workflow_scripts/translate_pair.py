@@ -1,0 +1,22 @@
+"""Translate the test patients' slices with a pre-training's generators, and score what came out."""
+
+from door import log_to
+
+with log_to(snakemake.log):
+    from mcd.training.schedule import Compute
+    from mcd.translation.run import translate
+
+    run = {**dict(snakemake.wildcards), "seed": int(snakemake.wildcards.seed)}
+    translate(
+        shards=snakemake.input.shards,
+        split=snakemake.input.split,
+        pretrained=snakemake.input.pretrained,
+        inception=snakemake.input.get("inception"),
+        scores=snakemake.output.scores,
+        distances=snakemake.output.distances,
+        examples=snakemake.output.examples,
+        columns=run,
+        regions=snakemake.params.regions,
+        seed=run["seed"],
+        compute=Compute(**snakemake.params.compute),
+    )
