@@ -16,7 +16,7 @@ rule simulate_brain:
     wildcard_constraints:
         cohort=alternatives(BRAINS),
     conda:
-        "../envs/imaging.yaml"
+        "../envs/simulation.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=20,
@@ -39,7 +39,7 @@ rule simulate_head_neck:
     wildcard_constraints:
         cohort=alternatives(HEADS),
     conda:
-        "../envs/imaging.yaml"
+        "../envs/simulation.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=20,
@@ -60,7 +60,7 @@ rule write_bounding_boxes:
     wildcard_constraints:
         cohort=alternatives(HEADS),
     conda:
-        "../envs/imaging.yaml"
+        "../envs/simulation.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=10,

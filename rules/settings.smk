@@ -48,6 +48,7 @@ def finetuned_runs(wildcards):
             "method": wildcards.method,
             "label_ratio": float(wildcards.percent) / 100,
             "seed": int(wildcards.seed),
+            "simulated": CONFIG.cohorts[wildcards.cohort].simulate is not None,
         }
         for modality in modalities
     ]

@@ -5,6 +5,7 @@ from door import log_to
 with log_to(snakemake.log):
     from pathlib import Path
 
+    from mcd.segmentation.card import record_test
     from mcd.segmentation.run import evaluate, finetune
     from mcd.slices.augment import Augmentation
     from mcd.training.loop import write_history
@@ -27,7 +28,7 @@ with log_to(snakemake.log):
             **training,
         )
         write_history(history, snakemake.output.losses[number])
-        evaluate(
+        scores = evaluate(
             **data,
             model=snakemake.output.models[number],
             scores=snakemake.output.scores[number],
@@ -35,5 +36,6 @@ with log_to(snakemake.log):
             columns=run,
             compute=compute,
         )
+        record_test(snakemake.output.models[number], scores)
     for resume in snakemake.params.resume:
         Path(resume).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A look into checkpoints and shards."""
+"""A look into checkpoints and shards; a model's card, and the model as ONNX."""
 
 import argparse
 import json
@@ -10,6 +10,17 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Declare this module's commands by `command(name, function, help)`."""
     sub = command("inspect", _inspect, "Say what a checkpoint or a shard is.")
     sub.add_argument("file", type=Path)
+
+    sub = command(
+        "card", _card, "Write a model's card: what it is, what it learned from, its scores, what it is not for."
+    )
+    sub.add_argument("model", type=Path, help="checkpoint of a fine-tuning")
+    sub.add_argument("--output", type=Path, help="Markdown file to write; none for the terminal")
+    sub.add_argument("--licence", help="put this licence of yours into the model's file first")
+
+    sub = command("export", _export, "Write a model as ONNX, checked against torch.")
+    sub.add_argument("model", type=Path, help="checkpoint of a fine-tuning")
+    sub.add_argument("--output", type=Path, required=True, help="the ONNX file to write")
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -28,5 +39,29 @@ def _inspect(options: argparse.Namespace) -> None:
     for name, state in checkpoint.weights.items():
         numbers = sum(tensor.numel() for tensor in state.values())
         print(f"  {name}: {len(state)} tensors, {numbers / 1e6:.2f} million numbers")
-    short = {key: value for key, value in checkpoint.description.items() if key not in ("trained", "transferred")}
+    short = {
+        key: value for key, value in checkpoint.description.items() if key not in ("trained", "transferred", "card")
+    }
     print(json.dumps(short, indent=2))
+
+
+def _card(options: argparse.Namespace) -> None:
+    from mcd.files import atomic_path
+    from mcd.segmentation.card import record_licence, render
+    from mcd.training.checkpoint import load_checkpoint
+
+    if options.licence:
+        record_licence(options.model, options.licence)
+    text = render(load_checkpoint(options.model, "segmentation"))
+    if options.output is None:
+        print(text, end="")
+        return
+    with atomic_path(options.output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from mcd.segmentation.export import export_onnx
+
+    difference = export_onnx(options.model, options.output)
+    print(f"{options.output}: probabilities in onnxruntime differ from torch's by {difference:.1e} at most")

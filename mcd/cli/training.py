@@ -25,6 +25,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--shards", type=Path, nargs="+", required=True)
     sub.add_argument("--split", type=Path, required=True)
     sub.add_argument("--output", type=Path, required=True, help="folder for scores.csv and predictions.h5")
+    sub.add_argument("--card", action="store_true", help="put the scores into the model's card (`mcd card`)")
 
 
 def _training_inputs(sub: argparse.ArgumentParser) -> None:
@@ -98,7 +99,11 @@ def _finetune(options: argparse.Namespace) -> None:
         augmentation=Augmentation(**settings.pop("augmentation")),
         compute=Compute(**config.compute.model_dump()),
         resume=resume,
-        about={"cohort": options.cohort, "method": options.method},
+        about={
+            "cohort": options.cohort,
+            "method": options.method,
+            "simulated": config.cohorts[options.cohort].simulate is not None,
+        },
         **settings,
     )
     write_history(history, options.output.with_suffix(".csv"))
@@ -106,6 +111,7 @@ def _finetune(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from mcd.segmentation.card import record_test
     from mcd.segmentation.run import evaluate
     from mcd.training.checkpoint import load_checkpoint
 
@@ -119,4 +125,6 @@ def _evaluate(options: argparse.Namespace) -> None:
         predictions=options.output / "predictions.h5",
         columns={name: about.get(name, "") for name in names},
     )
+    if options.card:
+        record_test(options.model, table)
     print(table.drop(columns=list(names)).to_string(index=False))

@@ -92,10 +92,11 @@ def finetune(
         "transferred": transferred,
         "seed": seed,
     }
+    parts = read_split(split)
     with Shards(shards) as opened:
         slices = _training_slices(
             opened,
-            read_split(split),
+            parts,
             label_ratio,
             modality,
             regions,
@@ -113,6 +114,8 @@ def finetune(
             resume=Path(resume) if resume else None,
             identity=description,
         )
+    sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(label_ratio)), "slices": len(slices)}
+    description["card"] = {**description.get("card", {}), "training": sizes}  # the test is added by `record_test`
     save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
     return history
 

@@ -22,11 +22,13 @@ class Checkpoint:
         kind: `pretraining` or `segmentation`.
         description: what a reader needs to use it, in plain JSON types: method, cohort, modalities, filters, ...
         weights: name (a modality, or a part such as `discriminator_x`) -> state dict.
+        version: of the `mcd` that trained it.
     """
 
     kind: str
     description: dict[str, Any]
     weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    version: str = mcd.__version__
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
@@ -37,7 +39,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
     }
     content = {
         "format": FORMAT,
-        "version": mcd.__version__,
+        "version": checkpoint.version,
         "kind": checkpoint.kind,
         "description": checkpoint.description,
         "weights": weights,
@@ -62,7 +64,7 @@ def load_checkpoint(path: str | Path, kind: str | None = None) -> Checkpoint:
         raise McdError(f"{path}: not a {FORMAT} checkpoint")
     if kind is not None and content["kind"] != kind:
         raise McdError(f"{path}: is a {content['kind']} checkpoint, and a {kind} one is needed")
-    return Checkpoint(content["kind"], content["description"], content["weights"])
+    return Checkpoint(content["kind"], content["description"], content["weights"], content["version"])
 
 
 def save_resume(state: dict[str, Any], path: Path) -> None:

@@ -17,7 +17,9 @@ from snakemake_run import command, snakemake
 
 from mcd.imaging.geometry import Grid
 from mcd.imaging.io import read_volume
+from mcd.methods import METHODS
 from mcd.slices.splits import read_split, write_split
+from mcd.training.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.workflow
 
@@ -63,6 +65,28 @@ def test_the_table_can_be_recomputed_from_the_patients(finished: Path) -> None:
             checked += 1
     assert checked == 3 * 4 * 2
     assert table.select_dtypes("number").map(math.isfinite).all().all()
+
+
+def test_every_model_carries_its_card(finished: Path) -> None:
+    """Its scores are the table's, with their intervals."""
+    table = pd.read_csv(finished / "results/table2_long.csv").set_index(
+        ["dataset", "modality", "method", "label_ratio", "metric"]
+    )
+    models = list(finished.glob("work/*/*/*/*/labels*/seed0/model.pt"))
+    assert models
+    for model in models:
+        about = load_checkpoint(model, "segmentation").description
+        assert about["simulated"]
+        assert about["card"]["test"]["subjects"] == 2
+        if about["method"] not in ("fully_supervised", "multi_condos"):
+            continue
+        regions = list(about["regions"])
+        rows = {(row["region"], row["metric"]): row for row in about["card"]["test"]["scores"]}
+        row = rows[regions[0] if len(regions) == 1 else "mean", "DSC"]
+        label = METHODS[about["method"]].label
+        shown = table.loc[(about["cohort"], about["modality"], label, about["label_ratio"], "DSC")]
+        numbers = (row["value"], row["low"], row["high"])
+        assert numbers == pytest.approx((shown["value"], shown["ci_low"], shown["ci_high"]), abs=1e-5)
 
 
 def test_simulated_is_said(finished: Path) -> None:

@@ -1,0 +1,179 @@
+"""A model's card: what it is, what it learned from, how it does on test patients, and what it is not for.
+
+Its facts travel in the checkpoint (docs/formats.md, "Checkpoint"), so that a trained model is one file; `render` writes them
+out in the sections of Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mcd.evaluation.scores import METRICS, patient_values
+from mcd.evaluation.statistics import bootstrap_interval
+from mcd.methods import METHODS, PRETRAININGS
+from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+
+MEAN = "mean"
+"""In the place of a region: a patient's mean over its regions, which is what the tables count."""
+
+
+def record_test(model: str | Path, scores: pd.DataFrame) -> None:
+    """Put the result of a test into a segmentation checkpoint, in the place of an earlier one; the file stays whole.
+
+    Args:
+        scores: what `mcd.segmentation.run.evaluate` returns for this model.
+    """
+    checkpoint = load_checkpoint(model, "segmentation")
+    card = checkpoint.description.get("card", {})
+    test = {"subjects": int(scores["subject"].nunique()), "scores": summary(scores)}
+    checkpoint.description["card"] = {**card, "test": test}
+    save_checkpoint(checkpoint, model)
+
+
+def record_licence(model: str | Path, licence: str) -> None:
+    """Put the licence that its owner gives a model into the file."""
+    checkpoint = load_checkpoint(model, "segmentation")
+    checkpoint.description["card"] = {**checkpoint.description.get("card", {}), "licence": licence}
+    save_checkpoint(checkpoint, model)
+
+
+def summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row a region and metric, in plain types: `region`, `metric`, `value`, `low`, `high`, `patients`.
+
+    `value` is the mean over patients with a defined score, `low` and `high` its 95 % bootstrap interval over patients, as in
+    the tables; None where there is none. Several regions end with their `MEAN`.
+    """
+    parts = {str(region): rows for region, rows in scores.groupby("region", sort=False)}
+    if len(parts) > 1:
+        parts[MEAN] = scores
+    found = []
+    for region, rows in parts.items():
+        for metric, values in patient_values(rows).groupby("metric", sort=False)["value"]:
+            numbers = (values.mean(), *bootstrap_interval(values, seed=0))
+            value, low, high = (None if np.isnan(number) else float(number) for number in numbers)
+            row = {"region": region, "metric": metric, "value": value, "low": low, "high": high}
+            found.append({**row, "patients": int(values.count())})
+    return found
+
+
+def render(checkpoint: Checkpoint) -> str:
+    """The card of a segmentation checkpoint as Markdown. What the file does not know is said to be unknown."""
+    about = checkpoint.description
+    card = about.get("card", {})
+    regions, modality = about["regions"], about["modality"]
+    name, simulated = about.get("cohort") or "unknown cohort", about.get("simulated")
+    patients = {True: "simulated patients", False: "real patients", None: "not known whether simulated"}[simulated]
+    method = METHODS.get(about.get("method", ""))
+    pretraining = method.pretraining if method else None
+    learned = f"`{about['algorithm']}` on the labels"
+    if about["transferred"]:
+        learned += f", from weights pre-trained by `{pretraining or 'an unknown method'}`"
+        learned += f" on {about['pair']}" if about.get("pair") else ""
+    weights = sum(tensor.numel() for key, tensor in checkpoint.weights["network"].items() if _is_weight(key))
+    lines = [
+        f"# Model card: {', '.join(regions)} in {modality} ({name})",
+        "",
+        "**For research only. This is not a medical device and must not be used for clinical decisions.**",
+    ]
+    if simulated:
+        lines += ["", "**Trained and tested on simulated patients: its scores say nothing about real ones.**"]
+    lines += ["", "## Model", ""]
+    lines += _table(
+        {
+            "what": f"a segmentation of {modality} slices, one at a time: for each pixel the probability of each region",
+            "regions": "; ".join(f"{region} (label codes {_words(codes)})" for region, codes in regions.items()),
+            "method": f"{method.label} (`{about['method']}`)" if method else "unknown",
+            "learned by": learned,
+            "network": f"U-Net of the paper's Table I, f = {about['filters']}, {weights / 1e6:.2f} million weights",
+            "made with": f"mcd {checkpoint.version}, seed {about['seed']}",
+            "paper": "Multi-ConDoS, IEEE Transactions on Medical Imaging, 2023",
+            "licence": card.get("licence") or _default_licence(simulated),
+        }
+    )
+    lines += [
+        "",
+        "## Intended use",
+        "",
+        f"Research on outlining {', '.join(regions)} in {modality} volumes of patients like the training's, preprocessed as "
+        "they were. Out of scope: diagnosis, treatment planning and every other decision about a patient; other modalities, "
+        "diseases and parts of the body; use without a person who checks each outline.",
+        "",
+        "## Training data",
+        "",
+    ]
+    training = card.get("training", {})
+    lines += _table(
+        {
+            "cohort": f"{name}: {patients}",
+            "training patients": training.get("subjects", "unknown"),
+            "of them with labels": f"{training.get('labelled', 'unknown')} (label ratio {100 * about['label_ratio']:g} %)",
+            "slices": training.get("slices", "unknown"),
+        }
+    )
+    if pretraining and about["transferred"]:
+        handed = PRETRAININGS[pretraining].hands_back
+        lines += ["", f"Pre-training saw all training patients' slices, without labels. It trains {handed}."]
+    lines += ["", "## Scores on test patients", "", *_scores(card.get("test"), name, patients)]
+    lines += [
+        "",
+        "## Limits",
+        "",
+        "- An interval covers the choice of test patients. Other labelled patients or another seed may move a score by more.",
+        "- Test and training patients come from one cohort: scanners, protocols and diseases that it lacks are untested.",
+        "- The network answers every image, also one that is unlike its training, and does not say that it is unsure.",
+        "- Slices are seen one by one: outlines of neighbouring slices need not fit.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _is_weight(key: str) -> bool:
+    return not key.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
+def _default_licence(simulated: bool | None) -> str:
+    if simulated:
+        return "Apache-2.0, as the code"
+    return "not stated. The code is Apache-2.0; what may be done with the weights depends on the terms of the cohort's data"
+
+
+def _words(codes: list[int]) -> str:
+    return ", ".join(map(str, codes))
+
+
+def _table(rows: Mapping[str, Any]) -> list[str]:
+    return [
+        "| | |",
+        "|---|---|",
+        *(f"| {key} | {str(value).replace('|', chr(92) + '|')} |" for key, value in rows.items()),
+    ]
+
+
+def _scores(test: Mapping[str, Any] | None, name: str, patients: str) -> list[str]:
+    if test is None:
+        return ["Not tested: `mcd evaluate --card` tests it and writes the scores here."]
+    cells = {(row["region"], row["metric"]): row for row in test["scores"]}
+    regions = list(dict.fromkeys(row["region"] for row in test["scores"]))
+    heads = [metric.key + (f" ({metric.unit})" if metric.unit else "") for metric in METRICS]
+    lines = [
+        f"{test['subjects']} patients of {name} ({patients}) that no training saw: mean over patients, and in brackets the "
+        "95 % bootstrap interval over patients.",
+        "",
+        f"| region | {' | '.join(heads)} |",
+        "|---" * (1 + len(heads)) + "|",
+    ]
+    for region in regions:
+        shown = [_number(cells[region, metric.key], metric.decimals) for metric in METRICS]
+        lines.append(f"| {region} | {' | '.join(shown)} |")
+    words = "; ".join(f"{metric.key}: {metric.label}" for metric in METRICS)
+    return [*lines, "", f"{words}. HD95: lower is better, all others: higher."]
+
+
+def _number(row: Mapping[str, Any], decimals: int) -> str:
+    if row["value"] is None:
+        return "undefined"
+    if row["low"] is None:
+        return f"{row['value']:.{decimals}f} (one patient)"
+    return f"{row['value']:.{decimals}f} ({row['low']:.{decimals}f} to {row['high']:.{decimals}f})"

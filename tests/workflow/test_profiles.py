@@ -1,0 +1,92 @@
+"""Snakemake takes every key of every profile, and a job really goes through the generic cluster's submit command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake_run import ROOT
+
+pytestmark = pytest.mark.workflow
+
+PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
+
+QUEUE = """#!/usr/bin/env bash
+echo "$@" >> "$(dirname "$0")/submitted"
+bash "${@: -1}" > /dev/null 2>&1 &
+echo $!
+"""
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_snakemake_takes_every_key(name: str) -> None:
+    """Parsed as Snakemake parses it, in a process of its own; an unknown key ends it."""
+    profile = yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text())
+    executor = profile.get("executor")
+    if executor:
+        pytest.importorskip(f"snakemake_executor_plugin_{executor.replace('-', '_')}")
+    code = (
+        "import sys; from snakemake.cli import parse_args\n"
+        "_, arguments = parse_args(['--profile', sys.argv[1], '--workflow-profile', 'none', '-s', sys.argv[2]])\n"
+        "print(arguments.executor, arguments.keep_going, arguments.scheduler)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, f"{ROOT}/profiles/{name}", f"{ROOT}/Snakefile"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-500:]
+    assert run.stdout.split()[-3:] == [str(executor), "True", "greedy"]
+
+
+def test_lsf_asks_for_a_gpu_for_every_rule_that_trains() -> None:
+    trains = {
+        name
+        for path in (ROOT / "rules").glob("*.smk")
+        for name, body in _rules(path.read_text())
+        if "gpu=" in body or "use rule finetune_modality" in body
+    }
+    lines = yaml.safe_load((ROOT / "profiles/lsf/config.yaml").read_text())["set-resources"]
+    assert {line.split(":")[0] for line in lines} == trains
+
+
+def _rules(text: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        words = line.rstrip(":").split()
+        if line.startswith("rule "):
+            found.append((words[1], line))
+        elif line.startswith("use rule "):
+            found.append((words[words.index("as") + 1], line))
+        elif found:
+            found[-1] = (found[-1][0], f"{found[-1][1]}\n{line}")
+    return found
+
+
+def test_jobs_go_through_the_generic_clusters_submit_command(tmp_path: Path) -> None:
+    """With a `qsub` that starts each job on this machine."""
+    pytest.importorskip("snakemake_executor_plugin_cluster_generic")
+    queue = tmp_path / "bin/qsub"
+    queue.parent.mkdir()
+    queue.write_text(QUEUE)
+    queue.chmod(0o755)
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "data/hecktor/hecktor2020_bounding_boxes.csv"),
+            *("--workflow-profile", f"{ROOT}/profiles/cluster-generic", "--configfile", f"{ROOT}/configs/smoke.yaml"),
+            *("-s", f"{ROOT}/Snakefile", "--directory", str(tmp_path / "run")),
+        ],
+        env={**os.environ, "PATH": f"{queue.parent}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert (tmp_path / "run/data/hecktor/hecktor2020_bounding_boxes.csv").exists()
+    submitted = (queue.parent / "submitted").read_text()
+    assert "-pe smp 1 -l h_vmem=1000M -l h_rt=10:00 -l gpu=0 " in submitted
+    assert submitted.strip().endswith(".sh")
