@@ -13,7 +13,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: run test lint format clean help
+.PHONY: run test test-slurm lint format clean help
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,12 @@ run: $(VENV)/.installed ## install into .venv and make Table II of the embedded 
 
 test: $(VENV)/.installed-test ## install into .venv and run the tests
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+test-slurm: $(VENV)/.installed-slurm ## install Slurm from Debian, start one here and run the workflow on it (as root, minutes)
+	@command -v slurmctld slurmd munged >/dev/null || \
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge; } \
+	>/dev/null 2>&1 || echo "Slurm cannot be installed here (it takes root and apt-get): its tests are skipped"
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 lint: $(VENV)/.installed-test ## format, lint, types, workflow lint
 	$(BIN)/ruff format --check .
@@ -52,4 +58,8 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(INSTALL) -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-slurm: $(VENV)/.installed-test
+	$(INSTALL) -c constraints.txt -e '.[slurm]'
 	@touch $@

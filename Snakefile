@@ -30,6 +30,11 @@ include: "rules/figures.smk"
 include: "rules/page.smk"
 
 
+# `--resources gpu=1` (profiles/default) counts the GPUs of this machine; on a cluster, its scheduler counts them.
+resource_scopes:
+    gpu="local",
+
+
 localrules:
     all,
     raw,

@@ -22,8 +22,8 @@ rule finetune_modality:
         "../envs/training.yaml"
     threads: CONFIG.compute.threads
     resources:
-        gpu=GPUS,
-        mem_mb=growing(32000 if GPUS else 8000),
+        gpu=training_gpus,
+        mem_mb=training_memory,
         runtime=hours(12),
     params:
         training=finetuning_settings,

@@ -18,8 +18,8 @@ rule pretrain_pair:
         "../envs/training.yaml"
     threads: CONFIG.compute.threads
     resources:
-        gpu=GPUS,
-        mem_mb=growing(32000 if GPUS else 8000),
+        gpu=training_gpus,
+        mem_mb=training_memory,
         runtime=hours(48),
     params:
         training=pretraining_settings,

@@ -69,15 +69,21 @@ def finetuning_settings(wildcards):
     return plan.finetuning_settings(CONFIG, wildcards.cohort, wildcards.method, ratio, int(wildcards.seed))
 
 
-def training_gpus():
-    """GPUs a training job asks for: one where the configuration names one, or leaves it open and there is one."""
+COMPUTE = CONFIG.compute.model_dump()
+
+
+def training_gpus(wildcards):
+    """GPUs a training job asks for: one where the configuration names one, or leaves it open and jobs go to a cluster, or
+    there is one here. Asked while jobs are planned: how they are executed is not known before.
+    """
     if CONFIG.compute.device == "auto":
-        return int(shutil.which("nvidia-smi") is not None)
+        return int(workflow.non_local_exec or workflow.remote_exec or shutil.which("nvidia-smi") is not None)
     return int(CONFIG.compute.device != "cpu")
 
 
-COMPUTE = CONFIG.compute.model_dump()
-GPUS = training_gpus()
+def training_memory(wildcards, attempt):
+    """Megabytes for a training; twice as many with each retry. With a GPU, the paper's networks and slices are expected."""
+    return growing(32000 if training_gpus(wildcards) else 8000)(wildcards, attempt)
 
 
 def growing(megabytes):

@@ -18,7 +18,7 @@ rule write_shard:
         "../envs/imaging.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=60,
+        runtime=30,
     params:
         subjects=lambda wildcards: shard_subjects(wildcards.cohort, wildcards.shard),
     script:

@@ -5,10 +5,13 @@ from door import log_to
 with log_to(snakemake.log):
     from mcd.pretraining.run import pretrain
     from mcd.reporting.curves import draw_curves
+    from mcd.training.distributed import launch
     from mcd.training.loop import write_history
     from mcd.training.schedule import Compute
 
-    history = pretrain(
+    history = launch(
+        snakemake.resources.get("gpu", 1),  # a process a GPU
+        pretrain,
         shards=snakemake.input.shards,
         split=snakemake.input.split,
         output=snakemake.output.checkpoint,

@@ -109,19 +109,21 @@ class SliceSet:
             return np.flatnonzero(sum((voxels[code] for code in codes if code in voxels), np.zeros(count, int)))
         return np.arange(count)
 
-    def _read(self, indices: np.ndarray, dataset: str) -> np.ndarray:
-        parts: list[tuple[np.ndarray, np.ndarray]] = []
+    def _read(self, indices: np.ndarray, dataset: str, channels: list[int] | None = None) -> np.ndarray:
+        """One subject at a time, straight to its place: beside the result, no more than a subject is ever held."""
+        out = np.empty(0)
         for position in np.unique(self.subject_of[indices]):
             where = np.flatnonzero(self.subject_of[indices] == position)
             rows, inverse = np.unique(self.rows[indices[where]], return_inverse=True)
-            parts.append((where, self.shards.read(self.subjects[position], dataset, rows)[inverse]))
-        out = np.empty((len(indices), *parts[0][1].shape[1:]), dtype=parts[0][1].dtype)
-        for where, values in parts:
-            out[where] = values
+            values = self.shards.read(self.subjects[position], dataset, rows)
+            values = values if channels is None else values[:, channels]
+            if not out.size:
+                out = np.empty((len(indices), *values.shape[1:]), dtype=values.dtype)
+            out[where] = values[inverse]
         return out
 
     def _read_images(self, indices: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(self._read(indices, "images")[:, self._channels])
+        return self._read(indices, "images", self._channels)
 
     def _read_labels(self, indices: np.ndarray) -> np.ndarray:
         return self._read(indices, "labels")

@@ -9,12 +9,14 @@ part, while a step here has players in turn and passes through shared layers twi
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import uuid4
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
+from mcd.errors import McdError
 from mcd.models.shares import process, processes
 
 Value = TypeVar("Value")
@@ -28,6 +30,40 @@ def started_together() -> int:
 def own_gpu() -> int:
     """Which GPU of its machine belongs to this process."""
     return int(os.environ.get("LOCAL_RANK", 0))
+
+
+def launch(processes: int, function: Callable[..., Value], **arguments: Any) -> Value:
+    """Call `function` in so many processes of this machine that train together; what the first of them returns.
+
+    They are forked, so nothing may have touched a GPU before. For one process, or inside of `torchrun`, it is called as it is.
+
+    Raises:
+        McdError: the first one's, where `function` raises it.
+    """
+    if processes <= 1 or started_together() > 1:
+        return function(**arguments)
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    def attempt() -> tuple[Value | None, str | None]:
+        try:
+            return function(**arguments), None
+        except McdError as error:  # all of them raise it: they do the same
+            return None, str(error)
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=str(uuid4()),
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        start_method="fork",  # `spawn` would run the workflow's script, which is the main module, once more
+    )
+    value, message = elastic_launch(config, attempt)()[0]
+    if message is not None:
+        raise McdError(message)
+    return value
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What `test_distributed.py` has trained by one process and by two: `python several_processes.py FOLDER CASE...`.
+"""What `test_distributed.py` has trained by one process and by two: `python several_processes.py PROCESSES FOLDER CASE...`.
 
 Pre-trains each case, `algorithm/precision`, on the tiny cohort in FOLDER into FOLDER/<processes>/<algorithm>_<precision>.pt.
 """
@@ -14,7 +14,7 @@ from torch import nn
 from mcd.pretraining import run as pretraining_run
 from mcd.pretraining.run import pretrain
 from mcd.training import loop
-from mcd.training.distributed import own_gpu, started_together, together
+from mcd.training.distributed import launch, own_gpu, started_together, together
 from mcd.training.method import Method
 from mcd.training.schedule import Compute
 
@@ -64,8 +64,12 @@ def train(folder: Path, case: str, **more: Any) -> Path:
     return output
 
 
+def train_all(folder: Path, cases: list[str]) -> None:
+    with together(torch.device("cpu")):  # gloo joins processes once
+        for case in cases:
+            train(folder, case)
+
+
 if __name__ == "__main__":
     nn.modules.module.register_module_forward_pre_hook(to_the_weights_precision)
-    with together(torch.device("cpu")):  # gloo joins processes once
-        for case in sys.argv[2:]:
-            train(Path(sys.argv[1]), case)
+    launch(int(sys.argv[1]), train_all, folder=Path(sys.argv[2]), cases=sys.argv[3:])

@@ -22,11 +22,12 @@ CASES = [*(f"{algorithm}/double" for algorithm in REGISTRY), "dsgan/single", "si
 TESTS = Path(__file__).parents[1]
 
 
-def start(processes: int, folder: Path, *cases: str) -> subprocess.CompletedProcess[str]:
+def start(processes: int, folder: Path, *cases: str, launched: int = 1) -> subprocess.CompletedProcess[str]:
+    """Train the cases by so many processes of `torchrun`, or by `launched` ones that a single process starts itself."""
     together = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     return subprocess.run(
-        [sys.executable, *together, str(TESTS / "training/several_processes.py"), str(folder), *cases],
+        [sys.executable, *together, str(TESTS / "training/several_processes.py"), str(launched), str(folder), *cases],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -65,6 +66,22 @@ def test_two_processes_learn_what_one_does(case: str, folder: Path) -> None:
             # a bias before a BatchNorm has no gradient but rounding, which Adam makes steps of in single precision
             if double or value.dim() != 1:
                 torch.testing.assert_close(two[modality][key], value, rtol=0, atol=1e-7 if double else 2e-3, msg=key)
+
+
+def test_a_job_starts_its_processes_itself(folder: Path, tmp_path: Path) -> None:
+    """As the workflow does where a job was given several GPUs: to the same numbers as under `torchrun`."""
+    make_tiny_cohort(tmp_path)
+    run = start(1, tmp_path, "dsgan/double", launched=2)
+    assert run.returncode == 0, run.stdout[:6000]
+    assert losses(tmp_path, 2, "dsgan_double") == losses(folder, 2, "dsgan_double")
+
+
+def test_a_mistake_in_a_started_process_is_told_in_one_line(tmp_path: Path) -> None:
+    make_tiny_cohort(tmp_path)
+    run = start(1, tmp_path, "simclr/single", launched=8)
+    assert run.returncode == 1
+    assert "McdError: training: 8 processes cannot share a batch of 7" in run.stdout
+    assert "ChildFailedError" not in run.stdout
 
 
 def test_the_batch_matters_to_what_is_compared(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Trees of empty files in the official layouts, for dry runs: `python fake_cohorts.py FOLDER`."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from mcd.cohorts import brats2018, hecktor2020
@@ -9,10 +10,10 @@ PATIENTS = {"hecktor": 201, "brats": 210}
 """Of the paper (Sec. V)."""
 
 
-def make(folder: Path) -> None:
-    """Write `folder`/hecktor and `folder`/brats with the paper's numbers of patients."""
+def make(folder: Path, patients: Mapping[str, int] = PATIENTS) -> None:
+    """Write `folder`/hecktor and `folder`/brats with so many patients."""
     for layout, name in ((hecktor2020, "hecktor"), (brats2018, "brats")):
-        for number in range(PATIENTS[name]):
+        for number in range(patients[name]):
             subject = layout.files(folder / name, f"P{number:03d}")
             for path in (*subject.images.values(), subject.label):
                 assert path is not None
@@ -20,7 +21,7 @@ def make(folder: Path) -> None:
                 path.touch()
     box = (0.0, 144.0, 0.0, 144.0, 0.0, 144.0)
     hecktor2020.write_boxes(
-        {f"P{number:03d}": box for number in range(PATIENTS["hecktor"])}, folder / "hecktor" / hecktor2020.BOXES
+        {f"P{number:03d}": box for number in range(patients["hecktor"])}, folder / "hecktor" / hecktor2020.BOXES
     )
 
 
