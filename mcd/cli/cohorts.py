@@ -20,6 +20,14 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--noise", type=float, default=1.0, help="factor on the scanners' noise")
 
     sub = command(
+        "init-cohort", _init_cohort, "Write a first sheet and configuration for a folder of scans, by file names."
+    )
+    sub.add_argument("folder", type=Path)
+    sub.add_argument(
+        "--output", type=Path, help="what is written, without .tsv and .yaml (default: the folder's name, here)"
+    )
+
+    sub = command(
         "check-cohort", _check_cohort, "Find everything in a cohort's raw files that would fail later, in one pass."
     )
     sub.add_argument("--config", type=Path, required=True, help="a configuration of the workflow")
@@ -57,6 +65,26 @@ def _simulate(options: argparse.Namespace) -> None:
     if not brain:
         boxes = {subject.id: bounding_box(subject.id, seed=options.seed) for subject in subjects}
         hecktor2020.write_boxes(boxes, options.folder / hecktor2020.BOXES)
+
+
+def _init_cohort(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from mcd.cohorts.check_cohort import print_table
+    from mcd.cohorts.init_cohort import cohort_name, guess_cohort, table_of, write_guess
+
+    stem = options.output or Path(cohort_name(options.folder))
+    sheet, configuration = Path(f"{stem}.tsv"), Path(f"{stem}.yaml")
+    guess = guess_cohort(options.folder, lambda patients: tqdm(patients, unit="label"))
+    print_table(["guess", "pattern (* is the patient)", "files", "patients without", "remark"], table_of(guess))
+    write_guess(guess, sheet, configuration)
+    print(f"{len(guess.complete)} of {len(guess.patients)} patients have every modality, and stand in {sheet}.")
+    if guess.layout:
+        print(f"The folder also has the official layout {guess.layout}, which needs no sheet.")
+    print(
+        f"Patients are called as their folders or files. If that says who they are, change the column subject of {sheet}."
+    )
+    print(f"Correct both files, then: mcd check-cohort --config {configuration}")
 
 
 def _check_cohort(options: argparse.Namespace) -> None:
