@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+import yaml
 
 from mcd.cohorts import LAYOUTS
 from mcd.cohorts.subject import RESERVED, VOLUME_SUFFIXES
@@ -195,17 +196,16 @@ def _kinds(folder: Path, volumes: list[Path]) -> list[Kind]:
     paths = [path.relative_to(folder) for path in volumes]
     depth = max(len(path.parts) for path in paths) - 1
     readings = [_by_folder(paths, level) for level in range(depth)] + [_by_name(paths)]
-    names, patterns = zip(*max(readings, key=_plausibility), strict=True)
-    kinds: dict[str, Kind] = {}
-    for name, pattern, path in zip(names, patterns, volumes, strict=True):
-        if name is not None:
-            kinds.setdefault(pattern, Kind(pattern, {})).files[name] = path
-    patients = {name for kind in kinds.values() for name in kind.files}
-    if len(patients) < 2:
+    best = max(readings, key=_plausibility)
+    if not _plausibility(best):
         raise McdError(
             f"{folder}: no pattern that two patients share; sort the files into one folder a patient, with the same names in "
             "each, or write the sheet by hand (docs/own_scans.md)"
         )
+    kinds: dict[str, Kind] = {}
+    for (name, pattern), path in zip(best, volumes, strict=True):
+        if name is not None:
+            kinds.setdefault(pattern, Kind(pattern, {})).files[name] = path
     return list(kinds.values())
 
 
@@ -257,8 +257,8 @@ def _plausibility(reading: _Reading) -> float:
         return 0.0
     shared = sum(len(held) ** 2 / len(names) for held in holders.values() if len(set(held)) == len(held))
     known = {word for words in _MODALITIES.values() for word in words}
-    like_ids = sum(any(map(str.isdigit, name)) and not _words(name) & known for name in names) / len(names)
-    return shared / len(reading) * (0.5 + 0.5 * like_ids)
+    like_ids = sum(0 if _words(name) & known else 1 if any(map(str.isdigit, name)) else 0.5 for name in names)
+    return shared / len(reading) * like_ids / len(names)
 
 
 def _stem(path: Path) -> str:
@@ -308,8 +308,8 @@ def _name(kinds: list[Kind]) -> None:
         named = (name for name, words in _MODALITIES.items() if own & set(words))
         words = [word for word in re.split(r"[^A-Za-z0-9]+", kind.pattern) if word.lower() in own]
         kind.name = next(named, "") or "".join(words) or f"M{number}"
-        if kind.name.lower() in RESERVED:
-            kind.name = f"M{number}"
+        if kind.name.lower() in RESERVED or not isinstance(yaml.safe_load(kind.name), str):
+            kind.name = f"M{kind.name}"  # YAML would read 0000 as a number
 
 
 def _one_each(kinds: list[Kind]) -> tuple[list[Kind], list[tuple[Kind, str]]]:
