@@ -224,26 +224,28 @@ def _by_folder(paths: list[Path], level: int) -> _Reading:
 
 def _by_name(paths: list[Path]) -> _Reading:
     """The patient is how the name begins: as much of it as leaves an ending that most names of the folder have."""
-    splits: dict[Path, list[tuple[str, str]]] = {}
-    begins: dict[tuple[str, str], set[str]] = defaultdict(set)  # (folder, ending) -> beginnings
+    begins: dict[tuple[Path, str], set[str]] = defaultdict(set)  # (folder, ending without the suffix) -> beginnings
     for path in paths:
-        cuts = [match.start() for match in re.finditer(r"[_.-]", _stem(path)) if match.start()]
-        splits[path] = [(_stem(path)[:cut], path.name[cut:]) for cut in cuts]
-        for begin, end in splits[path]:
-            begins[str(path.parent), end].add(begin)
+        for begin, end in _cuts(path):
+            begins[path.parent, end].add(begin)
     chosen = {}
-    for path, cuts_of in splits.items():
-        best = max(cuts_of, key=lambda cut: (len(begins[str(path.parent), cut[1]]), len(cut[1])), default=None)
-        if best and len(begins[str(path.parent), best[1]]) > 1:
-            chosen[path] = best
-    known = {begin for begin, _ in chosen.values()}
+    for path in paths:
+        held = [(len(begins[path.parent, end]), len(end), begin) for begin, end in _cuts(path)]
+        if held and max(held)[0] > 1:
+            chosen[path] = max(held)[2]
+    known = set(chosen.values())
     found: _Reading = []
     for path in paths:
-        begin, end = chosen.get(path, (_stem(path), path.name[len(_stem(path)) :]))
-        if _stem(path) in known:  # the label of case_01_0000.nii.gz is case_01.nii.gz
-            begin, end = _stem(path), path.name[len(_stem(path)) :]
-        found.append((begin, str(path.parent / f"*{end}")))
+        stem = _stem(path)
+        begin = stem if stem in known else chosen.get(path, stem)  # the label of case_01_0000.nii.gz is case_01.nii.gz
+        found.append((begin, str(path.parent / f"*{path.name[len(begin) :]}")))
     return found
+
+
+def _cuts(path: Path) -> list[tuple[str, str]]:
+    """The ways to cut a name without its suffix in two, before a word."""
+    stem = _stem(path)
+    return [(stem[: cut.start()], stem[cut.start() :]) for cut in re.finditer(r"[_.-]", stem) if cut.start()]
 
 
 def _plausibility(reading: _Reading) -> float:
@@ -318,7 +320,10 @@ def _one_each(kinds: list[Kind]) -> tuple[list[Kind], list[tuple[Kind, str]]]:
     taken: dict[str, Kind] = {}
     others = []
     for kind in sorted(kinds, key=lambda kind: (-len(kind.files), kind.pattern)):
-        if kind.name in taken:
+        if kind.name in taken and not set(kind.files) & set(taken[kind.name].files):  # another format, say
+            taken[kind.name].files.update(kind.files)
+            taken[kind.name].pattern += f", {kind.pattern}"
+        elif kind.name in taken:
             others.append((kind, f"{kind.name} is taken from {taken[kind.name].pattern}"))
         elif taken and len(kind.files) < len(next(iter(taken.values())).files) / 2:
             others.append((kind, "in less than half of the patients"))

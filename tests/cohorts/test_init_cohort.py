@@ -149,6 +149,13 @@ def test_an_unreadable_file_does_not_end_the_guess(tmp_path: Path) -> None:
     assert summary(guess_cohort(tmp_path)) == {"CT": "*/ct.nii.gz", "PET": "*/pet.nii.gz"}
 
 
+def test_patients_in_another_format_have_the_same_modality(tmp_path: Path) -> None:
+    write(tmp_path, "P01/ct.nrrd", "P01/pet.nii.gz", "P02/ct.nii.gz", "P02/pet.nii.gz", "P03/ct.nrrd", "P03/pet.nii.gz")
+    guess = guess_cohort(tmp_path)
+    assert summary(guess) == {"CT": "*/ct.nrrd, */ct.nii.gz", "PET": "*/pet.nii.gz"}
+    assert guess.complete == ["P01", "P02", "P03"]
+
+
 @pytest.mark.real
 def test_real_patients_are_sorted(real_patients: Path) -> None:
     assert summary(guess_cohort(real_patients / "sarcoma_pet_ct")) == {
