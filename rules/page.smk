@@ -35,7 +35,8 @@ rule report_page:
             "claims": next(iter(reported_files("claims").values()), None),
             # not an input: Snakemake lets no rule depend on a benchmark file; each is there when its job's outputs are
             "benchmarks": "work/benchmarks",
-            "configuration": CONFIG.model_dump(mode="json"),
+            # without the raw files' places: a folder may be called as a person, and the page is made to be passed on
+            "configuration": CONFIG.model_dump(mode="json", exclude={"cohorts": {"__all__": {"folder", "sheet"}}}),
         },
         cohorts=[page_cohort(cohort) for cohort in COHORTS],
         predictions=[

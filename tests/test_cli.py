@@ -75,7 +75,10 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == f"error: {tmp_path}/none.pt: no such checkpoint\n"
 
 
-@pytest.mark.parametrize("module", ["mcd", "mcd.plan", "mcd.imaging.preprocess", "mcd.slices.write_shards", "mcd.cli"])
+@pytest.mark.parametrize(
+    "module",
+    ["mcd", "mcd.plan", "mcd.cohorts.check_cohort", "mcd.cohorts.init_cohort", "mcd.slices.write_shards", "mcd.cli"],
+)
 def test_everything_without_torch_does_not_load_it(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

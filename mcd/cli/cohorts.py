@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from mcd.errors import McdError
+
 SHOWN = 15
 """Most rows of a table on the terminal."""
 
@@ -16,6 +18,22 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--subjects", type=int, default=4)
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--noise", type=float, default=1.0, help="factor on the scanners' noise")
+
+    sub = command(
+        "init-cohort", _init_cohort, "Write a first sheet and configuration for a folder of scans, by file names."
+    )
+    sub.add_argument("folder", type=Path)
+    sub.add_argument(
+        "--output", type=Path, help="what is written, without .tsv and .yaml (default: the folder's name, here)"
+    )
+
+    sub = command(
+        "check-cohort", _check_cohort, "Find everything in a cohort's raw files that would fail later, in one pass."
+    )
+    sub.add_argument("--config", type=Path, required=True, help="a configuration of the workflow")
+    sub.add_argument("--cohort", help="one of its cohorts; may be left out where there is one")
+    sub.add_argument("--output", type=Path, help="a CSV to write what was found to")
+    sub.add_argument("--jobs", type=int, default=1, help="patients looked at side by side (default %(default)s)")
 
     sub = command(
         "grouping", _grouping, "Rank the ways to pair modalities by how different they look (paper Sec. V-C)."
@@ -47,6 +65,80 @@ def _simulate(options: argparse.Namespace) -> None:
     if not brain:
         boxes = {subject.id: bounding_box(subject.id, seed=options.seed) for subject in subjects}
         hecktor2020.write_boxes(boxes, options.folder / hecktor2020.BOXES)
+
+
+def _init_cohort(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from mcd.cohorts.check_cohort import print_table
+    from mcd.cohorts.init_cohort import cohort_name, guess_cohort, table_of, write_guess
+
+    stem = options.output or Path(cohort_name(options.folder))
+    sheet, configuration = Path(f"{stem}.tsv"), Path(f"{stem}.yaml")
+    guess = guess_cohort(options.folder, lambda patients: tqdm(patients, unit="label"))
+    print_table(["guess", "pattern (* is the patient)", "files", "patients without", "remark"], table_of(guess))
+    write_guess(guess, sheet, configuration)
+    print(f"{len(guess.complete)} of {len(guess.patients)} patients have every modality, and stand in {sheet}.")
+    if guess.layout:
+        print(f"The folder also has the official layout {guess.layout}, which needs no sheet.")
+    print(
+        f"Patients are called as their folders or files. If that says who they are, change the column subject of {sheet}."
+    )
+    print(f"Correct both files, then: mcd check-cohort --config {configuration}")
+
+
+def _check_cohort(options: argparse.Namespace) -> None:
+    import yaml
+    from tqdm import tqdm
+
+    from mcd.cohorts.check_cohort import Finding, check_cohort, print_findings, write_findings
+    from mcd.cohorts.find import find_subjects
+    from mcd.cohorts.subject import faults
+    from mcd.config import expand, load_config
+    from mcd.imaging.preprocess import PreprocessOptions
+    from mcd.slices.splits import make_split
+
+    try:
+        config = load_config(yaml.safe_load(options.config.read_text(encoding="utf-8")), check_options=False)
+    except FileNotFoundError:
+        raise McdError(f"{options.config}: no such configuration; give its path") from None
+    name = options.cohort or (next(iter(config.cohorts)) if len(config.cohorts) == 1 else None)
+    if name not in config.cohorts:
+        raise McdError(f"--cohort {name or 'is missing'}: {options.config} has {', '.join(config.cohorts)}; give one")
+    cohort = config.cohorts[name]
+    if cohort.simulate:
+        raise McdError(f"--cohort {name}: is simulated, and has no raw files of yours; choose another")
+    sheet = expand(cohort.sheet) if cohort.sheet else None
+    if sheet and not sheet.exists():
+        sheet = options.config.parent / sheet
+    found: list[Finding] = []
+
+    def note(error: McdError, patient: str) -> None:
+        found.append(Finding.of(error, patient))
+
+    subjects = find_subjects(cohort.layout, cohort.raw_folder, sheet, cohort.modalities, note)
+    with faults(note):
+        fixed = {subject.id: subject.split for subject in subjects if subject.split}
+        make_split([subject.id for subject in subjects], cohort.test, cohort=name, seed=config.seeds[0], fixed=fixed)
+    found += check_cohort(
+        subjects,
+        PreprocessOptions(**cohort.preprocessing.model_dump()),
+        cohort.regions,
+        cohort.pairs,
+        jobs=options.jobs,
+        progress=lambda patients: tqdm(patients, total=len(subjects), unit="patient"),
+    )
+    if options.output:
+        write_findings(found, options.output)
+    print_findings(found)
+    errors = sum(finding.severity == "error" for finding in found)
+    faulty = {finding.patient for finding in found if finding.patient}
+    good = len({subject.id for subject in subjects} - faulty)
+    print(
+        f"{len(subjects)} patients checked, {good} without a finding: {errors} errors, {len(found) - errors} warnings"
+    )
+    if errors:
+        raise McdError(f"{name}: {errors} errors; mend what the table names, and check again")
 
 
 def _grouping(options: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ Only the high-grade patients are taken, as in the paper (Sec. V: 210 HGG patient
 
 from pathlib import Path
 
-from mcd.cohorts.subject import Subject, check_id, choose_modalities
+from mcd.cohorts.subject import Fault, Subject, check_id, choose_modalities, faults, refuse
 from mcd.errors import McdError
 
 MODALITIES = ("T1", "T1CE", "T2", "FLAIR")
@@ -18,11 +18,11 @@ def files(folder: Path, subject_id: str) -> Subject:
     return Subject(subject_id, images, label=Path(f"{stem}_seg.nii.gz"))
 
 
-def subjects(folder: Path, modalities: list[str] | None = None) -> list[Subject]:
+def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = refuse) -> list[Subject]:
     """Return every patient below `folder/HGG`, sorted by id; a patient without a `seg` file has no label.
 
     Copies with plain `.nii` files, or with another prefix than the folder's name, are understood too.
-    Raises `McdError` when there is no patient, or when a patient lacks a modality.
+    Raises `McdError` when there is no patient, or when a patient lacks a modality; the latter by way of `fault`.
     """
     folder = Path(folder)
     chosen = choose_modalities(modalities, MODALITIES, "brats2018")
@@ -31,14 +31,15 @@ def subjects(folder: Path, modalities: list[str] | None = None) -> list[Subject]
         raise McdError(f"{folder}: no HGG/<id> folder in it; give the folder of BraTS 2018 that holds HGG/ and LGG/")
     found = []
     for patient in patients:
-        identifier = check_id(patient.name, str(patient.parent))
+        identifier = patient.name
+        with faults(fault, identifier):
+            check_id(identifier, str(patient.parent))
         images = {modality: _find(patient, modality.lower()) for modality in chosen}
         for modality, path in images.items():
             if path is None:
-                raise McdError(
-                    f"{files(folder, identifier).images[modality]}: no such file; "
-                    f"add the patient's {modality} or remove the folder {patient}"
-                )
+                missing = files(folder, identifier).images[modality]
+                remedy = f"add the patient's {modality} or remove the folder {patient}"
+                fault(McdError(f"{missing}: no such file; {remedy}"), identifier)
         present = {modality: path for modality, path in images.items() if path is not None}
         found.append(Subject(identifier, present, label=_find(patient, "seg")))
     return found

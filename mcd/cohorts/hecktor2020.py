@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mcd.cohorts.subject import Subject, check_id, choose_modalities
+from mcd.cohorts.subject import Fault, Subject, check_id, choose_modalities, faults, refuse
 from mcd.errors import McdError
 from mcd.files import atomic_path
 
@@ -26,10 +26,11 @@ def files(folder: Path, subject_id: str) -> Subject:
     return Subject(subject_id, images, label=Path(f"{stem}_ct_gtvt.nii.gz"))
 
 
-def subjects(folder: Path, modalities: list[str] | None = None) -> list[Subject]:
+def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = refuse) -> list[Subject]:
     """Return every patient of `folder`, sorted by id; a patient without a `ct_gtvt` file has no label.
 
-    Raises `McdError` when there is no patient, when one lacks a modality, or when one has no box in the CSV.
+    Raises `McdError` when there is no patient, when one lacks a modality, or when one has no box in the CSV; the
+    latter two by way of `fault`.
     """
     folder = Path(folder)
     chosen = choose_modalities(modalities, MODALITIES, "hecktor2020")
@@ -43,23 +44,28 @@ def subjects(folder: Path, modalities: list[str] | None = None) -> list[Subject]
             f"{folder}: no <id>/<id>_ct.nii.gz in it; give the folder of HECKTOR 2020 that holds the patients"
         )
     table = _boxes_csv(folder)
-    boxes = read_boxes(table)
+    boxes = read_boxes(table, fault)
     found = []
     for identifier in patients:
-        expected = files(folder, check_id(identifier, str(folder)))
+        with faults(fault, identifier):
+            check_id(identifier, str(folder))
+        expected = files(folder, identifier)
         images = {modality: expected.images[modality] for modality in chosen}
         for modality, path in images.items():
             if not path.is_file():
-                raise McdError(f"{path}: no such file; add the patient's {modality} or remove the folder {path.parent}")
+                message = f"{path}: no such file; add the patient's {modality} or remove the folder {path.parent}"
+                fault(McdError(message), identifier)
         if identifier not in boxes:
-            raise McdError(f"{table}: no row for PatientID {identifier}; add its box or remove {folder / identifier}")
+            message = f"{table}: no row for PatientID {identifier}; add its box or remove {folder / identifier}"
+            fault(McdError(message), identifier)
         label = expected.label if expected.label and expected.label.is_file() else None
-        found.append(Subject(identifier, images, label=label, box=boxes[identifier]))
+        present = {modality: path for modality, path in images.items() if path.is_file()}
+        found.append(Subject(identifier, present, label=label, box=boxes.get(identifier)))
     return found
 
 
-def read_boxes(table: Path) -> dict[str, tuple[float, ...]]:
-    """Return (x1, x2, y1, y2, z1, z2) in mm by patient. Raises `McdError` naming the row and the column at fault."""
+def read_boxes(table: Path, fault: Fault = refuse) -> dict[str, tuple[float, ...]]:
+    """Return (x1, x2, y1, y2, z1, z2) in mm by patient. Raises `McdError` for a missing column; a row goes to `fault`."""
     boxes: dict[str, tuple[float, ...]] = {}
     with open(table, newline="", encoding="utf-8-sig") as stream:
         rows = csv.DictReader(stream)
@@ -69,18 +75,23 @@ def read_boxes(table: Path) -> dict[str, tuple[float, ...]]:
         for row in rows:
             identifier = (row["PatientID"] or "").strip()
             where = f"{table}, line {rows.line_num}"
-            try:
-                box = tuple(float(row[column]) for column in _COLUMNS)
-            except (TypeError, ValueError):
-                raise McdError(
-                    f"{where}: the box of {identifier} is not six numbers; give {', '.join(_COLUMNS)} in mm"
-                ) from None
-            if not all(low < high for low, high in zip(box[::2], box[1::2], strict=True)):
-                raise McdError(f"{where}: the box of {identifier} is empty; x1 < x2, y1 < y2 and z1 < z2 must hold")
-            if identifier in boxes:
-                raise McdError(f"{where}: PatientID {identifier} comes twice; keep one row a patient")
-            boxes[identifier] = box
+            with faults(fault, identifier):
+                if identifier in boxes:
+                    raise McdError(f"{where}: PatientID {identifier} comes twice; keep one row a patient")
+                boxes[identifier] = _box(row, where)
     return boxes
+
+
+def _box(row: Mapping[str, str], where: str) -> tuple[float, ...]:
+    try:
+        box = tuple(float(row[column]) for column in _COLUMNS)
+    except (TypeError, ValueError):
+        raise McdError(
+            f"{where}: the box of {row['PatientID']} is not six numbers; give {', '.join(_COLUMNS)} in mm"
+        ) from None
+    if not all(low < high for low, high in zip(box[::2], box[1::2], strict=True)):
+        raise McdError(f"{where}: the box of {row['PatientID']} is empty; x1 < x2, y1 < y2 and z1 < z2 must hold")
+    return box
 
 
 def with_box(subject: Subject, table: str | Path) -> Subject:

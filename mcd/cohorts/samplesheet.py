@@ -7,19 +7,22 @@ volume's file (NIfTI, NRRD, MetaImage) or a folder with one DICOM series. Other 
 import csv
 from pathlib import Path
 
-from mcd.cohorts.subject import RESERVED, SPLITS, Subject, check_id, check_modality
+from mcd.cohorts.subject import RESERVED, SPLITS, Fault, Subject, check_id, check_modality, faults, refuse
 from mcd.errors import McdError
 
 
-def subjects(sheet: Path, modalities: list[str] | None = None, root: Path | None = None) -> list[Subject]:
+def subjects(
+    sheet: Path, modalities: list[str] | None = None, root: Path | None = None, fault: Fault = refuse
+) -> list[Subject]:
     """Return the patients of `sheet`, sorted by id.
 
     `modalities` names the columns that hold images (None: every column but subject, label, mask, split, box and info);
     the first is the reference. A relative path counts from `root`, or from the sheet's own folder.
-    Raises `McdError` naming the sheet, the line (the header is line 1), the column and the remedy.
+    Raises `McdError` naming the sheet, the line (the header is line 1), the column and the remedy; a mistake in a row goes
+    to `fault`, and where that returns, the patient has the files that are there.
     """
     sheet = Path(sheet)
-    columns, rows = read_rows(sheet)
+    columns, rows = read_rows(sheet, fault)
     chosen = list(modalities) if modalities else [name for name in columns if name not in RESERVED]
     if not chosen:
         raise McdError(f"{sheet}: no column of images; add one a modality, for example CT and PET")
@@ -28,39 +31,38 @@ def subjects(sheet: Path, modalities: list[str] | None = None, root: Path | None
         if modality not in columns:
             raise McdError(f"{sheet}: no column {modality!r} (there are: {', '.join(columns)}); add or rename it")
     base = Path(root) if root is not None else sheet.parent
-    found: dict[str, Subject] = {}
+    found: list[Subject] = []
     for line, row in rows:
         where = f"{sheet}, line {line}"
-        identifier = check_id(row["subject"], f"{where}, column subject")
-        if identifier in found:
-            raise McdError(f"{where}, column subject: {identifier} comes twice; keep one row a patient")
+        identifier = row["subject"]
+        with faults(fault, identifier):
+            check_id(identifier, f"{where}, column subject")
+        if identifier in (subject.id for subject in found):
+            fault(McdError(f"{where}, column subject: {identifier} comes twice; keep one row a patient"), identifier)
         split = row.get("split") or None
         if split not in (None, *SPLITS):
-            raise McdError(f"{where}, column split: {split!r} is not allowed; write train, test or nothing")
-        for modality in chosen:
-            if not row[modality]:
-                raise McdError(f"{where}, column {modality}: empty; give the image's file or remove the row")
-        paths = {
-            column: _existing(base / row[column], f"{where}, column {column}")
-            for column in (*chosen, "label", "mask")
-            if row.get(column)
-        }
-        found[identifier] = Subject(
-            identifier,
-            {modality: paths[modality] for modality in chosen},
-            label=paths.get("label"),
-            mask=paths.get("mask"),
-            split=split,
-        )
+            message = f"{where}, column split: {split!r} is not allowed; write train, test or nothing"
+            fault(McdError(message), identifier)
+        paths = {}
+        for column in (*chosen, "label", "mask"):
+            if row.get(column):
+                with faults(fault, identifier):
+                    paths[column] = _existing(base / row[column], f"{where}, column {column}")
+            elif column in chosen:
+                message = f"{where}, column {column}: empty; give the image's file or remove the row"
+                fault(McdError(message), identifier)
+        images = {modality: paths[modality] for modality in chosen if modality in paths}
+        found.append(Subject(identifier, images, label=paths.get("label"), mask=paths.get("mask"), split=split))
     if not found:
         raise McdError(f"{sheet}: no row below the header; add one a patient")
-    return [found[identifier] for identifier in sorted(found)]
+    return sorted(found, key=lambda subject: subject.id)
 
 
-def read_rows(sheet: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def read_rows(sheet: Path, fault: Fault = refuse) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """Return the column names and (line number, cells by column) of a tab-separated file without its blank lines.
 
-    Raises `McdError` when the file is missing, not a tab-separated text, has no `subject` column or a ragged line.
+    Raises `McdError` when the file is missing, not a tab-separated text or has no `subject` column; a line with another
+    number of cells goes to `fault`, and is left out.
     """
     try:
         with open(sheet, newline="", encoding="utf-8-sig") as stream:
@@ -82,10 +84,14 @@ def read_rows(sheet: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]
     for column in columns:
         if columns.count(column) > 1:
             raise McdError(f"{sheet}: the column {column!r} comes twice; keep one")
+    rows = []
     for line, cells in lines[1:]:
-        if len(cells) != len(columns):
-            raise McdError(f"{sheet}, line {line}: {len(cells)} cells for {len(columns)} columns; check the tabs")
-    return columns, [(line, dict(zip(columns, cells, strict=True))) for line, cells in lines[1:]]
+        if len(cells) == len(columns):
+            rows.append((line, dict(zip(columns, cells, strict=True))))
+        else:
+            message = f"{sheet}, line {line}: {len(cells)} cells for {len(columns)} columns; check the tabs"
+            fault(McdError(message), cells[0])
+    return columns, rows
 
 
 def _existing(path: Path, where: str) -> Path:

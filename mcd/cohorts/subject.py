@@ -1,6 +1,8 @@
 """One patient of a cohort, as files on disk."""
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,24 @@ class Subject:
             box=tuple(content["box"]) if content["box"] else None,
             split=content["split"],
         )
+
+
+Fault = Callable[[McdError, str], None]
+"""What a layout does with a mistake and the id of the patient that it concerns ("" for the cohort)."""
+
+
+def refuse(error: McdError, subject: str = "") -> None:
+    """The `Fault` of the workflow, where the first mistake is the end. `mcd check-cohort` has one that notes it instead."""
+    raise error
+
+
+@contextmanager
+def faults(fault: Fault, subject: str = "") -> Iterator[None]:
+    """Pass an `McdError` raised inside the block to `fault`."""
+    try:
+        yield
+    except McdError as error:
+        fault(error, subject)
 
 
 def check_id(identifier: str, where: str) -> str:

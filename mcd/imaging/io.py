@@ -22,8 +22,9 @@ _LARGEST_SHEAR = 0.5  # voxels that a NIfTI affine may move a corner off a grid 
 def read_volume(path: str | Path) -> sitk.Image:
     """Return the 3D volume of a file, or of a folder that holds exactly one DICOM series.
 
-    DICOM values are rescaled as the header says and come as float32; PET stays in the header's unit (Bq/ml mostly),
-    which differs from SUV by one factor a patient only. A fourth dimension of one volume is dropped.
+    DICOM values are rescaled as the header says, slice by slice, and come as float32. PET stays in the header's unit (Bq/ml
+    mostly, or SUV) and is not converted: SUV differs by one factor a patient, which the z-score takes out. A fourth
+    dimension of one volume is dropped.
     Raises `McdError` for a missing, unreadable or damaged file, for anything but one three-dimensional volume of
     numbers, for values that are not finite (ITK itself reads those of a NIfTI file as 0), and for DICOM slices that
     are missing or unevenly spaced.
@@ -35,7 +36,9 @@ def read_volume(path: str | Path) -> sitk.Image:
     while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
         image = image[..., 0]
     if image.GetDimension() != 3 or image.GetSize()[2] < 2:
-        raise McdError(f"{path}: one volume is needed, its size is {image.GetSize()}; split it or give another file")
+        raise McdError(
+            f"{path}: one volume is needed, its size is {image.GetSize()}; give a file or a DICOM folder with one"
+        )
     if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
         raise McdError(f"{path}: {image.GetPixelIDTypeAsString()} voxels; give a volume with one real number a voxel")
     values = sitk.GetArrayViewFromImage(image)
@@ -117,11 +120,14 @@ def _read_sheared_nifti(path: Path) -> sitk.Image:
 
 
 def _read_series(folder: Path) -> sitk.Image:
-    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if len(series) != 1:
-        raise McdError(f"{folder}: {len(series) or 'no'} DICOM series in it; give a folder that holds exactly one")
     reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+    series = [reader.GetGDCMSeriesFileNames(str(folder), name) for name in reader.GetGDCMSeriesIDs(str(folder))]
+    if not series:
+        raise McdError(f"{folder}: no DICOM series in it; give a folder that holds exactly one")
+    if len(series) > 1:  # told apart by file names: a description in the header may hold anything, a person's name too
+        choices = ", ".join(sorted(f"{len(files)} slices, {Path(min(files)).name} the first" for files in series))
+        raise McdError(f"{folder}: {len(series)} DICOM series in it ({choices}); give each a folder of its own")
+    reader.SetFileNames(series[0])
     reader.MetaDataDictionaryArrayUpdateOn()
     reader.SetOutputPixelType(sitk.sitkFloat32)  # the rescale slope may differ from slice to slice
     try:
@@ -142,6 +148,8 @@ def _check_slices(reader: sitk.ImageSeriesReader, folder: Path) -> None:
     normal = np.cross(axes[:3], axes[3:])
     steps = np.diff([_numbers(reader.GetMetaData(i, _POSITION)) for i in range(count)], axis=0)
     distances = np.abs(steps @ normal)
+    if count > 1 and distances.min() < 1e-3:
+        raise McdError(f"{folder}: two slices at one place (a second phase, or a copy); keep one of each")
     if count > 1 and np.ptp(distances) > 0.1 * np.median(distances):
         raise McdError(
             f"{folder}: the slices are {distances.min():.2f} to {distances.max():.2f} mm apart; "

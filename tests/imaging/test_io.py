@@ -20,15 +20,30 @@ def image() -> sitk.Image:
     return GRID.image(np.random.default_rng(0).normal(size=GRID.shape).astype(np.float32))
 
 
-def write_dicom(folder: Path, places: list[float], series: str = "1.2.3", shift: float = 0.0) -> np.ndarray:
-    """Write axial slices at `places` mm, each 8 x 8 int16 with rescale slope 2 and intercept -1024; return the values."""
+def write_dicom(
+    folder: Path,
+    places: list[float],
+    series: str = "1.2.3",
+    shift: float = 0.0,
+    axes: np.ndarray | None = None,
+    slopes: list[float] | None = None,
+) -> np.ndarray:
+    """Write slices at `places` mm, each 8 x 8 int16 with intercept -1024; return the values.
+
+    They are axial, or have the direction cosines in the columns of `axes` and lie along the third. The rescale slope is 2,
+    or each slice's own.
+    """
     folder.mkdir(exist_ok=True)
     values = np.random.default_rng(1).integers(0, 500, (len(places), 8, 8)).astype(np.int16)
     before = locale.setlocale(locale.LC_ALL)  # which GDCM's writer leaves changed
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
-    for number, (plane, place) in enumerate(zip(values, places, strict=True)):
-        slice_ = sitk.GetImageFromArray(plane * 2.0 - 1024)  # the writer undoes the rescaling of floating point
+    slopes = slopes or [2.0] * len(places)
+    rescaled = values * np.asarray(slopes)[:, None, None] - 1024
+    across = np.eye(3) if axes is None else axes
+    for number, (plane, place) in enumerate(zip(rescaled, places, strict=True)):
+        corner = np.asarray([shift * number, -20, 0]) + place * across[:, 2]
+        slice_ = sitk.GetImageFromArray(plane)  # the writer undoes the rescaling of floating point
         slice_.SetSpacing((0.5, 0.75))
         tags = {
             "0008|0060": "CT",
@@ -37,21 +52,30 @@ def write_dicom(folder: Path, places: list[float], series: str = "1.2.3", shift:
             "0020|000d": "1.2.9",
             "0020|000e": series,
             "0020|0013": str(number),
-            "0020|0032": f"{shift * number}\\-20\\{place}",
-            "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0020|0032": "\\".join(f"{value:.9f}" for value in corner),
+            "0020|0037": "\\".join(f"{value:.9f}" for value in across[:, :2].T.ravel()),
             "0028|0100": "16",
             "0028|0101": "16",
             "0028|0102": "15",
             "0028|0103": "1",
             "0028|1052": "-1024",
-            "0028|1053": "2",
+            "0028|1053": str(slopes[number]),
         }
         for key, value in tags.items():
             slice_.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{series}_{number}.dcm"))
         writer.Execute(slice_)
     locale.setlocale(locale.LC_ALL, before)
-    return values * 2.0 - 1024
+    return rescaled
+
+
+@pytest.mark.parametrize("name", ["a.nhdr", "a.mhd"])
+def test_a_header_beside_its_voxels_is_read(image: sitk.Image, tmp_path: Path, name: str) -> None:
+    sitk.WriteImage(image, str(tmp_path / name))
+    back = read_volume(tmp_path / name)
+    np.testing.assert_array_equal(array_of(back), array_of(image))
+    for ours, theirs in zip(Grid.of(back).to_json().values(), GRID.to_json().values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nii", "a.nrrd", "a.mha"])
@@ -148,20 +172,38 @@ def test_a_dicom_series_is_sorted_rescaled_and_placed(tmp_path: Path) -> None:
     assert image.GetOrigin() == pytest.approx((0, -20, 3))
 
 
+def test_an_oblique_dicom_series_keeps_voxels_and_geometry(tmp_path: Path) -> None:
+    axes = np.reshape(GRID.direction, (3, 3))
+    values = write_dicom(tmp_path / "mr", [2.0, 5.27, 8.54], axes=axes, slopes=[0.5, 3.0, 1.25])
+    image = read_volume(tmp_path / "mr")
+    np.testing.assert_allclose(array_of(image), values, atol=1e-4)  # each slice by its own slope
+    assert image.GetDirection() == pytest.approx(GRID.direction, abs=1e-8)
+    assert image.GetSpacing() == pytest.approx((0.5, 0.75, 3.27))
+    first = np.asarray([0, -20, 0]) + 2 * axes[:, 2]
+    assert image.GetOrigin() == pytest.approx(first.tolist(), abs=1e-6)
+    last = first + axes @ np.asarray([7 * 0.5, 7 * 0.75, 2 * 3.27])
+    assert image.TransformIndexToPhysicalPoint((7, 7, 2)) == pytest.approx(last.tolist(), abs=1e-6)
+
+
 def test_a_folder_with_no_or_two_series_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ct").mkdir()
     with pytest.raises(McdError, match="ct: no DICOM series"):
         read_volume(tmp_path / "ct")
     write_dicom(tmp_path / "ct", [0.0, 3.0, 6.0])
     write_dicom(tmp_path / "ct", [0.0, 3.0, 6.0], series="1.2.4")
-    with pytest.raises(McdError, match="ct: 2 DICOM series"):
+    with pytest.raises(McdError, match="ct: 2 DICOM series") as caught:
         read_volume(tmp_path / "ct")
+    for choice in ("3 slices, 1.2.3_0.dcm the first", "3 slices, 1.2.4_0.dcm the first"):
+        assert choice in str(caught.value)
 
 
 def test_missing_and_tilted_slices_are_refused(tmp_path: Path) -> None:
     write_dicom(tmp_path / "gap", [0.0, 3.0, 6.0, 12.0, 15.0])
     with pytest.raises(McdError, match=r"gap: the slices are 3\.00 to 6\.00 mm apart"):
         read_volume(tmp_path / "gap")
+    write_dicom(tmp_path / "twice", [0.0, 3.0, 3.0, 6.0])
+    with pytest.raises(McdError, match="twice: two slices at one place"):
+        read_volume(tmp_path / "twice")
     write_dicom(tmp_path / "tilt", [0.0, 3.0, 6.0, 9.0], shift=0.8)
     with pytest.raises(McdError, match=r"tilted gantry \(the slices drift 2\.4 mm"):
         read_volume(tmp_path / "tilt")

@@ -495,3 +495,15 @@ def test_a_real_dicom_folder_gives_what_its_nifti_gives(real_patients: Path) -> 
     )
     for name, volume in nifti.volumes.items():
         assert (np.abs(dicom.volumes[name] - volume) > 1e-3).mean() < 1e-3
+
+
+def test_a_factor_on_an_image_changes_nothing(save: Callable[..., Path]) -> None:
+    """PET in Bq/ml and in SUV differ by one factor a patient."""
+    grid = centred((2.0, 2.0, 2.0), 56)
+    options = PreprocessOptions(size=(32, 32), spacing=(2.0, 2.0, 2.0))
+    pre = [
+        preprocess_subject(Subject("s", {"PET": save(name, lambda points: factor * head(points), grid)}), options)  # noqa: B023
+        for name, factor in (("suv", 1.0), ("bq", 4321.0))
+    ]
+    np.testing.assert_allclose(pre[0].volumes["PET"], pre[1].volumes["PET"], atol=1e-4)
+    np.testing.assert_array_equal(pre[0].regions["PET"], pre[1].regions["PET"])
