@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -33,6 +34,10 @@ Steps = Annotated[int, Field(ge=1)]
 Code = Annotated[int, Field(ge=1, le=255)]
 Millimetres = Annotated[float, Field(gt=0)]
 Spacing = tuple[Millimetres, Millimetres, Millimetres]
+# YAML reads a bare `off` as false.
+Registering = Annotated[
+    Literal["off", "rigid", "affine"], BeforeValidator(lambda value: "off" if value is False else value)
+]
 
 SIMULATED_SCANNERS = {"brats2018": ("MR",), "hecktor2020": ("CT", "PET")}
 """The layouts that can be simulated, with the scanners whose spacing can be set."""
@@ -68,6 +73,9 @@ class Preprocessing(Section):
     percentiles: tuple[float, float] = Field((1.0, 99.0), description="clipping bounds (paper Sec. V)")
     centre: Literal["region", "image"] = Field("region", description="of the crop in-plane (our choice)")
     body_threshold: float = Field(-500.0, description="HU above which a voxel is body (our choice)")
+    registration: Registering | dict[str, Registering] = Field(
+        "off", description="off, rigid or affine (rigid first): onto the reference; one kind, or one a modality"
+    )
 
     @field_validator("size")
     @classmethod
@@ -146,9 +154,25 @@ class Cohort(Section):
             names = pair.split("-")
             if len(names) != 2 or names[0] == names[1] or not set(names) <= set(self.modalities):
                 raise ValueError(f"pairs: {pair} does not join two of {', '.join(self.modalities)} with a hyphen")
+        kinds = self.preprocessing.registration
+        for modality in kinds if isinstance(kinds, dict) else ():
+            if modality not in self.modalities[1:]:
+                others = ", ".join(self.modalities[1:]) or "none"
+                raise ValueError(
+                    f"preprocessing.registration: {modality} is not registered on {self.modalities[0]}, the reference; "
+                    f"there are {others}"
+                )
         if len(self.regions) > MAX_REGIONS:
             raise ValueError(f"regions: at most {MAX_REGIONS}")
         return self
+
+    @property
+    def registered(self) -> list[str]:
+        """The modalities that are registered on the reference."""
+        kinds = self.preprocessing.registration
+        if isinstance(kinds, str):
+            return self.modalities[1:] if kinds != "off" else []
+        return [modality for modality in self.modalities[1:] if kinds.get(modality, "off") != "off"]
 
     @property
     def raw_folder(self) -> Path | None:
