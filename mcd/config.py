@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -34,13 +33,12 @@ Steps = Annotated[int, Field(ge=1)]
 Code = Annotated[int, Field(ge=1, le=255)]
 Millimetres = Annotated[float, Field(gt=0)]
 Spacing = tuple[Millimetres, Millimetres, Millimetres]
-# YAML reads a bare `off` as false.
-Registering = Annotated[
-    Literal["off", "rigid", "affine"], BeforeValidator(lambda value: "off" if value is False else value)
-]
 
 SIMULATED_SCANNERS = {"brats2018": ("MR",), "hecktor2020": ("CT", "PET")}
 """The layouts that can be simulated, with the scanners whose spacing can be set."""
+
+REGISTRATIONS = ("off", "rigid", "affine")
+"""What may be done to bring a modality onto the reference; `affine` is rigid first."""
 
 MAX_REGIONS = 8
 """A stored prediction has a bit a region."""
@@ -73,9 +71,19 @@ class Preprocessing(Section):
     percentiles: tuple[float, float] = Field((1.0, 99.0), description="clipping bounds (paper Sec. V)")
     centre: Literal["region", "image"] = Field("region", description="of the crop in-plane (our choice)")
     body_threshold: float = Field(-500.0, description="HU above which a voxel is body (our choice)")
-    registration: Registering | dict[str, Registering] = Field(
+    registration: str | dict[str, str] = Field(
         "off", description="off, rigid or affine (rigid first): onto the reference; one kind, or one a modality"
     )
+
+    @field_validator("registration", mode="before")
+    @classmethod
+    def _known_kinds(cls, registration: Any) -> Any:
+        if isinstance(registration, Mapping):
+            return {modality: cls._known_kinds(kind) for modality, kind in registration.items()}
+        kind = "off" if registration is False else registration  # what YAML makes of a bare `off`
+        if kind not in REGISTRATIONS:
+            raise ValueError(f"choose among {', '.join(REGISTRATIONS)}")
+        return kind
 
     @field_validator("size")
     @classmethod

@@ -20,7 +20,7 @@ from mcd.imaging.registration import transform_of
 # Apart from one another and from grey: a glioma has up to four codes, side by side.
 COLOURS = ("#FF9F1C", "#56B4E9", "#FF6EC7", "#2EE6A6", "#F7F06D", "#D55E00", "#A48BFF", "#FFFFFF")
 _GROUND, _TEXT, _FAINT, _WARNING = "#101214", "#E8E8E8", "#8FA3AD", "#FFB454"
-_TINT, _SQUARES = "#FFA45C", 8  # of checkerboards: the registered modality's colour, squares along the longer side
+_TINT, _SQUARES = "#B9A5FF", 8  # of checkerboards: the registered modality's colour, squares along the longer side
 _HALO = withStroke(linewidth=1.5, foreground=_GROUND)
 _ROW, _LEFT, _GAP, _HEADER, _LEGEND_COLUMN = 3.1, 0.95, 0.1, 0.95, 1.75  # inches
 
@@ -54,7 +54,7 @@ def draw_qc(patient: Preprocessed | str | Path, path: str | Path) -> None:
 
 
 def draw_registration(folder: str | Path, images: Mapping[str, str | Path], path: str | Path) -> None:
-    """Draw the checkerboards of a preprocessed folder to `path`: the reference in grey, a registered modality in orange.
+    """Draw the checkerboards of a preprocessed folder to `path`: the reference in grey, a registered modality in violet.
 
     Two rows a modality, by the coordinates of the files (`images`: modality -> raw file) and as registered, on the slices
     of `draw_qc`. Edges that run on from square to square fit. The label's outline lies on the reference.

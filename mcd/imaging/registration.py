@@ -6,7 +6,8 @@ and what stands where registration does not raise the similarity.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ _SURROUNDINGS_MM = 10.0  # compared beside the content itself: the outline of a 
 _MARGIN_MM, _PADDING_MM = 10.0, 50.0
 _BELIEVED = 0.1  # of the smaller image inside the other one, and the files' coordinates are the start
 _FEWEST = 500  # voxels (4 ml) that similarity is computed on
+_KEPT = 0.9  # of the voxels covered at first that have to stay covered
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,21 @@ def surroundings(region: np.ndarray, grid: Grid) -> np.ndarray:
     return array_of(sitk.GrayscaleDilate(grid.image(region), radius, sitk.sitkBox)) > 0
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let ITK use one thread: several add up their histograms in any order, and the steps follow the last digit.
+
+    For all of the process, since a metric does not heed the number that its own registration is given.
+    """
+    threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+
+
+@_one_thread()
 def register(
     fixed: sitk.Image, moving: sitk.Image, compared: np.ndarray, moving_region: np.ndarray, kind: str
 ) -> Registration:
@@ -114,8 +131,11 @@ def register(
     edge = [int(np.ceil(_PADDING_MM / side)) for side in moving.GetSpacing()]
     endless = sitk.ZeroFluxNeumannPad(moving, edge, edge)
 
+    # Judged smoothed: voxels that happen to coincide need no interpolation, which alone would raise what they share.
+    judged = [sitk.SmoothingRecursiveGaussian(image, WORKING_MM) for image in (fixed, moving)]
     best, problem = identity, ""
-    before = after = _similarity(fixed, moving, identity, compared)
+    before, covered = _similarity(*judged, identity, compared)
+    after = before
     for stage in ("rigid", "affine")[: REGISTRATIONS.index(kind)]:
         found = start if stage == "rigid" else _affine_about(centre, best)
         try:
@@ -125,12 +145,16 @@ def register(
             problem = f"{stage} registration failed, for the two images have too little in common"
             break
         candidate = _plain(found)
-        similarity = _similarity(fixed, moving, candidate, compared)
+        similarity, still = _similarity(*judged, candidate, compared)
         if not similarity > after:
             problem = f"{stage} registration brought the similarity from {after:.4f} to {similarity:.4f}"
-            after = similarity if best is identity else after
+        elif still < _KEPT * covered:
+            problem = f"{stage} registration moved it out of sight, which covers {still:.0%} in place of {covered:.0%}"
+        if not problem or best is identity:
+            after = similarity
+        if problem:
             break
-        best, after = candidate, similarity
+        best = candidate
     return Registration(kind, best, before, after, _displacement(grid, compared, best), problem)
 
 
@@ -143,7 +167,6 @@ def _optimise(
 ) -> None:
     """Change `transform` for the highest mutual information over the voxels of `sampled`; raises ITK's `RuntimeError`."""
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)  # threads add up their histograms in any order, and steps follow the last digit
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetMetricFixedMask(sampled)
     method.SetInterpolator(sitk.sitkLinear)
@@ -161,26 +184,28 @@ def _optimise(
     method.Execute(fixed, moving)
 
 
-def _similarity(fixed: sitk.Image, moving: sitk.Image, transform: sitk.Transform, compared: np.ndarray) -> float:
-    """Return the mutual information in nats over the voxels that `moving` covers, times their share of those compared.
+def _similarity(
+    fixed: sitk.Image, moving: sitk.Image, transform: sitk.Transform, compared: np.ndarray
+) -> tuple[float, float]:
+    """Return the similarity, and the share of the voxels compared that `moving` covers.
 
-    Without the share an image that turns out of sight would gain by it. 0 where hardly a voxel is covered, or for a
-    constant image.
+    The similarity is the mutual information in nats over the voxels covered, times their share: without it, an image that
+    turns out of sight would gain. It is 0 where hardly a voxel is covered, or for a constant image.
     """
     covered = compared & _seen(moving, Grid.of(fixed), transform)
     if covered.sum() < _FEWEST:
-        return 0.0
+        return 0.0, 0.0
+    share = float(covered.sum() / compared.sum())
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetMetricFixedMask(Grid.of(fixed).image(covered))
     method.SetInterpolator(sitk.sitkLinear)
     method.SetInitialTransform(transform)
     try:
-        return -float(method.MetricEvaluate(fixed, moving) * covered.sum() / compared.sum())
+        return -float(method.MetricEvaluate(fixed, moving)) * share, share
     except RuntimeError as error:
         logging.warning("similarity: %s", error)
-        return 0.0
+        return 0.0, share
 
 
 def _seen(moving: sitk.Image, grid: Grid, transform: sitk.Transform, margin: float = 0.0) -> np.ndarray:
