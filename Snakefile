@@ -19,6 +19,7 @@ if not workflow.overwrite_configfiles:  # --configfile replaces the default; it 
 include: "rules/common.smk"
 include: "rules/settings.smk"
 include: "rules/cohort.smk"
+include: "rules/registration.smk"
 include: "rules/preprocess.smk"
 include: "rules/shards.smk"
 include: "rules/splits.smk"
@@ -39,6 +40,7 @@ localrules:
     all,
     raw,
     preprocess,
+    registration,
     shards,
     pretrain,
     finetune,
@@ -64,6 +66,12 @@ rule preprocess:
         rules.preprocess_all.input,
 
 
+rule registration:
+    """Stage 1, where registration is on: its checkerboards and tables."""
+    input:
+        rules.register_all.input,
+
+
 rule shards:
     """Stage 2: all slices in HDF5, and the splits."""
     input:
@@ -81,3 +89,13 @@ rule finetune:
     """Stage 4: every segmentation network of Table II."""
     input:
         [model_file(run) for run in TABLE2_RUNS],
+
+
+onsuccess:
+    for sentence in flagged_registrations():
+        print(f"warning: registration: {sentence}", file=sys.stderr)
+
+
+onerror:
+    for sentence in flagged_registrations():
+        print(f"warning: registration: {sentence}", file=sys.stderr)

@@ -38,6 +38,9 @@ Spacing = tuple[Millimetres, Millimetres, Millimetres]
 SIMULATED_SCANNERS = {"brats2018": ("MR",), "hecktor2020": ("CT", "PET")}
 """The layouts that can be simulated, with the scanners whose spacing can be set."""
 
+REGISTRATIONS = ("off", "rigid", "affine")
+"""What may be done to bring a modality onto the reference; `affine` is rigid first."""
+
 MAX_REGIONS = 8
 """A stored prediction has a bit a region."""
 
@@ -69,6 +72,19 @@ class Preprocessing(Section):
     percentiles: tuple[float, float] = Field((1.0, 99.0), description="clipping bounds (paper Sec. V)")
     centre: Literal["region", "image"] = Field("region", description="of the crop in-plane (our choice)")
     body_threshold: float = Field(-500.0, description="HU above which a voxel is body (our choice)")
+    registration: str | dict[str, str] = Field(
+        "off", description="off, rigid or affine (rigid first): onto the reference; one kind, or one a modality"
+    )
+
+    @field_validator("registration", mode="before")
+    @classmethod
+    def _known_kinds(cls, registration: Any) -> Any:
+        if isinstance(registration, Mapping):
+            return {modality: cls._known_kinds(kind) for modality, kind in registration.items()}
+        kind = "off" if registration is False else registration  # what YAML makes of a bare `off`
+        if kind not in REGISTRATIONS:
+            raise ValueError(f"choose among {', '.join(REGISTRATIONS)}")
+        return kind
 
     @field_validator("size")
     @classmethod
@@ -147,9 +163,25 @@ class Cohort(Section):
             names = pair.split("-")
             if len(names) != 2 or names[0] == names[1] or not set(names) <= set(self.modalities):
                 raise ValueError(f"pairs: {pair} does not join two of {', '.join(self.modalities)} with a hyphen")
+        kinds = self.preprocessing.registration
+        for modality in kinds if isinstance(kinds, dict) else ():
+            if modality not in self.modalities[1:]:
+                others = ", ".join(self.modalities[1:]) or "none"
+                raise ValueError(
+                    f"preprocessing.registration: {modality} is not registered on {self.modalities[0]}, the reference; "
+                    f"there are {others}"
+                )
         if len(self.regions) > MAX_REGIONS:
             raise ValueError(f"regions: at most {MAX_REGIONS}")
         return self
+
+    @property
+    def registered(self) -> list[str]:
+        """The modalities that are registered on the reference."""
+        kinds = self.preprocessing.registration
+        if isinstance(kinds, str):
+            return self.modalities[1:] if kinds != "off" else []
+        return [modality for modality in self.modalities[1:] if kinds.get(modality, "off") != "off"]
 
     @property
     def raw_folder(self) -> Path | None:

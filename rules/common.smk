@@ -24,6 +24,7 @@ from mcd.cohorts.find import find_subjects, simulated_subjects
 from mcd.config import expand as expand_path
 from mcd.config import load_config
 from mcd.errors import McdError
+from mcd.imaging.registration_summary import flagged, registrations
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.reporting.sentences import read_claims
 
@@ -38,6 +39,7 @@ def or_explain(function, *arguments):
 
 CONFIG = or_explain(load_config, config)
 COHORTS = list(CONFIG.cohorts)
+REGISTERED = [name for name, cohort in CONFIG.cohorts.items() if cohort.registered]
 
 
 def raw_folder(cohort):
@@ -92,6 +94,12 @@ def shard_subjects(cohort, shard):
 def shard_files(cohort):
     size = CONFIG.cohorts[cohort].subjects_per_shard
     return [f"work/{cohort}/shards/{number}.h5" for number in range(-(-len(SUBJECTS[cohort]) // size))]
+
+
+def flagged_registrations():
+    """Sentences on the patients whose registration failed, as far as they are preprocessed."""
+    folders = [f"work/{cohort}/subjects/{subject}" for cohort in REGISTERED for subject in SUBJECTS[cohort]]
+    return flagged(registrations(folder for folder in folders if Path(folder, "info.json").exists()))
 
 
 def pretraining_file(cohort, pair, pretraining, seed):

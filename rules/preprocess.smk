@@ -50,10 +50,11 @@ rule draw_qc:
 
 
 rule preprocess_all:
-    """All patients of all cohorts, and their pictures."""
+    """All patients of all cohorts, their pictures, and what registration did where it is on."""
     input:
         folders=[f"work/{cohort}/subjects/{subject}" for cohort in COHORTS for subject in SUBJECTS[cohort]],
         pictures=[f"results/qc/{cohort}/{subject}.png" for cohort in COHORTS for subject in SUBJECTS[cohort]],
+        registrations=rules.register_all.input,
 
 
 localrules:

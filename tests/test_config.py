@@ -84,6 +84,18 @@ def test_a_minimal_file_has_the_papers_values() -> None:
             "finetuning.augmentation.rotate: unknown key; did you mean rotation?",
         ),
         ("compute.device", "tpu", "compute.device"),
+        ("cohorts.mine.preprocessing.registration", "rigid", None),
+        (
+            "cohorts.mine.preprocessing.registration",
+            True,
+            "registration: choose among off, rigid, affine (given: True)",
+        ),
+        (
+            "cohorts.mine.preprocessing.registration",
+            {"PET": "elastic"},
+            "registration: choose among off, rigid, affine",
+        ),
+        ("cohorts.mine.preprocessing.registration", {"CT": "rigid"}, "CT is not registered on CT, the reference"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(path: str, value: Any, message: str | None) -> None:
@@ -119,6 +131,22 @@ def test_options_from_the_command_line_get_their_types() -> None:
     assert load_config(changed("finetuning", {"augmentation": {"mirror": "false"}})).finetuning.augmentation == {
         "mirror": False
     }
+
+
+def test_registration_is_off_by_any_spelling_and_per_modality() -> None:
+    """YAML reads a bare `off` as false."""
+    path = "cohorts.mine.preprocessing.registration"
+    for text, registered in (
+        ("off", []),
+        ("'off'", []),
+        ("rigid", ["PET"]),
+        ("{PET: affine}", ["PET"]),
+        ("{PET: off}", []),
+        ("{}", []),
+    ):
+        cohort = load_config(changed(path, yaml.safe_load(text))).cohorts["mine"]
+        assert cohort.registered == registered
+    assert load_config(MINIMAL).cohorts["mine"].preprocessing.registration == "off"
 
 
 def test_paths_expand_variables(monkeypatch: pytest.MonkeyPatch) -> None:

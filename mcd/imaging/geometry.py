@@ -121,12 +121,14 @@ def resample(
     )
 
 
-def to_raw_grid(array: np.ndarray, grid: Grid, raw: Grid) -> sitk.Image:
+def to_raw_grid(array: np.ndarray, grid: Grid, raw: Grid, transform: sitk.Transform | None = None) -> sitk.Image:
     """Return a prediction on the cropped common grid as an image on a raw volume's grid; 0 outside the crop.
 
-    `array` (z, y, x) lies on `grid`. Whole numbers and booleans are labels: nearest neighbour, uint8. Floating point
-    numbers are probabilities: linear, float32.
+    `array` (z, y, x) lies on `grid`. `transform` is the one by which the raw volume was brought onto `grid` (from the world
+    of the grid to that of the volume) and is taken back. Whole numbers and booleans are labels: nearest neighbour, uint8.
+    Floating point numbers are probabilities: linear, float32.
     """
     labels = not np.issubdtype(array.dtype, np.floating)
     image = grid.image(array.astype(np.uint8 if labels else np.float32))
-    return resample(image, raw, interpolation=sitk.sitkNearestNeighbor if labels else sitk.sitkLinear)
+    back = transform.GetInverse() if transform is not None else None
+    return resample(image, raw, back, sitk.sitkNearestNeighbor if labels else sitk.sitkLinear)

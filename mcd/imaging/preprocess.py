@@ -6,7 +6,6 @@ percentile, z-score over the non-zero region. The statistics are those of the cr
 
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,15 @@ from mcd.errors import McdError
 from mcd.files import read_json, write_json
 from mcd.imaging.geometry import Grid, array_of, resample
 from mcd.imaging.io import read_volume, write_volume
+from mcd.imaging.registration import (
+    REGISTRATIONS,
+    WORKING_MM,
+    Registration,
+    coarse,
+    register,
+    surroundings,
+    window,
+)
 
 INTERPOLATIONS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}
 RULES = ("nonzero", "body", "all")
@@ -42,6 +50,8 @@ class PreprocessOptions:
     - percentiles: the clipping bounds over that region.
     - centre: the crop's in-plane centre, that of the reference modality's "region" or of the "image". A patient's box
       goes before either, and gives the slices, too.
+    - registration: of the other modalities onto the reference, "off", "rigid" or "affine" (rigid first); one kind, or one
+      a modality.
     """
 
     size: tuple[int, int]  # paper Sec. V: 144 x 144 (HECKTOR), 160 x 160 (BraTS)
@@ -51,6 +61,7 @@ class PreprocessOptions:
     percentiles: tuple[float, float] = (1.0, 99.0)  # paper Sec. V
     centre: str = "region"  # our choice: the paper does not say where the crop lies
     body_threshold: float = -500.0  # our choice: half-way between air (-1000 HU) and water (0 HU)
+    registration: str | dict[str, str] = "off"  # paper Sec. V: both cohorts are registered already
 
     def __post_init__(self) -> None:
         for key, length in (("size", 2), ("spacing", 3), ("percentiles", 2)):
@@ -64,13 +75,13 @@ class PreprocessOptions:
             raise McdError(
                 f"percentiles: {list(self.percentiles)} is not an interval in 0 to 100; the paper has [1, 99]"
             )
-        rules = self.statistics_region
         for key, chosen, offered in (
-            ("interpolation", [self.interpolation], tuple(INTERPOLATIONS)),
-            ("centre", [self.centre], CENTRES),
-            ("statistics_region", [rules] if isinstance(rules, str) else list(rules.values()), RULES),
+            ("interpolation", self.interpolation, tuple(INTERPOLATIONS)),
+            ("centre", self.centre, CENTRES),
+            ("statistics_region", self.statistics_region, RULES),
+            ("registration", self.registration, REGISTRATIONS),
         ):
-            for value in chosen:
+            for value in chosen.values() if isinstance(chosen, dict) else [chosen]:
                 if value not in offered:
                     raise McdError(f"{key}: {value!r} is not on offer; choose among {', '.join(offered)}")
 
@@ -78,6 +89,11 @@ class PreprocessOptions:
         """Return the rule of a modality's region; one that a dictionary leaves out has the paper's, "nonzero"."""
         rules = self.statistics_region
         return rules if isinstance(rules, str) else rules.get(modality, "nonzero")
+
+    def registration_of(self, modality: str) -> str:
+        """Return how a modality other than the reference is registered; one that a dictionary leaves out is not."""
+        kinds = self.registration
+        return kinds if isinstance(kinds, str) else kinds.get(modality, "off")
 
 
 @dataclass(frozen=True)
@@ -100,30 +116,30 @@ class Preprocessed:
         return np.logical_or.reduce(list(self.regions.values()))
 
 
-def preprocess_subject(
-    subject: Subject, options: PreprocessOptions, transforms: Mapping[str, sitk.Transform] | None = None
-) -> Preprocessed:
-    """Read, resample, crop and normalise one patient (SPEC: paper Sec. V, "data pre-processing").
+def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preprocessed:
+    """Read, register where asked, resample, crop and normalise one patient (paper Sec. V, "data pre-processing").
 
     The first modality is the reference: its axes, turned to the nearest of left-posterior-superior, are those of the
-    common grid, so that slices are axial. Label and mask lie in the reference's world. `transforms` holds, for a
-    modality that had to be registered, the transform from the reference's world to the modality's own.
+    common grid, so that slices are axial. Label and mask lie in the reference's world. A registration that does not raise
+    the similarity leaves a modality where its file has it, which `info["warnings"]` says.
     Raises `McdError` for unreadable files, an empty region, a constant image, labels that are not whole numbers in
     0..255, a label outside the crop, or a modality elsewhere than the crop.
     """
-    rules = options.statistics_region
-    for modality in rules if isinstance(rules, dict) else ():
-        if modality not in subject.images:
-            raise McdError(f"statistics_region: no modality {modality!r}; there are {', '.join(subject.images)}")
+    for key in ("statistics_region", "registration"):
+        by_modality = getattr(options, key)
+        for modality in by_modality if isinstance(by_modality, dict) else ():
+            if modality not in subject.images:
+                raise McdError(f"{key}: no modality {modality!r}; there are {', '.join(subject.images)}")
     images = {modality: read_volume(path) for modality, path in subject.images.items()}
     label = _whole_numbers(read_volume(subject.label), subject.label) if subject.label else None
     mask = read_volume(subject.mask) > 0.5 if subject.mask else None  # 0.99999997 is inside, too
     grid = _crop_grid(subject, next(iter(images.items())), mask, options)
     mask_there = array_of(resample(mask, grid)) > 0 if mask is not None else None
+    registrations = _register(images, grid, mask, options)
 
     volumes, regions, statistics = {}, {}, {}
     for modality, image in images.items():
-        transform = (transforms or {}).get(modality, sitk.Transform())
+        transform = registrations[modality].transform if modality in registrations else sitk.Transform()
         nearest = array_of(resample(image, grid, transform, outside=np.nan))
         if np.isnan(nearest).all():
             raise McdError(
@@ -148,9 +164,14 @@ def preprocess_subject(
         "options": asdict(options),
         "grid": grid.to_json(),
         "raw_grids": {modality: Grid.of(image).to_json() for modality, image in images.items()},
+        "registration": {modality: found.to_json() for modality, found in registrations.items()},
         "statistics": statistics,
         "label": None,
-        "warnings": [],
+        "warnings": [
+            f"{modality} left unregistered: {found.problem}"
+            for modality, found in registrations.items()
+            if found.problem
+        ],
     }
     codes = None
     if label is not None:
@@ -227,6 +248,36 @@ def _crop_grid(
     # A whole number of voxels keeps the raw voxels where they have the spacing already (BraTS): nothing is moved.
     start = np.round(middle[:2] - (size - 1) / 2 + 1e-6).astype(int)
     return whole.cropped((*start.tolist(), 0), (*size.tolist(), whole.size[2]))
+
+
+def _register(
+    images: dict[str, sitk.Image], grid: Grid, mask: sitk.Image | None, options: PreprocessOptions
+) -> dict[str, Registration]:
+    """Register each modality that is to be on the first one, where the crop is: what lies far from it need not fit."""
+    reference, *others = images
+    kinds = {modality: options.registration_of(modality) for modality in others}
+    if all(kind == "off" for kind in kinds.values()):
+        return {}
+
+    def content(modality: str, image: sitk.Image) -> np.ndarray:
+        if mask is not None:
+            return array_of(resample(mask, Grid.of(image))) > 0
+        return _region(sitk.GetArrayViewFromImage(image), options.rule(modality), options.body_threshold)
+
+    place = grid.respaced((WORKING_MM,) * 3)
+    fixed = resample(coarse(images[reference]), place, interpolation=sitk.sitkLinear, outside=np.nan)
+    covered = ~np.isnan(array_of(fixed))
+    fixed = place.image(np.nan_to_num(array_of(fixed), nan=float(np.nanmin(array_of(fixed)))))
+    region = covered & content(reference, fixed)
+    fixed = window(fixed, region, options.percentiles)
+    found = {}
+    for modality, kind in kinds.items():
+        if kind != "off":
+            moving = coarse(images[modality])
+            its_region = content(modality, moving)
+            moving = window(moving, its_region, options.percentiles)
+            found[modality] = register(fixed, moving, covered & surroundings(region, place), its_region, kind)
+    return found
 
 
 def _region_centre(

@@ -1,19 +1,26 @@
-"""One picture a patient to check the pre-processing by: what the network will see, with the label's outline."""
+"""Pictures to check the pre-processing by: what the network will see, and what registration did."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from mcd.files import atomic_path
-from mcd.imaging.preprocess import Preprocessed, read_preprocessed
+from mcd.imaging.geometry import array_of, resample
+from mcd.imaging.io import read_volume
+from mcd.imaging.preprocess import INTERPOLATIONS, Preprocessed, read_preprocessed
+from mcd.imaging.registration import transform_of
 
 # Apart from one another and from grey: a glioma has up to four codes, side by side.
 COLOURS = ("#FF9F1C", "#56B4E9", "#FF6EC7", "#2EE6A6", "#F7F06D", "#D55E00", "#A48BFF", "#FFFFFF")
 _GROUND, _TEXT, _FAINT, _WARNING = "#101214", "#E8E8E8", "#8FA3AD", "#FFB454"
+_TINT, _SQUARES = "#B9A5FF", 8  # of checkerboards: the registered modality's colour, squares along the longer side
 _HALO = withStroke(linewidth=1.5, foreground=_GROUND)
 _ROW, _LEFT, _GAP, _HEADER, _LEGEND_COLUMN = 3.1, 0.95, 0.1, 0.95, 1.75  # inches
 
@@ -29,14 +36,68 @@ def draw_qc(patient: Preprocessed | str | Path, path: str | Path) -> None:
     label. Black is outside the region of the intensity statistics, which has a faint outline of its own.
     """
     pre = patient if isinstance(patient, Preprocessed) else read_preprocessed(patient)
-    extent = np.asarray(pre.grid.shape) * np.asarray(pre.grid.spacing[::-1])  # mm, (z, y, x)
-    widths = np.asarray([extent[2], extent[2], extent[1]]) / max(extent[0], extent[1]) * _ROW
     codes = [int(code) for code in np.unique(pre.label) if code] if pre.label is not None else []
     entries = _legend(pre, codes)
+    figure, layout, columns = _sheet(pre, len(pre.volumes), entries)
+    cuts = _cuts(pre)
+    for row, modality in enumerate(pre.volumes):
+        for column, plane in enumerate(_PLANES):
+            axis = figure.add_subplot(layout[row, column], anchor="N")
+            _draw_plane(axis, pre, modality, plane, cuts[plane[1]], codes)
+            if row == 0:
+                axis.set_title(_title(plane, cuts), color=_TEXT, fontsize=9, pad=4)
+            if column == 0:
+                numbers = pre.info["statistics"][modality]
+                text = f"{modality}\n{numbers['region']}: {numbers['mean']:.4g} ± {numbers['sd']:.4g}"
+                axis.set_ylabel(text, color=_TEXT, fontsize=9)
+    _save(figure, entries, columns, path)
+
+
+def draw_registration(folder: str | Path, images: Mapping[str, str | Path], path: str | Path) -> None:
+    """Draw the checkerboards of a preprocessed folder to `path`: the reference in grey, a registered modality in violet.
+
+    Two rows a modality, by the coordinates of the files (`images`: modality -> raw file) and as registered, on the slices
+    of `draw_qc`. Edges that run on from square to square fit. The label's outline lies on the reference.
+    """
+    pre = read_preprocessed(folder)
+    codes = [int(code) for code in np.unique(pre.label) if code] if pre.label is not None else []
+    reference, found = pre.info["modalities"][0], pre.info["registration"]
+    entries = [
+        Line2D([], [], color=_TEXT, label=reference),
+        *(Line2D([], [], color=_TINT, label=modality) for modality in found),
+        *(Line2D([], [], color=_colour(code), label=f"label {code}") for code in codes),
+    ]
+    figure, layout, columns = _sheet(pre, 2 * len(found), entries)
+    cuts = _cuts(pre)
+    ground = _grey(pre, reference, images[reference])
+    for place, (modality, numbers) in enumerate(found.items()):
+        for row, registered in ((2 * place, False), (2 * place + 1, True)):
+            volume = _grey(pre, modality, images[modality], registered)
+            for column, plane in enumerate(_PLANES):
+                axis = figure.add_subplot(layout[row, column], anchor="N")
+                _draw_checkerboard(axis, pre, (ground, volume), plane, cuts[plane[1]], codes)
+                if row == 0:
+                    axis.set_title(_title(plane, cuts), color=_TEXT, fontsize=9, pad=4)
+                if column == 0:
+                    text = f"{modality} before\nsimilarity {numbers['similarity_before']:.3f}"
+                    if registered:
+                        text = f"{modality} {numbers['kind']}\n"
+                        text += (
+                            f"similarity {numbers['similarity_after']:.3f}, moved {numbers['displacement_mm']:.1f} mm"
+                            if numbers["displacement_mm"]
+                            else "not taken: left as it was"
+                        )
+                    axis.set_ylabel(text, color=_WARNING if registered and numbers["problem"] else _TEXT, fontsize=8)
+    _save(figure, entries, columns, path)
+
+
+def _sheet(pre: Preprocessed, rows: int, entries: list[Line2D]) -> tuple[Figure, GridSpec, int]:
+    """A figure with a header, `rows` by three planes of the patient, and room for a legend; and the legend's columns."""
+    extent = np.asarray(pre.grid.shape) * np.asarray(pre.grid.spacing[::-1])  # mm, (z, y, x)
+    widths = np.asarray([extent[2], extent[2], extent[1]]) / max(extent[0], extent[1]) * _ROW
     width = _LEFT + widths.sum() + 2 * _GAP + _GAP
     columns = max(1, int(width // _LEGEND_COLUMN))
     footer = 0.2 + 0.22 * -(-len(entries) // columns)
-    rows = len(pre.volumes)
     height = _HEADER + rows * _ROW + footer
     figure = Figure(figsize=(width, height), facecolor=_GROUND)
     layout = figure.add_gridspec(
@@ -50,21 +111,50 @@ def draw_qc(patient: Preprocessed | str | Path, path: str | Path) -> None:
         wspace=0.04,
         hspace=0.04,
     )
-    cuts = _cuts(pre)
-    for row, modality in enumerate(pre.volumes):
-        for column, plane in enumerate(_PLANES):
-            axis = figure.add_subplot(layout[row, column], anchor="N")
-            _draw_plane(axis, pre, modality, plane, cuts[plane[1]], codes)
-            if row == 0:
-                axis.set_title(f"{plane[0]}, {'zyx'[plane[1]]} = {cuts[plane[1]]}", color=_TEXT, fontsize=9, pad=4)
-            if column == 0:
-                numbers = pre.info["statistics"][modality]
-                text = f"{modality}\n{numbers['region']}: {numbers['mean']:.4g} ± {numbers['sd']:.4g}"
-                axis.set_ylabel(text, color=_TEXT, fontsize=9)
     _write_header(figure, pre, width, height)
+    return figure, layout, columns
+
+
+def _title(plane: tuple[str, int, str], cuts: list[int]) -> str:
+    return f"{plane[0]}, {'zyx'[plane[1]]} = {cuts[plane[1]]}"
+
+
+def _save(figure: Figure, entries: list[Line2D], columns: int, path: str | Path) -> None:
     figure.legend(handles=entries, loc="lower center", ncols=columns, frameon=False, labelcolor=_TEXT, fontsize=8)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110, facecolor=_GROUND)
+
+
+def _grey(pre: Preprocessed, modality: str, file: str | Path, registered: bool = False) -> np.ndarray:
+    """A raw image on the common grid, from 0 to 1 between the percentiles that pre-processing clips to; 0 beyond it."""
+    transform = transform_of(pre.info, modality) if registered else None
+    values = array_of(resample(read_volume(file), pre.grid, transform, INTERPOLATIONS["linear"], outside=np.nan))
+    numbers = pre.info["statistics"][modality]
+    low, high = numbers["p_low"], numbers["p_high"]
+    return np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
+
+
+def _draw_checkerboard(
+    axis: Axes,
+    pre: Preprocessed,
+    volumes: tuple[np.ndarray, np.ndarray],
+    plane: tuple[str, int, str],
+    cut: int,
+    codes: list[int],
+) -> None:
+    _, across, letters = plane
+    ground, other = (volume.take(cut, axis=across) for volume in volumes)
+    vertical, horizontal = (side for place, side in enumerate(pre.grid.spacing[::-1]) if place != across)
+    square = max(ground.shape[0] * vertical, ground.shape[1] * horizontal) / _SQUARES  # mm
+    rows, columns = np.indices(ground.shape)
+    chosen = (rows * vertical // square + columns * horizontal // square) % 2 == 1
+    axis.imshow(
+        np.where(chosen[..., None], other[..., None] * to_rgb(_TINT), ground[..., None]),
+        origin="upper" if across == 0 else "lower",
+        aspect=vertical / horizontal,
+        interpolation="nearest",
+    )
+    _finish(axis, pre, across, cut, codes, letters)
 
 
 def _legend(pre: Preprocessed, codes: list[int]) -> list[Line2D]:
@@ -110,6 +200,11 @@ def _draw_plane(
         interpolation="nearest",
     )
     _outline(axis, inside, _FAINT, 0.6)
+    _finish(axis, pre, across, cut, codes, letters)
+
+
+def _finish(axis: Axes, pre: Preprocessed, across: int, cut: int, codes: list[int], letters: str) -> None:
+    """The label's outlines, no ticks, and the letters of the directions."""
     if pre.label is not None:
         marked = pre.label.take(cut, axis=across)
         for code in codes:

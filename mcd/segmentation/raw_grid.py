@@ -8,6 +8,7 @@ import numpy as np
 
 from mcd.imaging.geometry import Grid, to_raw_grid
 from mcd.imaging.io import write_volume
+from mcd.imaging.registration import transform_of
 from mcd.segmentation.masks import predicted_subjects, read_predictions, region_codes
 from mcd.slices.shards import Shards
 
@@ -17,10 +18,11 @@ def write_on_raw_grid(codes: np.ndarray, info: Mapping[str, Any], modality: str,
 
     Args:
         codes: on the preprocessed grid.
-        info: the subject's info.json: where its grids are.
+        info: the subject's info.json: where its grids are, and how the modality was registered.
         modality: on whose raw image.
     """
-    image = to_raw_grid(codes, Grid.from_json(info["grid"]), Grid.from_json(info["raw_grids"][modality]))
+    grid, raw = Grid.from_json(info["grid"]), Grid.from_json(info["raw_grids"][modality])
+    image = to_raw_grid(codes, grid, raw, transform_of(info, modality))
     write_volume(image, path)
 
 

@@ -1,0 +1,11 @@
+"""Write a cohort's table of registrations; the flagged patients stand in the log, too."""
+
+from door import log_to
+
+with log_to(snakemake.log):
+    import logging
+
+    from mcd.imaging.registration_summary import write_summary
+
+    for sentence in write_summary(snakemake.input.folders, snakemake.output.table):
+        logging.warning(sentence)
