@@ -68,6 +68,12 @@ def finetuning_settings(wildcards):
     return plan.finetuning_settings(CONFIG, wildcards.cohort, wildcards.method, ratio, int(wildcards.seed))
 
 
+def fused_run(wildcards):
+    """The run that fuses a pair's networks; its pair stands in the modality's place."""
+    ratio, seed = float(wildcards.percent) / 100, int(wildcards.seed)
+    return plan.Run(wildcards.cohort, wildcards.pair, wildcards.method, wildcards.pair, ratio, seed)
+
+
 def training_gpus():
     """GPUs a training job asks for: one where the configuration names one, or leaves it open and there is one."""
     if CONFIG.compute.device == "auto":

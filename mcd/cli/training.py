@@ -98,7 +98,11 @@ def _finetune(options: argparse.Namespace) -> None:
         augmentation=Augmentation(**settings.pop("augmentation")),
         compute=Compute(**config.compute.model_dump()),
         resume=resume,
-        about={"cohort": options.cohort, "method": options.method},
+        about={
+            "cohort": options.cohort,
+            "method": options.method,
+            **plan.cohort_facts(config, options.cohort),
+        },
         **settings,
     )
     write_history(history, options.output.with_suffix(".csv"))

@@ -146,6 +146,7 @@ def preprocess_subject(
         "mcd_version": mcd.__version__,
         "modalities": list(volumes),
         "options": asdict(options),
+        "boxed": subject.box is not None,
         "grid": grid.to_json(),
         "raw_grids": {modality: Grid.of(image).to_json() for modality, image in images.items()},
         "statistics": statistics,
