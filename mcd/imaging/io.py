@@ -116,12 +116,17 @@ def _read_sheared_nifti(path: Path) -> sitk.Image:
     return image
 
 
-def _read_series(folder: Path) -> sitk.Image:
+def series_files(folder: str | Path) -> list[str]:
+    """Return the files of a folder's one DICOM series in the order in which `read_volume` stacks them."""
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if len(series) != 1:
         raise McdError(f"{folder}: {len(series) or 'no'} DICOM series in it; give a folder that holds exactly one")
+    return list(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+
+
+def _read_series(folder: Path) -> sitk.Image:
     reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+    reader.SetFileNames(series_files(folder))
     reader.MetaDataDictionaryArrayUpdateOn()
     reader.SetOutputPixelType(sitk.sitkFloat32)  # the rescale slope may differ from slice to slice
     try:
