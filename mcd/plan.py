@@ -326,6 +326,7 @@ def fusion_comparison(config: Config) -> dict[str, Comparison]:
             "A column is a pair; its first and second modality are named in this order. Fused are the two networks' outputs: "
             "the mean of their probabilities, or STAPLE over their masks (Warfield et al. 2004)."
         ],
+        modality_labels={pair: " + ".join(pair.split("-")) for _, pair in pairs},
         **_about_cohorts(config, pairs),
     )
     made = [
