@@ -1,7 +1,7 @@
 """What a configuration asks for: which runs a table needs, and how the table is laid out. Knows no path."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -94,6 +94,12 @@ def finetuning_settings(config: Config, cohort: str, method: str, ratio: float, 
         "augmentation": config.finetuning.augmentation,
         "seed": seed,
     }
+
+
+def cohort_facts(config: Config, cohort: str) -> dict[str, Any]:
+    """What a network's description says of the cohort that it was trained on."""
+    settings = config.cohorts[cohort]
+    return {"cohort_title": settings.title or cohort, "simulated": settings.simulate is not None}
 
 
 def shown_runs(config: Config) -> list[Run]:
@@ -278,6 +284,66 @@ def comparisons(config: Config) -> dict[str, Comparison]:
     if pairings := groupings(config):
         found.append(_grouping_comparison(config, pairings, more))
     return {comparison.spec.name: comparison for comparison in found}
+
+
+FUSED_METHODS = ("fully_supervised", "multi_condos")
+"""Of which the modalities of a pair are fused: the reference and the paper's own."""
+
+FUSED_WAYS = {
+    "first": "first modality alone",
+    "second": "second modality alone",
+    "mean": "both, mean probability",
+    "staple": "both, STAPLE",
+}
+"""As `mcd.segmentation.run.evaluate_fused` names them, and in words."""
+
+
+def fusion_comparison(config: Config) -> dict[str, Comparison]:
+    """`table_fusion`: one modality against two, a column a pair; nothing where there is no pair.
+
+    A run that fuses has its pair in the modality's place, and is made of the two of `fused_from`.
+    """
+    pairs = [(name, pair) for name, cohort in config.cohorts.items() for pair in cohort.pairs]
+    methods = [method for method in FUSED_METHODS if method in config.methods]
+    if not pairs or not methods:
+        return {}
+    rows = list(product(config.label_ratios, methods))
+    names = {
+        f"{method}/{way}": f"{METHODS[method].label}, {words}"
+        for method in methods
+        for way, words in FUSED_WAYS.items()
+    }
+    spec = TableSpec(
+        name="table_fusion",
+        title="Fusion: one modality against both of a pair",
+        rows=[(ratio, names[f"{method}/{way}"]) for ratio, method in rows for way in FUSED_WAYS],
+        columns=pairs,
+        metrics=["DSC", "Sen", "PPV", "HD95"],
+        methods=names,
+        reference=names[f"{methods[-1]}/mean"],
+        pretrained={names[f"{method}/{way}"]: pretrained_layers(method) for method in methods for way in FUSED_WAYS},
+        notes=[
+            "A column is a pair; its first and second modality are named in this order. Fused are the two networks' outputs: "
+            "the mean of their probabilities, or STAPLE over their masks (Warfield et al. 2004)."
+        ],
+        modality_labels={pair: " + ".join(pair.split("-")) for _, pair in pairs},
+        **_about_cohorts(config, pairs),
+    )
+    made = [
+        Run(cohort, pair, method, pair, ratio, seed)
+        for ratio, method in rows
+        for cohort, pair in pairs
+        for seed in config.seeds
+    ]
+    return {spec.name: Comparison(spec, made)}
+
+
+def fused_from(config: Config, run: Run) -> list[Run]:
+    """The runs of the two modalities that a run of `fusion_comparison` puts together: those of Table II."""
+    return [
+        replace(run, pair=pair_of(config, run.cohort, modality, run.method), modality=modality)
+        for modality in run.pair.split("-")
+    ]
 
 
 # Method keys in the order of the print, with the names that a table gives them where it has names of its own.

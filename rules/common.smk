@@ -126,7 +126,7 @@ def translation_file(made, name):
     return f"work/{made.cohort}/{made.pair}/translation/{made.pretraining}/seed{made.seed}/{name}"
 
 
-COMPARISONS = plan.comparisons(CONFIG)
+COMPARISONS = {**plan.comparisons(CONFIG), **plan.fusion_comparison(CONFIG)}
 TRANSLATIONS = plan.translations(CONFIG, plan.TABLE_IV)
 TRANSLATION_SPEC = plan.translation_spec(CONFIG)
 DRAWN = plan.shown_translations(CONFIG, plan.TABLE_IV)

@@ -28,6 +28,7 @@ rule finetune_modality:
     params:
         training=finetuning_settings,
         runs=finetuned_runs,
+        cohort=lambda wildcards: plan.cohort_facts(CONFIG, wildcards.cohort),
         compute=COMPUTE,
         # beside the outputs' place, for the reason given in pretrain.smk
         resume=lambda wildcards, output: [f"work/.resume/{path}" for path in output.models],
@@ -58,6 +59,32 @@ use rule finetune_modality as finetune_pair with:
         "logs/{cohort}/finetune_pair/{first}-{second}/{method}/labels{percent}/seed{seed}.log",
     benchmark:
         "work/benchmarks/{cohort}/finetune_pair/{first}-{second}/{method}/labels{percent}/seed{seed}.tsv"
+
+
+rule fuse_pair:
+    """Score the networks of a pair's two modalities on the test patients, each alone and fused (beyond the paper)."""
+    input:
+        models=lambda wildcards: [model_file(run) for run in plan.fused_from(CONFIG, fused_run(wildcards))],
+        shards=lambda wildcards: shard_files(wildcards.cohort),
+        split=split_file,
+    output:
+        scores="work/{cohort}/{pair}/{method}/{pair}/labels{percent}/seed{seed}/scores.csv",
+    log:
+        "logs/{cohort}/fuse_pair/{pair}/{method}/labels{percent}/seed{seed}.log",
+    benchmark:
+        "work/benchmarks/{cohort}/fuse_pair/{pair}/{method}/labels{percent}/seed{seed}.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=GPUS,
+        mem_mb=growing(16000 if GPUS else 8000),
+        runtime=hours(2),
+    params:
+        run=lambda wildcards: asdict(fused_run(wildcards)),
+        compute=COMPUTE,
+    script:
+        "../workflow_scripts/fuse_pair.py"
 
 
 rule export_predictions:

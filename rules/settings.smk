@@ -48,7 +48,6 @@ def finetuned_runs(wildcards):
             "method": wildcards.method,
             "label_ratio": float(wildcards.percent) / 100,
             "seed": int(wildcards.seed),
-            "simulated": CONFIG.cohorts[wildcards.cohort].simulate is not None,
         }
         for modality in modalities
     ]
@@ -67,6 +66,12 @@ def finetuning_settings(wildcards):
     """Everything in the configuration that changes what a fine-tuning learns."""
     ratio = float(wildcards.percent) / 100
     return plan.finetuning_settings(CONFIG, wildcards.cohort, wildcards.method, ratio, int(wildcards.seed))
+
+
+def fused_run(wildcards):
+    """The run that fuses a pair's networks; its pair stands in the modality's place."""
+    ratio, seed = float(wildcards.percent) / 100, int(wildcards.seed)
+    return plan.Run(wildcards.cohort, wildcards.pair, wildcards.method, wildcards.pair, ratio, seed)
 
 
 COMPUTE = CONFIG.compute.model_dump()

@@ -1,7 +1,7 @@
 """What each table and figure is made of: the paper's rows, and no run twice."""
 
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
@@ -140,3 +140,21 @@ def test_without_pairs_there_is_no_table_4(paper: Config) -> None:
     without = load_config({**content, "methods": ["fully_supervised"]})
     assert plan.translation_spec(without) is None
     assert plan.translations(without, plan.TABLE_IV) == []
+
+
+def test_fusion_takes_the_runs_of_table_2(paper: Config) -> None:
+    (fusion,) = plan.fusion_comparison(paper).values()
+    table2 = set(plan.comparisons(paper)["table2"].runs)
+    assert {(run.method, run.ratio) for run in fusion.runs} == set(
+        product(("fully_supervised", "multi_condos"), paper.label_ratios)
+    )
+    for run in fusion.runs:
+        parts = plan.fused_from(paper, run)
+        assert [part.modality for part in parts] == run.modality.split("-")
+        assert set(parts) <= table2  # nothing is trained for it
+    assert fusion.spec.columns == [("hecktor", "CT-PET"), ("brats", "T1CE-T2"), ("brats", "FLAIR-T1")]
+    assert len(fusion.spec.rows) == 2 * 2 * 4  # ratios, methods, ways
+    unpaired = paper.model_copy(
+        update={"cohorts": {name: cohort.model_copy(update={"pairs": []}) for name, cohort in paper.cohorts.items()}}
+    )
+    assert plan.fusion_comparison(unpaired) == {}

@@ -1,13 +1,13 @@
 """A tiny cohort for every test that needs slices."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mcd.imaging.geometry import Grid
-from mcd.imaging.preprocess import Preprocessed, write_preprocessed
+from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, write_preprocessed
 from mcd.slices.splits import Split, write_split
 from mcd.slices.write_shards import write_shard
 
@@ -38,8 +38,15 @@ def tiny_subject(seed: int, size: tuple[int, int] = (32, 32), depth: int = 8) ->
         volumes[name] = np.where(body, volume, 0).astype(np.float32)
     volumes["B"][[0, -1]] = 0
     grid = Grid((size[1], size[0], depth), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    statistics = {
+        name: {"region": "nonzero", "p_low": float(seed), "p_high": 100.0 + seed, "mean": 50.0, "sd": 20.0}
+        for name in volumes
+    }
     info = {
         "modalities": ["A", "B"],
+        "options": asdict(PreprocessOptions(size=(size[1], size[0]), spacing=(1.0, 1.0, 2.0))),
+        "boxed": False,
+        "statistics": statistics,
         "label": {},
         "grid": grid.to_json(),
         "raw_grids": {"A": grid.to_json(), "B": grid.to_json()},

@@ -24,7 +24,7 @@ with log_to(snakemake.log):
             augmentation=Augmentation(**training.pop("augmentation")),
             compute=compute,
             resume=snakemake.params.resume[number],
-            about=run,
+            about={**run, **snakemake.params.cohort},
             **training,
         )
         write_history(history, snakemake.output.losses[number])

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import mcd
-from mcd.cli import cohorts, files, training
+from mcd.cli import cohorts, files, predict, training
 from mcd.errors import McdError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake is one line on stderr and exit status 1."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("mcd").setLevel(logging.INFO)  # libraries tell of every font and of every header that they touch
     try:
         options.run(options)
     except McdError as error:
@@ -39,6 +40,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for group in (training, cohorts, files):
+    for group in (training, predict, cohorts, files):
         group.add_commands(command)
     return parser

@@ -102,7 +102,7 @@ def _finetune(options: argparse.Namespace) -> None:
         about={
             "cohort": options.cohort,
             "method": options.method,
-            "simulated": config.cohorts[options.cohort].simulate is not None,
+            **plan.cohort_facts(config, options.cohort),
         },
         **settings,
     )

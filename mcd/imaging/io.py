@@ -119,15 +119,21 @@ def _read_sheared_nifti(path: Path) -> sitk.Image:
     return image
 
 
-def _read_series(folder: Path) -> sitk.Image:
-    reader = sitk.ImageSeriesReader()
+def series_files(folder: str | Path) -> list[str]:
+    """Return the files of a folder's one DICOM series in the order in which `read_volume` stacks them."""
+    reader = sitk.ImageSeriesReader
     series = [reader.GetGDCMSeriesFileNames(str(folder), name) for name in reader.GetGDCMSeriesIDs(str(folder))]
     if not series:
         raise McdError(f"{folder}: no DICOM series in it; give a folder that holds exactly one")
     if len(series) > 1:  # told apart by file names: a description in the header may hold anything, a person's name too
         choices = ", ".join(sorted(f"{len(files)} slices, {Path(min(files)).name} the first" for files in series))
         raise McdError(f"{folder}: {len(series)} DICOM series in it ({choices}); give each a folder of its own")
-    reader.SetFileNames(series[0])
+    return list(series[0])
+
+
+def _read_series(folder: Path) -> sitk.Image:
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(series_files(folder))
     reader.MetaDataDictionaryArrayUpdateOn()
     reader.SetOutputPixelType(sitk.sitkFloat32)  # the rescale slope may differ from slice to slice
     try:

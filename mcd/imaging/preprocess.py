@@ -162,6 +162,7 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
         "mcd_version": mcd.__version__,
         "modalities": list(volumes),
         "options": asdict(options),
+        "boxed": subject.box is not None,
         "grid": grid.to_json(),
         "raw_grids": {modality: Grid.of(image).to_json() for modality, image in images.items()},
         "registration": {modality: found.to_json() for modality, found in registrations.items()},

@@ -1,18 +1,19 @@
-"""From a trained U-Net to masks, slice by slice."""
+"""From a trained U-Net to probabilities, slice by slice."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mcd.models.unet import UNet
 from mcd.slices.batches import SliceSet
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.schedule import Compute
 
-THRESHOLD = 0.5
+BATCH_SIZE = 64
+"""Slices that are predicted at a time."""
 
 
 def load_network(path: str | Path, device: torch.device) -> tuple[UNet, dict[str, Any]]:
@@ -26,16 +27,34 @@ def load_network(path: str | Path, device: torch.device) -> tuple[UNet, dict[str
 
 
 @torch.inference_mode()
+def probabilities(network: nn.Module, images: Tensor, compute: Compute) -> np.ndarray:
+    """The sigmoid outputs (N, regions, H, W) float32 for slices (N, 1, H, W) on the network's device."""
+    with compute.autocast(images.device):
+        logits = network(images)
+    return torch.sigmoid(logits.float()).cpu().numpy()
+
+
 def predict_slices(
     network: nn.Module, slices: SliceSet, batch_size: int, compute: Compute
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Predicted and true masks of every slice, both (regions, slices, H, W) bool; a sigmoid of 0.5 and above is in."""
+    """Of every slice, the predicted probabilities (float32) and the true masks (bool), both (regions, slices, H, W)."""
     predicted, truth = [], []
     for start in range(0, len(slices), batch_size):
         batch = slices.batch(np.arange(start, min(start + batch_size, len(slices))))
-        with compute.autocast(slices.device):
-            logits = network(batch.images)
-        predicted.append((torch.sigmoid(logits.float()) >= THRESHOLD).cpu().numpy())
+        predicted.append(probabilities(network, batch.images, compute))
         assert batch.targets is not None
         truth.append(batch.targets.bool().cpu().numpy())
     return np.concatenate(predicted).swapaxes(0, 1), np.concatenate(truth).swapaxes(0, 1)
+
+
+def predict_volume(network: nn.Module, volume: np.ndarray, device: torch.device, compute: Compute) -> np.ndarray:
+    """The probabilities (regions, z, y, x) float32 of a preprocessed volume (z, y, x).
+
+    Values pass through half precision, as they do in a shard, so that a patient has one prediction whichever way it comes.
+    """
+    slices = torch.from_numpy(volume.astype(np.float16).astype(np.float32)).unsqueeze(1)
+    predicted = [
+        probabilities(network, slices[start : start + BATCH_SIZE].to(device), compute)
+        for start in range(0, len(slices), BATCH_SIZE)
+    ]
+    return np.concatenate(predicted).swapaxes(0, 1)

@@ -16,8 +16,10 @@ from mcd.models.unet import UNet
 from mcd.registry import make_options
 from mcd.seeding import derive_seed
 from mcd.segmentation import segmentation_class
+from mcd.segmentation.fusion import FUSIONS, THRESHOLD, fuse
 from mcd.segmentation.masks import write_predictions
-from mcd.segmentation.predict import load_network, predict_slices
+from mcd.segmentation.origin import training_data
+from mcd.segmentation.predict import BATCH_SIZE, load_network, predict_slices
 from mcd.segmentation.transfer import transfer
 from mcd.slices.augment import Augmentation
 from mcd.slices.batches import MixedSlices, Regions, SliceSet
@@ -94,6 +96,8 @@ def finetune(
     }
     parts = read_split(split)
     with Shards(shards) as opened:
+        parts = read_split(split)
+        description |= training_data(opened, parts.train, modality)
         slices = _training_slices(
             opened,
             parts,
@@ -162,7 +166,7 @@ def evaluate(
     scores: str | Path,
     predictions: str | Path,
     columns: Mapping[str, Any],
-    batch_size: int = 64,
+    batch_size: int = BATCH_SIZE,
     compute: Compute | None = None,
 ) -> pd.DataFrame:
     """Predict every slice of every test subject and score each subject's volume (Sec. V, "Evaluation").
@@ -185,14 +189,67 @@ def evaluate(
         for subject in read_split(split).test:
             slices = SliceSet(opened, [subject], [modality], regions=regions, select="all", device=device)
             predicted, truth = predict_slices(network, slices, batch_size, compute)
-            masks[subject] = predicted
+            masks[subject] = predicted >= THRESHOLD
             spacing = opened.subject(subject).spacing
-            for row in score_subject(
-                dict(zip(regions, truth, strict=True)), dict(zip(regions, predicted, strict=True)), spacing
-            ):
-                rows.append({**columns, "subject": subject, **row})
+            rows += [{**columns, "subject": subject, **row} for row in _scores(regions, truth, masks[subject], spacing)]
     table = pd.DataFrame(rows)
     write_predictions(masks, list(regions), predictions)
     write_scores(rows, scores)
     log.info("mean over %d test subjects: DSC %.4f, Sen %.4f", len(masks), table["DSC"].mean(), table["Sen"].mean())
     return table
+
+
+def evaluate_fused(
+    *,
+    shards: Sequence[str | Path],
+    split: str | Path,
+    models: Sequence[str | Path],
+    scores: str | Path,
+    columns: Mapping[str, Any],
+    compute: Compute | None = None,
+) -> pd.DataFrame:
+    """Score two modalities' networks on every test subject, each alone and fused (beyond the paper).
+
+    The single networks are scored again, by the code that scores the fused ones, so that one file holds what is compared.
+
+    Args:
+        models: checkpoints of two fine-tunings with the same regions, in the order of the pair.
+        scores: CSV to write, one row a way, subject and region.
+        columns: as in `evaluate`; `method` becomes `<method>/first`, `/second`, `/mean` or `/staple`.
+
+    Returns:
+        The rows of `scores`.
+    """
+    compute = compute or Compute()
+    device = compute.prepare()
+    loaded = [load_network(model, device) for model in models]
+    regions = loaded[0][1]["regions"]
+    for model, (_, description) in zip(models, loaded, strict=True):
+        if description["regions"] != regions:
+            raise McdError(
+                f"{model}: predicts {description['regions']}, {models[0]} {regions}; fuse networks of one kind"
+            )
+    rows: list[dict[str, Any]] = []
+    with Shards(shards) as opened:
+        for subject in read_split(split).test:
+            predicted = []
+            for network, description in loaded:
+                modality = [description["modality"]]
+                slices = SliceSet(opened, [subject], modality, regions=regions, select="all", device=device)
+                found, truth = predict_slices(network, slices, BATCH_SIZE, compute)
+                predicted.append(found)
+            ways = dict(zip(("first", "second"), predicted, strict=True))
+            for way, found in {**ways, **{how: fuse(predicted, how) for how in FUSIONS}}.items():
+                own = {**columns, "method": f"{columns['method']}/{way}", "subject": subject}
+                spacing = opened.subject(subject).spacing
+                rows += [{**own, **row} for row in _scores(regions, truth, found >= THRESHOLD, spacing)]
+    write_scores(rows, scores)
+    return pd.DataFrame(rows)
+
+
+def _scores(
+    regions: Regions, truth: np.ndarray, predicted: np.ndarray, spacing_zyx: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Score masks (regions, z, y, x): a row a region."""
+    there, found = (dict(zip(regions, masks, strict=True)) for masks in (truth, predicted))
+    return score_subject(there, found, spacing_zyx)

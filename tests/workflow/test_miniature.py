@@ -228,6 +228,23 @@ def test_predictions_are_exported_on_the_raw_grid(copy: Path) -> None:
     assert Grid.of(read_volume(files[0])) == Grid.of(read_volume(copy / f"data/hecktor/{subject}/{subject}_pt.nii.gz"))
 
 
+def test_the_fusion_table_trains_nothing_and_holds_the_single_networks_numbers(copy: Path) -> None:
+    run = snakemake("--cores", "2", "results/table_fusion.csv", folder=copy)
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "finetune" not in run.stdout
+    table = pd.read_csv(copy / "results/table_fusion.csv").set_index("method")
+    assert table["simulated"].eq("hecktor brats").all()
+    table2 = pd.read_csv(copy / "results/table2.csv")
+    table2 = table2[table2["label_ratio"] == 0.5].set_index("method")
+    for method in ("Fully Supervised", "Multi-ConDoS"):
+        for metric in ("DSC", "Sen"):
+            for way, modality in (("first", "CT"), ("second", "PET")):
+                fused = table.loc[f"{method}, {way} modality alone", f"hecktor_CT-PET_{metric}"]
+                assert fused == table2.loc[method, f"hecktor_{modality}_{metric}"]
+        for words in ("mean probability", "STAPLE"):
+            assert 0 <= table.loc[f"{method}, both, {words}", "brats_T1CE-T2_DSC"] <= 1
+
+
 def test_a_damaged_raw_file_ends_with_one_line(copy: Path) -> None:
     path = copy / "data/brats/HGG/SIM0002/SIM0002_t2.nii.gz"
     path.write_bytes(path.read_bytes()[:2000])

@@ -1,0 +1,112 @@
+"""What a segmentation network comes from: part of its checkpoint's description, and what a new image is held against.
+
+A network is only good for images that were prepared as its training data were, and that look like them. Both are known when
+the shards are there, so fine-tuning notes them down. No torch, no image library: whoever trains or predicts can use this.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mcd.errors import McdError
+from mcd.methods import METHODS
+from mcd.slices.shards import Shards
+
+SPACING_FACTOR = 1.5
+"""Our choice: voxels half as large again as any of the training data's, or as much smaller, are unlike them."""
+
+INTENSITY_MARGIN = 0.5
+"""Our choice: how far a percentile may lie beyond the training data's, as a part of what lies between their percentiles. It
+lets one scanner differ from another, and finds a CT that is not in HU, or another modality."""
+
+
+def training_data(shards: Shards, subjects: Sequence[str], modality: str) -> dict[str, Any]:
+    """How one modality of the training subjects was prepared, and between which bounds its raw images lie.
+
+    Returns:
+        `preprocessing`: the options of `mcd.imaging.preprocess.PreprocessOptions`, with this modality's own
+        `statistics_region`. `masked`, `boxed`: whether every subject came with a mask, with a box. `raw_spacing`:
+        [smallest, largest] of the raw images in mm along (left-right, front-back, feet-head). `raw_intensity`: `p_low`
+        and `p_high`, each [smallest, largest], the clipping bounds in the raw unit.
+
+    Raises:
+        McdError: where the subjects were not prepared alike.
+    """
+    infos = [shards.subject(subject).info for subject in subjects]
+    options = infos[0]["options"]
+    for subject, info in zip(subjects, infos, strict=True):
+        if info["options"] != options:
+            raise McdError(
+                f"{subject} was preprocessed with other options than {subjects[0]}; preprocess the whole cohort with one "
+                "configuration"
+            )
+    rules = options["statistics_region"]
+    own_rule = rules.get(modality, "nonzero") if isinstance(rules, Mapping) else rules
+    spacings = np.array([anatomical_spacing(info["raw_grids"][modality]) for info in infos])
+    statistics = [info["statistics"][modality] for info in infos]
+    return {
+        "preprocessing": {**options, "statistics_region": own_rule},
+        "masked": all(numbers["region"] == "mask" for numbers in statistics),
+        "boxed": all(info.get("boxed", False) for info in infos),
+        "raw_spacing": [spacings.min(axis=0).tolist(), spacings.max(axis=0).tolist()],
+        "raw_intensity": {
+            key: [min(numbers[key] for numbers in statistics), max(numbers[key] for numbers in statistics)]
+            for key in ("p_low", "p_high")
+        },
+    }
+
+
+def anatomical_spacing(grid: Mapping[str, Any]) -> list[float]:
+    """The spacing in mm of a grid (`mcd.imaging.geometry.Grid.to_json`) along (left-right, front-back, feet-head)."""
+    turned = np.abs(np.reshape(grid["direction"], (3, 3)))  # a row a world axis, a column a voxel axis
+    order = turned.argmax(axis=1)
+    return [float(grid["spacing"][axis]) for axis in order]
+
+
+def unlike_training(description: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
+    """What sets a new image apart from the training data: a sentence each, none where it looks like them.
+
+    Args:
+        description: a segmentation checkpoint's.
+        info: of the preprocessed new patient (docs/formats.md, "Preprocessed subject").
+    """
+    modality = description["modality"]
+    found = []
+    smallest, largest = np.array(description["raw_spacing"])
+    spacing = np.array(anatomical_spacing(info["raw_grids"][modality]))
+    if (spacing > largest * SPACING_FACTOR).any() or (spacing < smallest / SPACING_FACTOR).any():
+        known = " × ".join(_range(*bounds) for bounds in zip(smallest, largest, strict=True))
+        found.append(
+            f"{modality}: voxels of {' × '.join(f'{side:.3g}' for side in spacing)} mm; the training data had {known}"
+        )
+    known_low, known_high = (description["raw_intensity"][key] for key in ("p_low", "p_high"))
+    margin = INTENSITY_MARGIN * (np.mean(known_high) - np.mean(known_low))
+    numbers = info["statistics"][modality]
+    if any(
+        not bounds[0] - margin <= numbers[key] <= bounds[1] + margin
+        for key, bounds in (("p_low", known_low), ("p_high", known_high))
+    ):
+        found.append(
+            f"{modality}: intensities from {numbers['p_low']:.4g} to {numbers['p_high']:.4g}; the training data's went from "
+            f"{_range(*known_low)} to {_range(*known_high)}"
+        )
+    return found
+
+
+def _range(low: float, high: float) -> str:
+    one, other = f"{low:.3g}", f"{high:.3g}"
+    return one if one == other else f"{one}..{other}"
+
+
+def summary_line(description: Mapping[str, Any]) -> str:
+    """A network in one line: the method, what it was trained on, and what it must not be used for."""
+    method = description.get("method")
+    name = METHODS[method].label if method in METHODS else description["algorithm"]
+    cohort = description.get("cohort_title") or description.get("cohort", "an unnamed cohort")
+    ratio = f"{100 * description['label_ratio']:g} % of the labels"
+    simulated = ", simulated patients" if description.get("simulated") else ""
+    return (
+        f"{description['modality']}: {name}, trained on {ratio} of {cohort}{simulated}, seed {description['seed']}. "
+        "Not for clinical use."
+    )
