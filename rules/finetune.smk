@@ -77,8 +77,8 @@ rule fuse_pair:
         "../envs/training.yaml"
     threads: CONFIG.compute.threads
     resources:
-        gpu=GPUS,
-        mem_mb=growing(16000 if GPUS else 8000),
+        gpu=training_gpus,
+        mem_mb=training_memory,
         runtime=hours(2),
     params:
         run=lambda wildcards: asdict(fused_run(wildcards)),

@@ -23,8 +23,8 @@ rule translate_pair:
         "../envs/translation.yaml"
     threads: CONFIG.compute.threads
     resources:
-        gpu=GPUS,
-        mem_mb=growing(16000 if GPUS else 4000),
+        gpu=training_gpus,
+        mem_mb=training_memory,
         runtime=hours(2),
     params:
         regions=lambda wildcards: CONFIG.cohorts[wildcards.cohort].regions,
