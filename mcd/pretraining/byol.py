@@ -81,7 +81,7 @@ class BYOL(EncoderPretraining):
             targets = [self.target_head(self.target_encoder(view)) for view in views]
         return {
             "total": prediction_distance(predictions[0], targets[1]) + prediction_distance(predictions[1], targets[0]),
-            "accuracy": retrieval_accuracy(predictions[0], targets[1]),
+            "accuracy": retrieval_accuracy(*embeddings),
             "embedding_sd": embedding_sd(embeddings[0]),
         }
 
