@@ -178,7 +178,7 @@ def test_an_epoch_says_what_it_cost(slices: SliceSet) -> None:
     (row,) = run(method, slices, replace(SCHEDULE, epochs=1, steps_per_epoch=3))
     assert row["seconds"] >= 3 * 2 * 0.02
     assert row["images"] == 3 * SCHEDULE.batch_size * 2  # of two modalities
-    assert row["slices_per_second"] == pytest.approx(row["images"] / 2 / row["seconds"], rel=0.01)
+    assert row["slices_per_second"] == pytest.approx(row["images"] / 2 / row["seconds"], abs=0.06)  # one decimal
     assert row["device"].startswith("CPU, ")
     assert row["gpu_memory_mib"] is None
 
