@@ -20,13 +20,15 @@ ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 RULE = re.compile(r"^(?:use )?rule (\w+)\b.*?:\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}  # conda -> PyPI, where they differ
-IMPORT_NAMES = {"PIL": "pillow", "yaml": "pyyaml"}  # import -> PyPI, where they differ
+IMPORT_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}  # import -> PyPI, where they differ
 
 
 def packages(environment: Path) -> dict[str, SpecifierSet]:
-    """PyPI's name -> versions, of an environment's packages and of Python."""
+    """PyPI's name -> versions, of an environment's packages, those that pip puts into it too, and of Python."""
     found = {}
-    for line in yaml.safe_load(environment.read_text())["dependencies"]:
+    entries = yaml.safe_load(environment.read_text())["dependencies"]
+    from_pip = [line for entry in entries if isinstance(entry, dict) for line in entry["pip"]]
+    for line in [entry for entry in entries if isinstance(entry, str) and entry != "pip"] + from_pip:
         name, _, versions = line.partition(" ")
         found[CONDA_NAMES.get(name, name)] = SpecifierSet(versions)
     return found
@@ -106,7 +108,7 @@ def test_the_search_for_imports_sees_what_is_hidden() -> None:
 
 
 def lower(versions: SpecifierSet) -> str:
-    return next(part.version for part in versions if part.operator == ">=")
+    return next(part.version for part in versions if part.operator in (">=", "=="))
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
@@ -116,7 +118,7 @@ def test_an_environment_agrees_with_the_package(environment: Path) -> None:
     declared["python"] = SpecifierSet(PROJECT["requires-python"])
     for name, versions in packages(environment).items():
         assert lower(versions) == lower(declared[canonicalize_name(name)]), name
-        assert any(part.operator == "<" for part in versions), f"{name}: no upper bound"
+        assert any(part.operator in ("<", "==") for part in versions), f"{name}: no upper bound"
         if name != "python":
             assert versions.contains(constraints()[canonicalize_name(name)]), name
     assert packages(environment)["python"].contains(f"{sys.version_info.major}.{sys.version_info.minor}")

@@ -147,7 +147,8 @@ def _grouping(options: argparse.Namespace) -> None:
 
     from mcd.evaluation.grouping import explain, rank_pairings
     from mcd.files import atomic_path
-    from mcd.slices.volumes import preprocessed_volumes, shard_volumes
+    from mcd.slices.preprocessed import preprocessed_volumes
+    from mcd.slices.volumes import shard_volumes
 
     volumes = shard_volumes if options.shards else preprocessed_volumes
     patients = volumes(options.shards or options.subjects, options.split, options.modalities)

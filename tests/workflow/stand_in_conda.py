@@ -60,7 +60,9 @@ def closure(names: set[str]) -> set[str]:
 
 
 def create(file: Path, prefix: Path) -> None:
-    names = {line.split(" ")[0] for line in yaml.safe_load(file.read_text())["dependencies"]} - {"python"}
+    entries = yaml.safe_load(file.read_text())["dependencies"]
+    lines = [line for entry in entries for line in (entry["pip"] if isinstance(entry, dict) else [entry])]
+    names = {line.split(" ")[0] for line in lines} - {"python", "pip"}
     allowed = closure({PYPI_NAMES.get(name, name) for name in names} | {"snakemake"})
     allowed.add("mcd")  # the one beside the workflow, installed or not
     forbidden = {

@@ -42,7 +42,7 @@ def test_snakemake_takes_every_key(name: str) -> None:
     assert run.stdout.split()[-3:] == [str(executor), "True", "greedy"]
 
 
-def test_lsf_asks_for_a_gpu_for_every_rule_that_trains() -> None:
+def test_lsf_asks_for_a_gpu_for_every_rule_that_does() -> None:
     trains = {
         name
         for path in (ROOT / "rules").glob("*.smk")
