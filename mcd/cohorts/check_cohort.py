@@ -214,9 +214,11 @@ def _preprocess(one: Examined, subject: Subject, options: PreprocessOptions, pai
     parts += [replace(parts[1], label=subject.label)] if subject.label else []
     seen: set[str] = set()
     for part in parts:
-        rules = {name: options.rule(name) for name in part.images}  # a rule for a modality that is not there is refused
+        # what the configuration says of a modality that is not there would be refused
+        rules = {name: options.rule(name) for name in part.images}
+        kinds = {name: options.registration_of(name) for name in part.images}
         try:
-            pre = preprocess_subject(part, replace(options, statistics_region=rules))
+            pre = preprocess_subject(part, replace(options, statistics_region=rules, registration=kinds))
         except Exception as error:
             if str(error) not in seen:
                 seen.add(str(error))
@@ -243,6 +245,10 @@ def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[str]) 
         if share < LEAST_COVERED * covered[reference]:
             problem = f"covers {share:.0%} of the crop, {reference} {covered[reference]:.0%}"
             _warn(one, one.subject.images[name], problem, "check its field of view; a smaller size may leave it out")
+    for name, registration in pre.info["registration"].items():
+        if registration["problem"]:
+            problem = f"not registered on {reference}: {registration['problem']}"
+            _warn(one, one.subject.images[name], problem, "look at both in a viewer, and move one near the other")
     lost = pre.info["label"]["lost"] if pre.info["label"] else 0.0
     if lost > 0:
         problem = f"{lost:.1%} of the label's voxels lie outside the crop"

@@ -167,6 +167,21 @@ def test_modalities_that_do_not_fit_are_a_warning(cohort: Path, fault: str) -> N
     assert all(row["severity"] == "warning" and "fits A hardly better" in row["problem"] for row in found)
 
 
+def test_modalities_are_compared_as_they_are_registered(cohort: Path) -> None:
+    moved = GRID.cropped((-6, 0, 0), GRID.size)
+    for number in range(2):
+        write_volume(moved.image(scans(number)["B"]), cohort / f"p{number}_B.nii.gz")
+    write_sheet(cohort, ["p0", "p1", "p2"])
+    (cohort / "p2_B.nii.gz").unlink()
+    preprocessing = {"size": [48, 48], "spacing": [4, 4, 4]}
+    write_config(cohort, preprocessing=preprocessing)
+    _, found = check(cohort)
+    assert [row["patient"] for row in found] == ["p2", "p0", "p1"]  # a missing file, and two that do not fit
+    write_config(cohort, preprocessing={**preprocessing, "registration": {"B": "rigid"}})
+    _, found = check(cohort)
+    assert [row["patient"] for row in found] == ["p2"]
+
+
 def test_a_small_field_of_view_is_a_warning(cohort: Path) -> None:
     part = GRID.cropped((0, 0, 0), (48, 48, 15))
     write_volume(part.image(scans(0)["B"][:15]), cohort / "p0_B.nii.gz")
