@@ -31,6 +31,9 @@ _MARGIN_MM, _PADDING_MM = 10.0, 50.0
 _BELIEVED = 0.1  # of the smaller image inside the other one, and the files' coordinates are the start
 _FEWEST = 500  # voxels (4 ml) that similarity is computed on
 _KEPT = 0.9  # of the voxels covered at first that have to stay covered
+# Mutual information has maxima a little above the true one, the more so in small or dull images (docs/registration.md): a
+# transform that takes a modality far from its file's coordinates has to gain by it.
+_FAR_MM, _GAIN = 5.0, 1.05
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def transform_of(info: Mapping[str, Any], modality: str) -> sitk.AffineTransform
 
 
 def coarse(image: sitk.Image) -> sitk.Image:
-    """Return an image averaged to voxels of at most `WORKING_MM`, as float32; axes that are coarser stay as they are."""
-    factors = [max(1, int(WORKING_MM / side + 1e-6)) for side in image.GetSpacing()]
+    """Return an image averaged to voxels of about `WORKING_MM`, as float32; axes that are coarser stay as they are."""
+    factors = [max(1, round(WORKING_MM / side)) for side in image.GetSpacing()]
     return sitk.BinShrink(sitk.Cast(image, sitk.sitkFloat32), factors)
 
 
@@ -111,8 +114,8 @@ def register(
     """Find the transform from the world of `fixed` to that of `moving`: the same from run to run, whatever the cores.
 
     The files' coordinates are the start, unless less than a tenth of the smaller image lies in the other one; then it is
-    the middle of one region upon that of the other. A stage that fails or does not raise the similarity is not
-    taken, and ends the registration with a `problem`; nothing is raised.
+    the middle of one region upon that of the other. A stage that fails, does not raise the similarity, or moves the modality
+    far for next to nothing or out of sight is not taken, and ends the registration with a `problem`; nothing is raised.
 
     Args:
         fixed: the reference, on a grid of `WORKING_MM`, clipped by `window`.
@@ -132,9 +135,9 @@ def register(
     endless = sitk.ZeroFluxNeumannPad(moving, edge, edge)
 
     # Judged smoothed: voxels that happen to coincide need no interpolation, which alone would raise what they share.
-    judged = [sitk.SmoothingRecursiveGaussian(image, WORKING_MM) for image in (fixed, moving)]
+    smooth, smooth_moving = (sitk.SmoothingRecursiveGaussian(image, WORKING_MM) for image in (fixed, moving))
     best, problem = identity, ""
-    before, covered = _similarity(*judged, identity, compared)
+    before, covered = _similarity(smooth, smooth_moving, identity, compared)
     after = before
     for stage in ("rigid", "affine")[: REGISTRATIONS.index(kind)]:
         found = start if stage == "rigid" else _affine_about(centre, best)
@@ -145,17 +148,22 @@ def register(
             problem = f"{stage} registration failed, for the two images have too little in common"
             break
         candidate = _plain(found)
-        similarity, still = _similarity(*judged, candidate, compared)
+        similarity, still = _similarity(smooth, smooth_moving, candidate, compared)
         if not similarity > after:
             problem = f"{stage} registration brought the similarity from {after:.4f} to {similarity:.4f}"
         elif still < _KEPT * covered:
             problem = f"{stage} registration moved it out of sight, which covers {still:.0%} in place of {covered:.0%}"
+        elif similarity < _GAIN * after and (moved := _displacement(grid, compared, best, candidate)) > _FAR_MM:
+            problem = (
+                f"{stage} registration would move it by {moved:.1f} mm for next to nothing, a similarity of "
+                f"{similarity:.4f} in place of {after:.4f}"
+            )
         if not problem or best is identity:
             after = similarity
         if problem:
             break
         best = candidate
-    return Registration(kind, best, before, after, _displacement(grid, compared, best), problem)
+    return Registration(kind, best, before, after, _displacement(grid, compared, identity, best), problem)
 
 
 def _optimise(
@@ -245,12 +253,13 @@ def _plain(transform: sitk.Euler3DTransform | sitk.AffineTransform) -> sitk.Affi
     return sitk.AffineTransform(transform.GetMatrix(), transform.TransformPoint((0.0, 0.0, 0.0)))
 
 
-def _displacement(grid: Grid, region: np.ndarray, transform: sitk.AffineTransform) -> float:
-    """Return how far a transform moves the voxels of a region, mean in mm over some ten thousands of them."""
+def _displacement(grid: Grid, region: np.ndarray, one: sitk.AffineTransform, other: sitk.AffineTransform) -> float:
+    """Return how far apart two transforms take the voxels of a region, mean in mm over some ten thousands of them."""
     voxels = np.flatnonzero(region)
     if not len(voxels):
         return 0.0
     chosen = np.unravel_index(voxels[:: max(1, len(voxels) // 20_000)], grid.shape)
     points = grid.world(np.stack(chosen[::-1], axis=1))
-    moved = points @ np.reshape(transform.GetMatrix(), (3, 3)).T + transform.GetTranslation()
-    return float(np.linalg.norm(moved - points, axis=1).mean())
+    matrix = np.reshape(other.GetMatrix(), (3, 3)) - np.reshape(one.GetMatrix(), (3, 3))
+    shift = np.asarray(other.GetTranslation()) - one.GetTranslation()
+    return float(np.linalg.norm(points @ matrix.T + shift, axis=1).mean())

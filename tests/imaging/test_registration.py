@@ -259,3 +259,46 @@ def test_a_displaced_real_glioma_comes_back_within_a_voxel(real_patients: Path, 
     assert apart(transform_of(pre.info, "FLAIR"), truth, pre) < 1
     raw = array_of(read_volume(folder / "OTMultiClass.nii.gz")) > 0.5
     assert dice(returned(pre, "FLAIR", tmp_path / "back.nii.gz"), raw) > 0.95
+
+
+@pytest.mark.real
+def test_t1_ct_and_pet_of_real_sarcomas_are_registered_or_flagged(real_patients: Path) -> None:
+    """Fields of view some 15 cm wide, in which mutual information also rises by leading astray: never without a flag."""
+    kinds = {"CT": "body"}
+    for patient in ("STS_001", "STS_002"):
+        folder = real_patients / "sarcoma_pet_ct" / patient
+        images = {
+            name: folder / part / "image.nii.gz" for name, part in (("T1", "MR_T1"), ("CT", "CT"), ("PET", "PET"))
+        }
+        subject = Subject(patient, images, label=folder / "MR_T1/mask.nii.gz")
+        pre = preprocess_subject(
+            subject,
+            PreprocessOptions(size=(96, 96), spacing=(2, 2, 2), statistics_region=kinds, registration="rigid"),
+        )
+        flagged = 0
+        for numbers in pre.info["registration"].values():
+            if numbers["problem"]:
+                flagged += 1
+                assert numbers["displacement_mm"] == 0
+            else:
+                assert numbers["similarity_after"] > numbers["similarity_before"]
+        assert len(pre.info["warnings"]) == flagged
+
+
+@pytest.mark.real
+def test_a_displaced_real_pet_comes_back_within_one_of_its_voxels(real_patients: Path, tmp_path: Path) -> None:
+    """To where it lies on the CT by registration as it is: its file's coordinates are no truth for a patient who moved."""
+    folder = real_patients / "sarcoma_pet_ct/STS_002"
+    pet = read_volume(folder / "PET/image.nii.gz")
+    moved, truth = displaced(pet)
+    sitk.WriteImage(moved, str(tmp_path / "moved.nii.gz"))
+    found = []
+    for file in (folder / "PET/image.nii.gz", tmp_path / "moved.nii.gz"):
+        subject = Subject("STS_002", {"CT": folder / "CT/image.nii.gz", "PET": file})
+        pre = preprocess_subject(
+            subject,
+            PreprocessOptions(size=(96, 96), spacing=(2, 2, 2), statistics_region={"CT": "body"}, registration="rigid"),
+        )
+        assert pre.info["registration"]["PET"]["problem"] == ""
+        found.append(transform_of(pre.info, "PET"))
+    assert apart(found[1], after(found[0], truth), pre) < max(pet.GetSpacing())
