@@ -243,6 +243,11 @@ def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[str]) 
         if share < LEAST_COVERED * covered[reference]:
             problem = f"covers {share:.0%} of the crop, {reference} {covered[reference]:.0%}"
             _warn(one, one.subject.images[name], problem, "check its field of view; a smaller size may leave it out")
+    for name, registered in pre.info["registration"].items():
+        if registered["problem"]:
+            _warn(
+                one, one.subject.images[name], registered["problem"], "it is left as it lies; see docs/registration.md"
+            )
     lost = pre.info["label"]["lost"] if pre.info["label"] else 0.0
     if lost > 0:
         problem = f"{lost:.1%} of the label's voxels lie outside the crop"
