@@ -25,6 +25,7 @@ from pydantic import (
 
 from mcd.cohorts import LAYOUTS
 from mcd.errors import McdError
+from mcd.imaging.registration_summary import REGISTRATIONS
 from mcd.methods import METHODS, PRETRAININGS, TABLE_II
 from mcd.registry import find_class
 
@@ -37,9 +38,6 @@ Spacing = tuple[Millimetres, Millimetres, Millimetres]
 
 SIMULATED_SCANNERS = {"brats2018": ("MR",), "hecktor2020": ("CT", "PET")}
 """The layouts that can be simulated, with the scanners whose spacing can be set."""
-
-REGISTRATIONS = ("off", "rigid", "affine")
-"""What may be done to bring a modality onto the reference; `affine` is rigid first."""
 
 MAX_REGIONS = 8
 """A stored prediction has a bit a region."""

@@ -125,11 +125,10 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
     Raises `McdError` for unreadable files, an empty region, a constant image, labels that are not whole numbers in
     0..255, a label outside the crop, or a modality elsewhere than the crop.
     """
-    for key in ("statistics_region", "registration"):
-        by_modality = getattr(options, key)
-        for modality in by_modality if isinstance(by_modality, dict) else ():
-            if modality not in subject.images:
-                raise McdError(f"{key}: no modality {modality!r}; there are {', '.join(subject.images)}")
+    rules = options.statistics_region
+    for modality in rules if isinstance(rules, dict) else ():
+        if modality not in subject.images:
+            raise McdError(f"statistics_region: no modality {modality!r}; there are {', '.join(subject.images)}")
     images = {modality: read_volume(path) for modality, path in subject.images.items()}
     label = _whole_numbers(read_volume(subject.label), subject.label) if subject.label else None
     mask = read_volume(subject.mask) > 0.5 if subject.mask else None  # 0.99999997 is inside, too

@@ -15,8 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from mcd.imaging.geometry import Grid, array_of, resample
-
-REGISTRATIONS = ("off", "rigid", "affine")
+from mcd.imaging.registration_summary import REGISTRATIONS
 
 # All our choice, the paper having registered cohorts. docs/registration.md has what they recover and what they cost.
 WORKING_MM = 2.0

@@ -1,6 +1,6 @@
 """What became of a cohort's registrations, from its preprocessed folders: a table, and the patients to look at.
 
-Apart from the registration itself, for the workflow tells at its end without loading an image library.
+Apart from the registration itself: the configuration, and the workflow at its end, need no image library.
 """
 
 import csv
@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mcd.files import atomic_path, read_json
+
+REGISTRATIONS = ("off", "rigid", "affine")
+"""What may be done to bring a modality onto the reference; `affine` is rigid first."""
 
 COLUMNS = (
     "patient",

@@ -129,7 +129,8 @@ def predict_patient(
     probabilities = {
         region: array_of(to_raw_grid(volume, prepared.grid, raw)) for region, volume in zip(regions, found, strict=True)
     }
-    warnings = [sentence for model in used for sentence in unlike_training(model.description, prepared.info)]
+    warnings = list(prepared.info["warnings"])
+    warnings += [sentence for model in used for sentence in unlike_training(model.description, prepared.info)]
     if box is None and all(model.description["boxed"] for model in used):
         warnings.append(
             "no box: the training patients were cropped to a box each, this one around the middle of its content"

@@ -124,8 +124,9 @@ def test_only_the_modalities_named_are_registered(make: Make, brain: dict[str, s
     subject = make(T2=displaced(brain["T2"])[0], FLAIR=brain["FLAIR"])
     pre = preprocess_subject(subject, options({"T2": "rigid"}))
     assert list(pre.info["registration"]) == ["T2"]
-    with pytest.raises(McdError, match="registration: no modality 'PET'; there are T1CE, T2, FLAIR"):
-        preprocess_subject(subject, options({"PET": "rigid"}))
+    assert preprocess_subject(subject, options({"PET": "rigid"})).info["registration"] == {}  # a patient without one
+    with pytest.raises(McdError, match="registration: 'elastic' is not on offer; choose among off, rigid, affine"):
+        options({"T2": "elastic"})
 
 
 # ---- back on the raw grid --------------------------------------------------------------------------------------------
