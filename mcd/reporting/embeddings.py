@@ -50,7 +50,7 @@ def draw_embeddings(shown: Sequence[Translated], seed: int, path: str | Path) ->
         )
     ]
     handles.append(Line2D([], [], color=_GREY, linewidth=0.6, label="the same slice"))
-    words = "numbers: mean cosine distance across modalities between features of paired slices, and of others"
+    words = "numbers: mean cosine distance across modalities\nbetween features of paired slices, and of others"
     drawn.legend(handles=handles, loc="outside lower center", ncols=3, title=words)
     save(drawn, path)
 
