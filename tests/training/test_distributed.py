@@ -78,9 +78,9 @@ def test_a_job_starts_its_processes_itself(folder: Path, tmp_path: Path) -> None
 
 def test_a_mistake_in_a_started_process_is_told_in_one_line(tmp_path: Path) -> None:
     make_tiny_cohort(tmp_path)
-    run = start(1, tmp_path, "simclr/single", launched=8)
+    run = start(1, tmp_path, "nonesuch/single", launched=2)
     assert run.returncode == 1
-    assert "McdError: training: 8 processes cannot share a batch of 7" in run.stdout
+    assert "McdError: algorithm 'nonesuch' is unknown" in run.stdout
     assert "ChildFailedError" not in run.stdout
 
 
