@@ -185,6 +185,14 @@ class Cohort(Section):
     def raw_folder(self) -> Path | None:
         return expand(self.folder) if self.folder else None
 
+    @property
+    def sheet_path(self) -> Path | None:
+        """As the path says from the working folder, else beside the workflow."""
+        if self.sheet is None:
+            return None
+        path = expand(self.sheet)
+        return path if path.exists() else Path(__file__).parents[1] / path
+
 
 class Pretraining(Section):
     """What all pre-training methods share (paper Sec. V)."""

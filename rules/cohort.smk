@@ -90,11 +90,6 @@ rule index_cohort:
         mem_mb=growing(1000),
         runtime=30,
     params:
-        cohort=lambda wildcards: {
-            "layout": CONFIG.cohorts[wildcards.cohort].layout,
-            "folder": raw_folder(wildcards.cohort) and str(raw_folder(wildcards.cohort)),
-            "sheet": sheet_file(wildcards.cohort) and str(sheet_file(wildcards.cohort)),
-            "modalities": CONFIG.cohorts[wildcards.cohort].modalities,
-        },
+        cohort=lambda wildcards: raw_files_of(wildcards.cohort),
     script:
         "../workflow_scripts/index_cohort.py"

@@ -21,7 +21,6 @@ sys.path.insert(0, workflow.basedir)  # the package beside this workflow, instal
 
 from mcd import plan
 from mcd.cohorts.find import find_subjects, simulated_subjects
-from mcd.config import expand as expand_path
 from mcd.config import load_config
 from mcd.errors import McdError
 from mcd.imaging.registration_summary import flagged, registrations
@@ -47,20 +46,19 @@ def raw_folder(cohort):
     return f"data/{cohort}" if CONFIG.cohorts[cohort].simulate else CONFIG.cohorts[cohort].raw_folder
 
 
-def sheet_file(cohort):
-    """A cohort's sample sheet: as the path says, else beside the workflow."""
-    sheet = CONFIG.cohorts[cohort].sheet
-    if sheet is None:
-        return None
-    path = or_explain(expand_path, sheet)
-    return path if path.exists() else Path(workflow.basedir) / path
+def raw_files_of(cohort):
+    """What `find_subjects` takes, in words that a script can be given."""
+    settings = CONFIG.cohorts[cohort]
+    paths = {"folder": raw_folder(cohort), "sheet": settings.sheet_path}
+    words = {name: str(path) if path else None for name, path in paths.items()}
+    return {"layout": settings.layout, **words, "modalities": settings.modalities}
 
 
 def list_subjects(cohort):
     settings = CONFIG.cohorts[cohort]
     if settings.simulate:
         return simulated_subjects(settings.layout, raw_folder(cohort), settings.modalities, settings.simulate.subjects)
-    return find_subjects(settings.layout, raw_folder(cohort), sheet_file(cohort), settings.modalities)
+    return find_subjects(**raw_files_of(cohort))
 
 
 SUBJECTS = {cohort: {subject.id: subject for subject in or_explain(list_subjects, cohort)} for cohort in COHORTS}

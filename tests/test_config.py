@@ -156,6 +156,16 @@ def test_paths_expand_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         expand("$NOT_SET_AT_ALL/a")
 
 
+def test_a_sheet_is_looked_up_in_the_working_folder_then_beside_the_workflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cohort = load_config(changed("cohorts.mine.sheet", "lung.tsv")).cohorts["mine"]
+    assert cohort.sheet_path == Path(__file__).parents[1] / "lung.tsv"
+    Path("lung.tsv").touch()
+    assert cohort.sheet_path == Path("lung.tsv")
+
+
 def test_batch_size_of_a_ratio_is_that_of_the_next_lower_one() -> None:
     sizes = (
         load_config(changed("cohorts.mine.batch_size", {"finetuning": {0.05: 31, 0.1: 90}})).cohorts["mine"].batch_size

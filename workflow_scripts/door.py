@@ -5,6 +5,7 @@ log, where Snakemake points to.
 """
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -19,20 +20,20 @@ from mcd.errors import McdError
 
 @contextmanager
 def log_to(log: Any) -> Iterator[None]:
-    """Run a script's body with logging and stderr in the rule's log file."""
-    terminal = sys.stderr
-    with open(log[0], "w", buffering=1) as file:
-        sys.stderr = file
-        logging.basicConfig(stream=file, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    """Run a script's body with logging and stderr in the rule's log file, those of libraries and of processes it starts too."""
+    stderr = sys.stderr.fileno()
+    with open(os.dup(stderr), "w") as terminal, open(log[0], "w") as file:
+        os.dup2(file.fileno(), stderr)
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
         try:
             yield
         except McdError as error:
-            print(f"error: {error}", file=file)
+            print(f"error: {error}", file=sys.stderr)
             print(f"\nerror: {error}\n", file=terminal)
             sys.exit(1)
         except Exception:
-            traceback.print_exc(file=file)
+            traceback.print_exc()
             print(f"\nerror: unexpected, see {log[0]}\n", file=terminal)
             sys.exit(1)
         finally:
-            sys.stderr = terminal
+            os.dup2(terminal.fileno(), stderr)

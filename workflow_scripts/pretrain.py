@@ -2,24 +2,25 @@
 
 from door import log_to
 
-with log_to(snakemake.log):
-    from mcd.pretraining.run import pretrain
-    from mcd.reporting.curves import draw_curves
-    from mcd.training.distributed import launch
-    from mcd.training.loop import write_history
-    from mcd.training.schedule import Compute
+if __name__ == "__main__":  # the processes of a training by several GPUs import this file
+    with log_to(snakemake.log):
+        from mcd.pretraining.run import pretrain
+        from mcd.reporting.curves import draw_curves
+        from mcd.training.distributed import launch
+        from mcd.training.loop import write_history
+        from mcd.training.schedule import Compute
 
-    history = launch(
-        snakemake.resources.get("gpu", 1),  # a process a GPU
-        pretrain,
-        shards=snakemake.input.shards,
-        split=snakemake.input.split,
-        output=snakemake.output.checkpoint,
-        modalities=tuple(snakemake.wildcards.pair.split("-")),
-        compute=Compute(**snakemake.params.compute),
-        resume=snakemake.params.resume,
-        about=dict(snakemake.wildcards),
-        **snakemake.params.training,
-    )
-    write_history(history, snakemake.output.losses)
-    draw_curves(snakemake.output.losses, snakemake.output.curves)
+        history = launch(
+            snakemake.resources.get("gpu", 1),  # a process a GPU
+            pretrain,
+            shards=list(snakemake.input.shards),
+            split=snakemake.input.split,
+            output=snakemake.output.checkpoint,
+            modalities=tuple(snakemake.wildcards.pair.split("-")),
+            compute=Compute(**snakemake.params.compute),
+            resume=snakemake.params.resume,
+            about=dict(snakemake.wildcards),
+            **snakemake.params.training,
+        )
+        write_history(history, snakemake.output.losses)
+        draw_curves(snakemake.output.losses, snakemake.output.curves)

@@ -94,7 +94,7 @@ def _check_cohort(options: argparse.Namespace) -> None:
     from mcd.cohorts.check_cohort import Finding, check_cohort, print_findings, write_findings
     from mcd.cohorts.find import find_subjects
     from mcd.cohorts.subject import faults
-    from mcd.config import expand, load_config
+    from mcd.config import load_config
     from mcd.imaging.preprocess import PreprocessOptions
     from mcd.slices.splits import make_split
 
@@ -108,15 +108,12 @@ def _check_cohort(options: argparse.Namespace) -> None:
     cohort = config.cohorts[name]
     if cohort.simulate:
         raise McdError(f"--cohort {name}: is simulated, and has no raw files of yours; choose another")
-    sheet = expand(cohort.sheet) if cohort.sheet else None
-    if sheet and not sheet.exists():
-        sheet = options.config.parent / sheet
     found: list[Finding] = []
 
     def note(error: McdError, patient: str) -> None:
         found.append(Finding.of(error, patient))
 
-    subjects = find_subjects(cohort.layout, cohort.raw_folder, sheet, cohort.modalities, note)
+    subjects = find_subjects(cohort.layout, cohort.raw_folder, cohort.sheet_path, cohort.modalities, note)
     with faults(note):
         fixed = {subject.id: subject.split for subject in subjects if subject.split}
         make_split([subject.id for subject in subjects], cohort.test, cohort=name, seed=config.seeds[0], fixed=fixed)

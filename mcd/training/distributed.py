@@ -6,6 +6,7 @@ state to resume from. `DistributedDataParallel` is not used: it wraps a single f
 part, while a step here has players in turn and passes through shared layers twice.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -35,7 +36,8 @@ def own_gpu() -> int:
 def launch(processes: int, function: Callable[..., Value], **arguments: Any) -> Value:
     """Call `function` in so many processes of this machine that train together; what the first of them returns.
 
-    They are forked, so nothing may have touched a GPU before. For one process, or inside of `torchrun`, it is called as it is.
+    Each begins as a new Python that imports the main module, which must do nothing by that (`if __name__ == "__main__":`), and
+    is sent the function and the arguments by pickle. For one process, or inside of `torchrun`, it is called as it is.
 
     Raises:
         McdError: the first one's, where `function` raises it.
@@ -43,12 +45,6 @@ def launch(processes: int, function: Callable[..., Value], **arguments: Any) -> 
     if processes <= 1 or started_together() > 1:
         return function(**arguments)
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    def attempt() -> tuple[Value | None, str | None]:
-        try:
-            return function(**arguments), None
-        except McdError as error:  # all of them raise it: they do the same
-            return None, str(error)
 
     config = LaunchConfig(
         min_nodes=1,
@@ -58,12 +54,23 @@ def launch(processes: int, function: Callable[..., Value], **arguments: Any) -> 
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=0,
-        start_method="fork",  # `spawn` would run the workflow's script, which is the main module, once more
+        start_method="spawn",  # a fork takes along locks that other threads hold, and may wait for them for ever
     )
-    value, message = elastic_launch(config, attempt)()[0]
+    value, message = elastic_launch(config, _attempt)(function, arguments)[0]
     if message is not None:
         raise McdError(message)
     return value
+
+
+def _attempt(function: Callable[..., Value], arguments: dict[str, Any]) -> tuple[Value | None, str | None]:
+    """In a started process: what `function` returns, or the user's mistake, which all find, since they do the same."""
+    logging.basicConfig(
+        level=logging.INFO if int(os.environ["RANK"]) == 0 else logging.WARNING, format="%(asctime)s %(message)s"
+    )
+    try:
+        return function(**arguments), None
+    except McdError as error:
+        return None, str(error)
 
 
 @contextmanager

@@ -65,11 +65,11 @@ def train(folder: Path, case: str, **more: Any) -> Path:
 
 
 def train_all(folder: Path, cases: list[str]) -> None:
+    nn.modules.module.register_module_forward_pre_hook(to_the_weights_precision)
     with together(torch.device("cpu")):  # gloo joins processes once
         for case in cases:
             train(folder, case)
 
 
 if __name__ == "__main__":
-    nn.modules.module.register_module_forward_pre_hook(to_the_weights_precision)
     launch(int(sys.argv[1]), train_all, folder=Path(sys.argv[2]), cases=sys.argv[3:])

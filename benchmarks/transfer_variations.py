@@ -1,0 +1,242 @@
+"""What pre-training by Multi-ConDoS is worth when one thing of the recipe is changed: what is transferred, how, and from where.
+
+    snakemake --configfile configs/study_cpu.yaml --directory runs/study_cpu --cores 2 results/table2.csv
+    python benchmarks/transfer_variations.py --config configs/study_cpu.yaml --run runs/study_cpu --output runs/variations
+
+goes on where it was stopped, and prints a Markdown table: mean DSC over the test patients and seeds for each share of the
+labels and modality, and the mean difference from the recipe over all of these trainings, with how many of them gained.
+The recipe's own numbers are those of the run's table.
+"""
+
+import argparse
+import json
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mcd import plan
+from mcd.config import Config, load_config
+from mcd.evaluation.overlap import dsc
+from mcd.models.unet import UNet
+from mcd.pretraining.run import pretrain
+from mcd.seeding import derive_seed
+from mcd.segmentation.predict import BATCH_SIZE, predict_slices
+from mcd.segmentation.supervised import Supervised
+from mcd.segmentation.transfer import transfer
+from mcd.slices.augment import Augmentation
+from mcd.slices.batches import Batch, SliceSet
+from mcd.slices.shards import Shards
+from mcd.slices.splits import read_split
+from mcd.training.checkpoint import load_checkpoint
+from mcd.training.loop import train
+from mcd.training.method import Losses
+from mcd.training.schedule import Compute, Schedule
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One departure from the recipe.
+
+    Attributes:
+        depth: decoder layers to transfer (Table VIII); None to start from random weights.
+        rate: learning rate of what was transferred, as a part of the others'.
+        norm: of what was transferred, `kept`; `fresh` scales, shifts and statistics; or statistics `frozen` at pre-training's.
+        epochs: length of the pre-training, as a multiple of the run's.
+        options: of the pre-training, in the place of the run's.
+    """
+
+    depth: int | None = 3
+    rate: float = 1.0
+    norm: str = "kept"
+    epochs: float = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+VARIATIONS = {
+    "the recipe": Variation(),
+    "from random weights": Variation(depth=None),
+    "encoder and shared layers only": Variation(depth=0),
+    "and up layer 2": Variation(depth=1),
+    "and up layers 2, 3": Variation(depth=2),
+    "transferred layers learn at a tenth of the rate": Variation(rate=0.1),
+    "transferred layers stand still": Variation(rate=0.0),
+    "batch norm starts fresh": Variation(norm="fresh"),
+    "batch norm keeps pre-training's statistics": Variation(norm="frozen"),
+    "a quarter of the pre-training": Variation(epochs=0.25),
+    "no L_C (lambda = 0)": Variation(options={"contrastive": 0.0}),
+    "ten times L_C (lambda = 1)": Variation(options={"contrastive": 1.0}),
+    "no L_GAN": Variation(options={"adversarial": 0.0}),
+    "three times the pre-training": Variation(epochs=3.0),
+}
+
+
+class Varied(Supervised):
+    """Fine-tuning in which the transferred layers learn more slowly, or keep the statistics of their batch norms."""
+
+    def __init__(
+        self, unet: UNet, augmentation: Augmentation, transferred: Sequence[str], variation: Variation
+    ) -> None:
+        super().__init__(unet, augmentation)
+        self.rate = variation.rate
+        self.slow = [value for name, value in unet.named_parameters() if name in transferred]
+        norms = [
+            layer
+            for name, layer in unet.named_modules()
+            if isinstance(layer, nn.BatchNorm2d) and f"{name}.weight" in transferred
+        ]
+        if variation.norm == "fresh":
+            for layer in norms:
+                layer.reset_parameters()
+        self.frozen = norms if variation.norm == "frozen" else []
+        self.before: list[Tensor] = []
+
+    def train(self, mode: bool = True) -> "Varied":
+        super().train(mode)
+        for layer in self.frozen:
+            layer.eval()
+        return self
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        if self.rate < 1:
+            self.before = [parameter.detach().clone() for parameter in self.slow]
+        return super().losses(batch, player)
+
+    @torch.no_grad()
+    def after_step(self, step: int, steps: int) -> None:
+        """Take back a part of the step: without weight decay, Adam's is proportional to the rate."""
+        if self.rate < 1:
+            for parameter, before in zip(self.slow, self.before, strict=True):
+                parameter.copy_(before + self.rate * (parameter - before))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished run of the workflow with one cohort and one pair."""
+
+    config: Config
+    folder: Path
+    output: Path
+
+    @property
+    def cohort(self) -> str:
+        return next(iter(self.config.cohorts))
+
+    @property
+    def pair(self) -> str:
+        return self.config.cohorts[self.cohort].pairs[0]
+
+    @property
+    def shards(self) -> list[Path]:
+        return sorted((self.folder / "work" / self.cohort / "shards").glob("*.h5"))
+
+    def split(self, seed: int) -> Path:
+        return self.folder / "splits" / self.cohort / f"seed{seed}.json"
+
+    def checkpoint(self, variation: Variation, seed: int) -> Path:
+        """The run's own checkpoint, or that of a pre-training that differs, which is made where it is not there."""
+        if not variation.options and variation.epochs == 1:
+            return self.folder / "work" / self.cohort / self.pair / f"pretraining/multi_condos/seed{seed}/checkpoint.pt"
+        words = [f"{name}{value:g}" for name, value in variation.options.items()] or [f"epochs{variation.epochs:g}"]
+        path = self.output / f"{'_'.join(words)}_seed{seed}.pt"
+        if not path.exists():
+            settings = plan.pretraining_settings(self.config, self.cohort, "multi_condos", seed)
+            settings["options"] |= variation.options
+            settings["epochs"] = round(settings["epochs"] * variation.epochs)
+            pretrain(
+                shards=self.shards,
+                split=self.split(seed),
+                output=path,
+                modalities=tuple(self.pair.split("-")),  # type: ignore[arg-type]
+                compute=Compute(**self.config.compute.model_dump()),
+                resume=f"{path}.resume",
+                **settings,
+            )
+        return path
+
+
+def score(study: Study, variation: Variation, seed: int, modality: str, ratio: float) -> float:
+    """Mean DSC over regions, then test patients, of one fine-tuning: what `mcd.segmentation.run` does, varied."""
+    method = "fully_supervised" if variation.depth is None else "multi_condos"
+    settings = plan.finetuning_settings(study.config, study.cohort, method, ratio, seed)
+    compute = Compute(**study.config.compute.model_dump())
+    device = compute.prepare()
+    own_seed = derive_seed(seed, modality, ratio)
+    torch.manual_seed(derive_seed(own_seed, "weights"))
+    unet = UNet(settings["filters"], out_channels=len(settings["regions"]))
+    transferred = []
+    if variation.depth is not None:
+        checkpoint = load_checkpoint(study.checkpoint(variation, seed), "pretraining")
+        transferred = transfer(checkpoint, unet, modality, variation.depth)
+    parts = read_split(study.split(seed))
+    tuned = Varied(unet, Augmentation(**settings["augmentation"]), transferred, variation)
+    with Shards(study.shards) as shards:
+        slices_of = partial(SliceSet, shards, modalities=[modality], regions=settings["regions"], device=device)
+        labelled = slices_of(subjects=parts.labelled(ratio), select="target")
+        train(tuned, labelled, Schedule(**settings["schedule"]), compute, seed=own_seed)
+        found = []
+        for subject in parts.test:
+            slices = slices_of(subjects=[subject], select="all")
+            predicted, truth = predict_slices(unet.eval(), slices, BATCH_SIZE, compute)
+            found.append(np.mean([dsc(there, mask) for there, mask in zip(truth, predicted >= 0.5, strict=True)]))
+    return float(np.mean(found))
+
+
+def scores(study: Study, name: str, seed: int) -> pd.DataFrame:
+    """One variation with one seed: a row a share of the labels and modality. Kept as JSON."""
+    kept = study.output / f"{name.replace(' ', '_')}_seed{seed}.json"
+    if not kept.exists():
+        keys = product([ratio for ratio in study.config.label_ratios if ratio < 1], study.pair.split("-"))
+        rows = [
+            {"ratio": ratio, "modality": modality, "DSC": score(study, VARIATIONS[name], seed, modality, ratio)}
+            for ratio, modality in keys
+        ]
+        kept.write_text(json.dumps(rows))
+    return pd.DataFrame(json.loads(kept.read_text())).assign(variation=name, seed=seed)
+
+
+def show(table: pd.DataFrame) -> None:
+    """Print the means over seeds, and each variation against the recipe."""
+    cells = table.pivot_table(index="variation", columns=["ratio", "modality"], values="DSC", sort=False)
+    runs = table.pivot_table(index=["ratio", "modality", "seed"], columns="variation", values="DSC")
+    heads = [f"{plan.percent(ratio)} %, {modality}" for ratio, modality in cells.columns]
+    print(f"| | {' | '.join(heads)} | mean | against the recipe | gained |")
+    print("|" + "---|" * (len(heads) + 4))
+    for name, values in cells.iterrows():
+        gains = (runs[name] - runs[next(iter(VARIATIONS))]).dropna()
+        means = " | ".join(f"{value:.3f}" for value in [*values, values.mean()])
+        print(f"| {name} | {means} | {gains.mean():+.3f} | {(gains > 0).sum()} of {len(gains)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True, help="folder in which the workflow ran that configuration")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for the pre-trainings that differ, and the scores"
+    )
+    parser.add_argument("--only", nargs="+", choices=VARIATIONS, default=list(VARIATIONS), metavar="VARIATION")
+    parser.add_argument("--processes", type=int, default=2)
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    config = load_config(yaml.safe_load(arguments.config.read_text(encoding="utf-8")))
+    study = Study(config, arguments.run, arguments.output)
+    names = list(dict.fromkeys([next(iter(VARIATIONS)), *arguments.only]))
+    with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
+        tables = [pool.submit(scores, study, name, seed) for name in names for seed in config.seeds]
+        show(pd.concat([table.result() for table in tqdm(tables, unit="training")]))
+
+
+if __name__ == "__main__":
+    main()
