@@ -10,7 +10,7 @@ from mcd.methods import METHODS, PRETRAININGS
 from mcd.reporting.spec import TableSpec
 
 SINGLE = "single"
-"""In the place of a pair for methods that see one modality only: they are the same whatever the pair."""
+"""In the place of a pair, for a cohort without pairs."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,9 @@ def percent(ratio: float) -> str:
     return f"{100 * ratio:g}"
 
 
-def pair_of(config: Config, cohort: str, modality: str, method: str) -> str:
-    """The pair in which a modality is pre-trained for a method: the first that holds it, or `SINGLE`."""
-    if METHODS[method].pretraining is None:
-        return SINGLE
-    return next(pair for pair in config.cohorts[cohort].pairs if modality in pair.split("-"))
+def pair_of(config: Config, cohort: str, modality: str) -> str:
+    """The pair with which a modality is trained: the first that holds it. To a method without pre-training it is all the same."""
+    return next((pair for pair in config.cohorts[cohort].pairs if modality in pair.split("-")), SINGLE)
 
 
 def columns(config: Config) -> list[tuple[str, str]]:
@@ -55,7 +53,7 @@ def rows(config: Config) -> list[tuple[float, str]]:
 def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
     """Every run that rows need, in every column and for every seed."""
     return [
-        Run(cohort, pair_of(config, cohort, modality, method), method, modality, ratio, seed)
+        Run(cohort, pair_of(config, cohort, modality), method, modality, ratio, seed)
         for ratio, method in table_rows
         for cohort, modality in columns(config)
         for seed in config.seeds
@@ -341,7 +339,7 @@ def fusion_comparison(config: Config) -> dict[str, Comparison]:
 def fused_from(config: Config, run: Run) -> list[Run]:
     """The runs of the two modalities that a run of `fusion_comparison` puts together: those of Table II."""
     return [
-        replace(run, pair=pair_of(config, run.cohort, modality, run.method), modality=modality)
+        replace(run, pair=pair_of(config, run.cohort, modality), modality=modality)
         for modality in run.pair.split("-")
     ]
 

@@ -4,7 +4,7 @@ Wildcards
     cohort       a key of `cohorts` in the configuration
     subject      a patient's id
     shard        number of a shard of the cohort, from 0
-    pair         two modalities joined by a hyphen, such as CT-PET; `single` for methods that see one modality
+    pair         two modalities joined by a hyphen, such as CT-PET; `single` where a cohort has no pairs
     pretraining  a key of mcd.methods.PRETRAININGS
     method       a key of mcd.methods.METHODS
     modality     one of the cohort's; first and second are those of a pair

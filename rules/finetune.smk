@@ -4,7 +4,7 @@ scores. Training and test are one job, since starting torch takes as long as tes
 
 
 rule finetune_modality:
-    """Train the U-Net of a method that sees one modality on the labelled slices; then predict and score every test patient."""
+    """Train the U-Net of a modality that is in no pair on the labelled slices; then predict and score every test patient."""
     input:
         unpack(pretrained),
         shards=lambda wildcards: shard_files(wildcards.cohort),
@@ -37,7 +37,7 @@ rule finetune_modality:
 
 
 use rule finetune_modality as finetune_pair with:
-    # both modalities that a pre-training saw, in one job: starting torch costs a small fine-tuning a third of its time
+    # both modalities of a pair, in one job: starting torch costs a small fine-tuning a third of its time
     output:
         models=[
             "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/model.pt",

@@ -13,7 +13,7 @@ from cluster import Cluster, missing, output, wait_until
 pytestmark = pytest.mark.slurm
 
 ROOT = Path(__file__).parents[2]
-TRAININGS = {"pretrain_pair": 1, "finetune_modality": 2, "finetune_pair": 1}
+TRAININGS = {"pretrain_pair": 1, "finetune_pair": 2}
 """Jobs of the miniature that train."""
 QUICK = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10"]
 
@@ -85,7 +85,7 @@ def training(folder: Path, cluster: Cluster, rule: str) -> bool:
 def test_a_killed_job_and_a_lost_node_change_nothing(cluster: Cluster, remote: Path, tmp_path: Path) -> None:
     """The run goes on by itself: Snakemake sends a cancelled job again, Slurm one whose node it lost."""
     folder = Path(shutil.copytree(remote, tmp_path / "run", symlinks=True))
-    for made in ("results", "work/brats/T1CE-T2", "work/brats/single", "logs/brats"):
+    for made in ("results", "work/brats/T1CE-T2", "logs/brats"):
         shutil.rmtree(folder / made)
     before = {job["id"] for job in cluster.jobs()}
     process = start(folder, "--workflow-profile", "profiles/slurm", *QUICK)
@@ -100,5 +100,8 @@ def test_a_killed_job_and_a_lost_node_change_nothing(cluster: Cluster, remote: P
         process.kill()
     jobs = [job for job in cluster.jobs() if job["id"] not in before]
     assert sorted(job["state"] for job in jobs if job["rule"] == "pretrain_pair") == ["CANCELLED", "COMPLETED"]
-    assert [(job["state"], job["restarts"]) for job in jobs if job["rule"] == "finetune_pair"] == [("COMPLETED", "1")]
+    tuned = [(job["state"], job["restarts"]) for job in jobs if job["rule"] == "finetune_pair"]
+    assert len(tuned) == 2
+    assert {state for state, _ in tuned} == {"COMPLETED"}
+    assert "1" in {restarts for _, restarts in tuned}
     assert table(folder) == table(remote)

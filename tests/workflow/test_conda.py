@@ -15,7 +15,7 @@ from snakemake_run import ROOT, snakemake
 pytestmark = pytest.mark.workflow
 
 ENVIRONMENTS = {path.read_text(): path.stem for path in (ROOT / "envs").glob("*.yaml")}
-RUN = "hecktor/single/fully_supervised/CT/labels50/seed0"
+RUN = "hecktor/CT-PET/fully_supervised/CT/labels50/seed0"
 
 
 @pytest.fixture(scope="module")

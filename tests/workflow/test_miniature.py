@@ -124,7 +124,7 @@ def test_the_page_has_every_test_patient_with_every_method(finished: Path) -> No
             assert {row[0] for row in patient["scores"]} == {0.5, 1.0}
         for subject in finished.glob(f"work/{cohort}/subjects/*"):
             assert f"Preprocessed volumes of {subject.name} " in page
-    assert "finetune modality" in page
+    assert "finetune pair" in page
 
 
 def test_snakemakes_report_says_what_is_simulated_and_sorts_results(finished: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_an_edited_split_is_kept_and_used(copy: Path) -> None:
 
 def test_one_core_gives_the_table_of_two(copy: Path) -> None:
     before = (copy / "results/table2_long.csv").read_text()
-    for folder in ("results", "work/hecktor/single", "work/hecktor/CT-PET", "work/brats/single", "work/brats/T1CE-T2"):
+    for folder in ("results", "work/hecktor/CT-PET", "work/brats/T1CE-T2"):
         shutil.rmtree(copy / folder)
     run = snakemake("--cores", "1", "results/table2.csv", folder=copy)
     assert run.returncode == 0, run.stdout[-5000:]
