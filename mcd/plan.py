@@ -31,7 +31,7 @@ def percent(ratio: float) -> str:
 
 
 def pair_of(config: Config, cohort: str, modality: str) -> str:
-    """The pair with which a modality is trained: the first that holds it. To a method without pre-training it is all the same."""
+    """The pair in which a modality is trained: the first that holds it, to methods without pre-training as good as any."""
     return next((pair for pair in config.cohorts[cohort].pairs if modality in pair.split("-")), SINGLE)
 
 
@@ -339,8 +339,7 @@ def fusion_comparison(config: Config) -> dict[str, Comparison]:
 def fused_from(config: Config, run: Run) -> list[Run]:
     """The runs of the two modalities that a run of `fusion_comparison` puts together: those of Table II."""
     return [
-        replace(run, pair=pair_of(config, run.cohort, modality), modality=modality)
-        for modality in run.pair.split("-")
+        replace(run, pair=pair_of(config, run.cohort, modality), modality=modality) for modality in run.pair.split("-")
     ]
 
 
