@@ -197,6 +197,23 @@ def test_a_killed_run_goes_on(copy: Path) -> None:
     assert (copy / "results/table2_long.csv").read_text() == before
 
 
+def test_a_job_that_is_given_two_gpus_trains_by_two_processes_to_the_same_losses(copy: Path) -> None:
+    """The processes are counted by GPUs; here they compute on the CPU."""
+    folder = copy / "work/brats/T1CE-T2/pretraining/multi_condos/seed0"
+    losses = ["contrastive", "translation", "reconstruction"]
+    before = pd.read_csv(folder / "losses.csv")[losses]
+    shutil.rmtree(folder)
+    run = snakemake(
+        *("--cores", "1", str((folder / "losses.csv").relative_to(copy))),
+        *("--resources", "gpu=2", "--set-resources", "pretrain_pair:gpu=2"),
+        folder=copy,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    after = pd.read_csv(folder / "losses.csv")[losses]
+    pd.testing.assert_frame_equal(after, before, rtol=2e-3)
+    assert not after.equals(before)  # sums over two processes round otherwise than over one
+
+
 def test_table_4_and_its_figures_train_nothing_that_is_trained(finished: Path) -> None:
     run = snakemake("results/table4.csv", "results/fig3.png", "results/fig4.png", "-n", "--cores", "2", folder=finished)
     assert run.returncode == 0, run.stdout[-3000:]
