@@ -72,7 +72,12 @@ rule draw_embeddings:
     input:
         examples=[translation_file(made, "examples.h5") for made in EMBEDDED],
     output:
-        figure=report("results/fig3.png", caption="../report/fig3.rst", category="Figures"),
+        figure=report(
+            "results/fig3.png",
+            caption="../report/fig3.rst",
+            category="Figures",
+            labels={"figure": "Fig. 3"},
+        ),
         pdf="results/fig3.pdf",
     log:
         "logs/draw_embeddings.log",
@@ -95,7 +100,12 @@ rule draw_translations:
     input:
         examples=[translation_file(made, "examples.h5") for made in DRAWN],
     output:
-        figure=report("results/fig4.png", caption="../report/fig4.rst", category="Figures"),
+        figure=report(
+            "results/fig4.png",
+            caption="../report/fig4.rst",
+            category="Figures",
+            labels={"figure": "Fig. 4"},
+        ),
         pdf="results/fig4.pdf",
     log:
         "logs/draw_translations.log",
