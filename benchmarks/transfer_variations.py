@@ -67,18 +67,16 @@ class Variation:
 VARIATIONS = {
     "the recipe": Variation(),
     "from random weights": Variation(depth=None),
-    "encoder and shared layers only": Variation(depth=0),
-    "and up layer 2": Variation(depth=1),
-    "and up layers 2, 3": Variation(depth=2),
+    "only encoder and shared layers transferred": Variation(depth=0),
     "transferred layers learn at a tenth of the rate": Variation(rate=0.1),
     "transferred layers stand still": Variation(rate=0.0),
     "batch norm starts fresh": Variation(norm="fresh"),
     "batch norm keeps pre-training's statistics": Variation(norm="frozen"),
     "a quarter of the pre-training": Variation(epochs=0.25),
-    "no L_C (lambda = 0)": Variation(options={"contrastive": 0.0}),
-    "ten times L_C (lambda = 1)": Variation(options={"contrastive": 1.0}),
+    "no L_C": Variation(options={"contrastive": 0.0}),
+    "ten times L_C": Variation(options={"contrastive": 1.0}),
     "no L_GAN": Variation(options={"adversarial": 0.0}),
-    "three times the pre-training": Variation(epochs=3.0),
+    "twice the pre-training": Variation(epochs=2.0),
 }
 
 
