@@ -9,7 +9,6 @@ The recipe's own numbers are those of the run's table.
 """
 
 import argparse
-import json
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -29,9 +28,11 @@ from tqdm import tqdm
 from mcd import plan
 from mcd.config import Config, load_config
 from mcd.evaluation.overlap import dsc
+from mcd.files import read_json, write_json
 from mcd.models.unet import UNet
 from mcd.pretraining.run import pretrain
 from mcd.seeding import derive_seed
+from mcd.segmentation.fusion import THRESHOLD
 from mcd.segmentation.predict import BATCH_SIZE, predict_slices
 from mcd.segmentation.supervised import Supervised
 from mcd.segmentation.transfer import transfer
@@ -64,8 +65,9 @@ class Variation:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+RECIPE = "the recipe"
 VARIATIONS = {
-    "the recipe": Variation(),
+    RECIPE: Variation(),
     "from random weights": Variation(depth=None),
     "only encoder and shared layers transferred": Variation(depth=0),
     "transferred layers learn at a tenth of the rate": Variation(rate=0.1),
@@ -142,12 +144,15 @@ class Study:
     def split(self, seed: int) -> Path:
         return self.folder / "splits" / self.cohort / f"seed{seed}.json"
 
-    def checkpoint(self, variation: Variation, seed: int) -> Path:
+    def output_file(self, name: str, seed: int, ending: str) -> Path:
+        return self.output / f"{name.replace(' ', '_')}_seed{seed}{ending}"
+
+    def checkpoint(self, name: str, seed: int) -> Path:
         """The run's own checkpoint, or that of a pre-training that differs, which is made where it is not there."""
+        variation = VARIATIONS[name]
         if not variation.options and variation.epochs == 1:
             return self.folder / "work" / self.cohort / self.pair / f"pretraining/multi_condos/seed{seed}/checkpoint.pt"
-        words = [f"{name}{value:g}" for name, value in variation.options.items()] or [f"epochs{variation.epochs:g}"]
-        path = self.output / f"{'_'.join(words)}_seed{seed}.pt"
+        path = self.output_file(name, seed, ".pt")
         if not path.exists():
             settings = plan.pretraining_settings(self.config, self.cohort, "multi_condos", seed)
             settings["options"] |= variation.options
@@ -164,8 +169,9 @@ class Study:
         return path
 
 
-def score(study: Study, variation: Variation, seed: int, modality: str, ratio: float) -> float:
+def score(study: Study, name: str, seed: int, modality: str, ratio: float) -> float:
     """Mean DSC over regions, then test patients, of one fine-tuning: what `mcd.segmentation.run` does, varied."""
+    variation = VARIATIONS[name]
     method = "fully_supervised" if variation.depth is None else "multi_condos"
     settings = plan.finetuning_settings(study.config, study.cohort, method, ratio, seed)
     compute = Compute(**study.config.compute.model_dump())
@@ -175,7 +181,7 @@ def score(study: Study, variation: Variation, seed: int, modality: str, ratio: f
     unet = UNet(settings["filters"], out_channels=len(settings["regions"]))
     transferred = []
     if variation.depth is not None:
-        checkpoint = load_checkpoint(study.checkpoint(variation, seed), "pretraining")
+        checkpoint = load_checkpoint(study.checkpoint(name, seed), "pretraining")
         transferred = transfer(checkpoint, unet, modality, variation.depth)
     parts = read_split(study.split(seed))
     tuned = Varied(unet, Augmentation(**settings["augmentation"]), transferred, variation)
@@ -187,21 +193,21 @@ def score(study: Study, variation: Variation, seed: int, modality: str, ratio: f
         for subject in parts.test:
             slices = slices_of(subjects=[subject], select="all")
             predicted, truth = predict_slices(unet.eval(), slices, BATCH_SIZE, compute)
-            found.append(np.mean([dsc(there, mask) for there, mask in zip(truth, predicted >= 0.5, strict=True)]))
+            found.append(np.mean([dsc(there, mask) for there, mask in zip(truth, predicted >= THRESHOLD, strict=True)]))
     return float(np.mean(found))
 
 
 def scores(study: Study, name: str, seed: int) -> pd.DataFrame:
     """One variation with one seed: a row a share of the labels and modality. Kept as JSON."""
-    kept = study.output / f"{name.replace(' ', '_')}_seed{seed}.json"
+    kept = study.output_file(name, seed, ".json")
     if not kept.exists():
         keys = product([ratio for ratio in study.config.label_ratios if ratio < 1], study.pair.split("-"))
         rows = [
-            {"ratio": ratio, "modality": modality, "DSC": score(study, VARIATIONS[name], seed, modality, ratio)}
+            {"ratio": ratio, "modality": modality, "DSC": score(study, name, seed, modality, ratio)}
             for ratio, modality in keys
         ]
-        kept.write_text(json.dumps(rows))
-    return pd.DataFrame(json.loads(kept.read_text())).assign(variation=name, seed=seed)
+        write_json(kept, rows)
+    return pd.DataFrame(read_json(kept)).assign(variation=name, seed=seed)
 
 
 def show(table: pd.DataFrame) -> None:
@@ -212,7 +218,7 @@ def show(table: pd.DataFrame) -> None:
     print(f"| | {' | '.join(heads)} | mean | against the recipe | gained |")
     print("|" + "---|" * (len(heads) + 4))
     for name, values in cells.iterrows():
-        gains = (runs[name] - runs[next(iter(VARIATIONS))]).dropna()
+        gains = (runs[name] - runs[RECIPE]).dropna()
         means = " | ".join(f"{value:.3f}" for value in [*values, values.mean()])
         print(f"| {name} | {means} | {gains.mean():+.3f} | {(gains > 0).sum()} of {len(gains)} |")
 
@@ -230,7 +236,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     config = load_config(yaml.safe_load(arguments.config.read_text(encoding="utf-8")))
     study = Study(config, arguments.run, arguments.output)
-    names = list(dict.fromkeys([next(iter(VARIATIONS)), *arguments.only]))
+    names = list(dict.fromkeys([RECIPE, *arguments.only]))
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
         tables = [pool.submit(scores, study, name, seed) for name in names for seed in config.seeds]
         show(pd.concat([table.result() for table in tqdm(tables, unit="training")]))

@@ -214,11 +214,9 @@ def _preprocess(one: Examined, subject: Subject, options: PreprocessOptions, pai
     parts += [replace(parts[1], label=subject.label)] if subject.label else []
     seen: set[str] = set()
     for part in parts:
-        # what the configuration says of a modality that is not there would be refused
-        rules = {name: options.rule(name) for name in part.images}
-        kinds = {name: options.registration_of(name) for name in part.images}
+        rules = {name: options.rule(name) for name in part.images}  # a rule for a modality that is not there is refused
         try:
-            pre = preprocess_subject(part, replace(options, statistics_region=rules, registration=kinds))
+            pre = preprocess_subject(part, replace(options, statistics_region=rules))
         except Exception as error:
             if str(error) not in seen:
                 seen.add(str(error))
