@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mcd.errors import McdError
-from mcd.evaluation.statistics import bootstrap_interval
+from mcd.evaluation.bootstrap import bootstrap_interval
 
 Pair = tuple[str, str]
 Pairing = tuple[Pair, ...]

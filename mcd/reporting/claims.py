@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mcd.evaluation.bootstrap import bootstrap_means
 from mcd.evaluation.scores import patient_values
-from mcd.evaluation.statistics import bootstrap_means, expanded_tail
+from mcd.evaluation.statistics import expanded_tail
 from mcd.files import atomic_path
 from mcd.reporting.paper import doubtful, reported
 from mcd.reporting.sentences import PRINTED, Claim, Contrast, Key, Terms, contrasts, read_claims, reading

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mcd.errors import McdError
+from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.evaluation.scores import patient_values, read_scores
-from mcd.evaluation.statistics import bootstrap_interval
 from mcd.reporting.spec import TableSpec
 from mcd.reporting.style import LOOKS, ONE_COLUMN, SERIES, Look, figure, house_style, save
 

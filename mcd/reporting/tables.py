@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from mcd.errors import McdError
+from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.evaluation.scores import METRIC_KEYS, RUN, patient_values, read_scores, summarise
-from mcd.evaluation.statistics import bootstrap_interval, wilcoxon_holm
+from mcd.evaluation.statistics import wilcoxon_holm
 from mcd.files import atomic_path
 from mcd.reporting import html
 from mcd.reporting.spec import TableSpec

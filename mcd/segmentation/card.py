@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.evaluation.scores import METRICS, patient_values
-from mcd.evaluation.statistics import bootstrap_interval
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 

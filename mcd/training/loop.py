@@ -20,6 +20,7 @@ from mcd.files import atomic_path
 from mcd.models.shares import processes
 from mcd.seeding import derive_seed
 from mcd.slices.batches import SliceSet
+from mcd.training.adam import Adam
 from mcd.training.checkpoint import load_resume, save_resume
 from mcd.training.cost import name_of, peak_gpu_memory, peak_memory
 from mcd.training.distributed import average_gradients, is_first, of_first
@@ -71,7 +72,7 @@ def train(
     method.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     players = {name: list(parameters) for name, parameters in method.players().items()}
     optimizers = {
-        name: torch.optim.Adam(
+        name: Adam(
             parameters,
             lr=schedule.learning_rate,
             betas=schedule.betas,

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from mcd.errors import McdError
-from mcd.evaluation.statistics import bootstrap_interval
+from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.reporting.tables import LONG_COLUMNS, compare, long_table, wide_table, write_table
 
 

@@ -10,7 +10,7 @@ import pytest
 from mcd import plan
 from mcd.config import load_config
 from mcd.errors import McdError
-from mcd.evaluation.statistics import bootstrap_interval
+from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.reporting.spec import TableSpec
 from mcd.reporting.translation_table import write_translation_table
 
