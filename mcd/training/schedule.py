@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from mcd.training.allocator import keep_freed_memory
 from mcd.training.distributed import own_gpu, started_together
 
 
@@ -74,7 +75,8 @@ class Compute:
         return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
     def prepare(self) -> torch.device:
-        """Set torch's global switches once, and say which device is used."""
+        """Set the switches of torch and of the process once, and say which device is used."""
+        keep_freed_memory()
         torch.set_num_threads(self.threads)
         torch.backends.cudnn.benchmark = False  # it may pick another algorithm, and other last digits, each run
         torch.backends.cudnn.deterministic = True
