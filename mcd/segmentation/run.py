@@ -96,7 +96,6 @@ def finetune(
     }
     parts = read_split(split)
     with Shards(shards) as opened:
-        parts = read_split(split)
         description |= training_data(opened, parts.train, modality)
         slices = _training_slices(
             opened,
