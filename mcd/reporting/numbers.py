@@ -106,7 +106,7 @@ def draw_groupings(long_csv: str | Path, spec: TableSpec, path: str | Path, rank
     value = _reader(long_csv, spec)
     cohorts = list(dict(spec.columns))
     drawn = figure(height=56 * len(cohorts) + 12)
-    widths = [*[1] * len(spec.metrics), 0.4]
+    widths = [*[1] * len(spec.metrics), 0.6]  # wide enough for the cohort's title
     panels = drawn.subplots(len(cohorts), len(widths), squeeze=False, width_ratios=widths)
     for line, cohort in zip(panels, cohorts, strict=True):
         columns = [column for column in spec.columns if column[0] == cohort]

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from mcd.imaging.preprocess import Preprocessed
 from mcd.reporting.segmentations import COLOURS
-from mcd.reporting.style import NORMAL, SMALL, TWO_COLUMNS, VERMILLION, figure, house_style, save
+from mcd.reporting.style import NORMAL, SMALL, TWO_COLUMNS, VERMILLION, figure, house_style, outline, save
 
 SLICES = 12
 """At most so many slices are shown."""
@@ -83,9 +83,7 @@ def draw_prediction(
                 interpolation="bilinear",
             )
             for colour, mask in zip(_colours(masks), masks.values(), strict=True):
-                shape = mask[z][rows_cut, columns_cut]
-                if shape.any() and not shape.all():
-                    panel.contour(shape, levels=[0.5], colors=[colour], linewidths=0.8)
+                outline(panel, mask[z][rows_cut, columns_cut], colour, 0.8)
             panel.set_title(f"{z * depth:.0f} mm", fontsize=SMALL, pad=1.5)
         own[0].text(
             -0.04, 0.5, modality, rotation=90, ha="right", va="center", transform=own[0].transAxes, fontsize=NORMAL

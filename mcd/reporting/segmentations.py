@@ -14,7 +14,19 @@ from matplotlib.patches import Patch
 from mcd.errors import McdError
 from mcd.evaluation.overlap import dsc
 from mcd.files import atomic_path
-from mcd.reporting.style import GREEN, NORMAL, ORANGE, PURPLE, SKY_BLUE, SMALL, TWO_COLUMNS, figure, house_style, save
+from mcd.reporting.style import (
+    GREEN,
+    NORMAL,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    SMALL,
+    TWO_COLUMNS,
+    figure,
+    house_style,
+    outline,
+    save,
+)
 from mcd.segmentation.masks import predicted_subjects, read_predictions
 from mcd.slices.shards import Shards
 
@@ -110,17 +122,15 @@ def _draw(panel: Axes, run: Predicted, subject: str) -> None:
     predicted = read_predictions(run.predictions, subject)
     cut = Cut.of(run, subject)
     cut.show(panel)
-    _outline(panel, cut.truth, "dotted", 1.3)
-    _outline(panel, {name: predicted[name][cut.z] for name in run.regions}, "solid", 1.1)
+    _outlines(panel, cut.truth, "dotted", 1.3)
+    _outlines(panel, {name: predicted[name][cut.z] for name in run.regions}, "solid", 1.1)
     score = np.mean([dsc(truth, predicted[name]) for name, truth in cut.volumes.items()])
     panel.set_title(f"{run.modality}, {subject}: DSC {score:.2f}", fontsize=8)
 
 
-def _outline(panel: Axes, masks: Mapping[str, np.ndarray], style: str, thickness: float) -> None:
+def _outlines(panel: Axes, masks: Mapping[str, np.ndarray], style: str, thickness: float) -> None:
     for index, mask in enumerate(masks.values()):
-        if mask.any() and not mask.all():
-            colour = COLOURS[index % len(COLOURS)]
-            panel.contour(mask, levels=[0.5], colors=[colour], linestyles=[style], linewidths=[thickness])
+        outline(panel, mask, COLOURS[index % len(COLOURS)], thickness, style)
 
 
 @house_style()
@@ -179,7 +189,7 @@ def draw_comparison(
                 )
             else:
                 cut.show(panel)
-                _outline(panel, shown, "solid", 0.6)
+                _outlines(panel, shown, "solid", 0.6)
     for panel, name in zip(panels[0], ["Image", "Truth", *methods], strict=True):
         panel.set_title(name, fontsize=SMALL, pad=3, rotation=90)
     _region_legend(drawn, runs, look)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcd.files import atomic_path
@@ -68,6 +70,15 @@ house_style = partial(
 def figure(height: float, width: float = TWO_COLUMNS) -> Figure:
     """An empty white figure, `width` by `height` mm, whose parts make room for one another."""
     return Figure(figsize=(width / 25.4, height / 25.4), layout="constrained", facecolor="white")
+
+
+def outline(panel: Axes, mask: np.ndarray, colour: str, width: float, style: str = "solid") -> None:
+    """Draw the border of a mask (H, W) over the image that `panel` shows, also along the image's edge."""
+    if not mask.any():
+        return
+    panel.autoscale(False)  # the image's limits hold
+    rows, columns = (np.arange(-1, length + 1) for length in mask.shape)
+    panel.contour(columns, rows, np.pad(mask, 1), levels=[0.5], colors=[colour], linestyles=[style], linewidths=[width])
 
 
 def save(drawn: Figure, path: str | Path) -> None:

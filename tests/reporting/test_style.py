@@ -3,7 +3,9 @@
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from mcd.methods import METHODS
@@ -55,3 +57,29 @@ def test_the_style_ends_with_the_figure(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     draw(tmp_path / "a.png")
     assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("mask", "length"),
+    [
+        ("0000 0110 0110 0000", 8 - 4 * (1 - 1 / 2**0.5)),  # a contour cuts corners at half a pixel
+        ("0000 0011 0011 0000", 8 - 4 * (1 - 1 / 2**0.5)),  # as long at the edge of the image
+        ("1111 1111 1111 1111", 16 - 4 * (1 - 1 / 2**0.5)),
+        ("0000 0000 0000 0000", 0),
+    ],
+)
+def test_an_outline_is_closed_at_the_edge_and_leaves_the_image_its_place(mask: str, length: float) -> None:
+    panel = Figure().subplots()
+    rows = np.array([[character == "1" for character in row] for row in mask.split()])
+    panel.imshow(rows)
+    limits = panel.get_xlim(), panel.get_ylim()
+    style.outline(panel, rows, "red", 1)
+    assert (panel.get_xlim(), panel.get_ylim()) == limits
+    lines = [
+        line
+        for drawn in panel.collections
+        for path in drawn.get_paths()
+        for line in path.to_polygons(closed_only=False)
+    ]
+    assert sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in lines) == pytest.approx(length)
+    assert all(np.array_equal(line[0], line[-1]) for line in lines)
