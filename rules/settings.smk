@@ -134,17 +134,17 @@ def drawn_prediction(run):
     }
 
 
+COSTS = plan.costs(CONFIG)
+
 # name -> kind -> file, in the order of the page: what the key `report` may name. A name that starts with "fig" stands among
 # the figures, with its table, if there is one, as the numbers behind the picture.
-REPORTABLE = {name: {"table": f"results/{name}.html"} for name in COMPARISONS}
-if TRANSLATIONS:
-    REPORTABLE["table4"] = {"table": "results/table4.html"}
-for name in ("fig2", "fig2_outlines", *(("fig3", "fig4") if TRANSLATIONS else ()), *COMPARISONS):
+TABLES = [*COMPARISONS, *(["table4"] if TRANSLATIONS else []), *(["table9"] if COSTS else [])]
+PICTURES = ["fig2", "fig2_outlines", *(["fig3", "fig4"] if TRANSLATIONS else []), *COMPARISONS]
+REPORTABLE = {name: {"table": f"results/{name}.html"} for name in TABLES}
+for name in PICTURES:
     if name.startswith("fig"):
         REPORTABLE.setdefault(name, {})["picture"] = f"results/{name}.png"
-COSTS = plan.costs(CONFIG)
-if COSTS:
-    REPORTABLE["table9"] = {"table": "results/table9.html"}
+REPORTABLE = {name: REPORTABLE[name] for name in sorted(REPORTABLE, key=lambda name: (name.startswith("fig"), name))}
 REPORTABLE["segmentations"] = {"picture": "results/segmentations.png"}
 REPORTABLE["claims"] = {"claims": "results/claims.csv"}
 

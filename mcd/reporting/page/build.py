@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from PIL import Image
 
 import mcd
 from mcd.evaluation.scores import METRICS, read_scores
@@ -254,15 +255,15 @@ def _table(heads: Sequence[str], lines: Iterable[str], *, text: int = 1) -> str:
 def _table_views(contents: PageContents) -> Iterator[View]:
     for name, path in contents.tables.items():
         if not name.startswith("fig"):
-            words = (
-                name.replace("table", "Table ") if (number := name.removeprefix("table")) == name else _roman(number)
-            )
-            yield _view(name, words, _body(path))
+            yield _view(name, _table_words(name), _body(path))
 
 
-def _roman(number: str) -> str:
+def _table_words(name: str) -> str:
+    """`table9` as the paper counts, `table_fusion` by its name."""
     numerals = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
-    return f"Table {numerals[int(number)]}" if number.isdigit() and int(number) < len(numerals) else f"Table {number}"
+    number = name.removeprefix("table")
+    known = number.isdigit() and int(number) < len(numerals)
+    return f"Table {numerals[int(number)]}" if known else number.strip("_").capitalize()
 
 
 def _body(path: str | Path, heading: str = "h1") -> str:
@@ -282,16 +283,22 @@ def _figure_view(contents: PageContents) -> Iterator[View]:
         label = re.sub(r"^Fig(?=\d)", "Fig. ", name.capitalize()).replace("_", ", ")
         caption = f"<b>{escape(label)}.</b> {escape(contents.captions.get(name, ''))}"
         if name in contents.pictures:
-            source = _data_url(Path(contents.pictures[name]).read_bytes(), "png")
-            parts.append(
-                f'<figure id="{escape(name)}"><img src="{source}" alt="{escape(label)}"><figcaption>{caption}</figcaption>'
-            )
+            picture = _picture(contents.pictures[name], label)
+            parts.append(f'<figure id="{escape(name)}">{picture}<figcaption>{caption}</figcaption>')
         else:
             parts.append(f'<figure id="{escape(name)}"><figcaption>{caption}</figcaption>')
         if name in numbers:
             parts.append(f"<details><summary>Numbers</summary>{_body(numbers[name], 'h2')}</details>")
         parts.append("</figure>")
     yield _view("figures", "Figures", "<h1>Figures</h1>\n" + "\n".join(parts))
+
+
+def _picture(path: str | Path, label: str) -> str:
+    """A PNG at one scale with all others, whatever its resolution: 150 pixels of the screen an inch of print."""
+    with Image.open(path) as image:
+        width = round(image.width * 150 / image.info.get("dpi", (150, 150))[0])
+    source = _data_url(Path(path).read_bytes(), "png")
+    return f'<img src="{source}" alt="{escape(label)}" style="width: {width}px">'
 
 
 def _data_url(content: bytes, kind: str) -> str:
@@ -484,8 +491,6 @@ def _checks_view(contents: PageContents, room: int) -> Iterator[View]:
 
 def _small(path: str | Path) -> bytes:
     """A picture as JPEG, no wider than it is shown."""
-    from PIL import Image
-
     with Image.open(path) as image:
         picture = image.convert("RGB")
     picture.thumbnail((QC_WIDTH, 10 * QC_WIDTH))
