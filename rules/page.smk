@@ -33,6 +33,7 @@ rule report_page:
             "pictures": reported_files("picture"),
             "captions": {name: caption(name) for name in reported_files("picture")},
             "claims": next(iter(reported_files("claims").values()), None),
+            "absent": [name for name in REPORTABLE if name not in REPORTED],
             # not an input: Snakemake lets no rule depend on a benchmark file; each is there when its job's outputs are
             "benchmarks": "work/benchmarks",
             # without the raw files' places: a folder may be called as a person, and the page is made to be passed on

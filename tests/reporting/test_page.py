@@ -14,6 +14,7 @@ import pytest
 from browser import CHROMIUM, Browser
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
+from matplotlib.figure import Figure
 from tiny import TinyCohort
 
 from mcd.evaluation.scores import COLUMNS, METRIC_KEYS, write_scores
@@ -104,6 +105,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
         pictures={"fig5": folder / "picture.png"},
         captions={"fig5": "Losses < 3."},
         claims=folder / "claims.csv",
+        absent=["table3", "fig4"],
         checks=[("tiny", "p4", folder / "picture.png")],
         benchmarks=folder / "benchmarks",
         configuration={"seeds": [0], "note": "</pre><script>alert(1)</script>"},
@@ -234,6 +236,20 @@ def test_a_page_keeps_to_its_limit_and_says_what_it_leaves_out(
     assert list(bare) == ["scores"]
     assert len(bare["scores"]) == 24
     assert "Table II" in (tmp_path / "none.html").read_text()
+
+
+def test_the_page_says_what_it_was_not_asked_to_show(contents: PageContents, page: Path, tmp_path: Path) -> None:
+    assert "Not on this page: table3, fig4." in page.read_text()
+    write_page(replace(contents, absent=[]), tmp_path / "whole.html")
+    assert "Not on this page" not in (tmp_path / "whole.html").read_text()
+
+
+def test_pictures_of_any_resolution_are_shown_at_one_scale(contents: PageContents, tmp_path: Path) -> None:
+    pictures = {"fig5": tmp_path / "coarse.png", "fig6": tmp_path / "fine.png"}
+    for path, dpi in zip(pictures.values(), (100, 300), strict=True):
+        Figure(figsize=(4, 2)).savefig(path, dpi=dpi)
+    write_page(replace(contents, pictures=pictures), tmp_path / "index.html")
+    assert (tmp_path / "index.html").read_text().count('style="width: 600px"') == 2  # 150 an inch
 
 
 def test_times_are_those_of_the_benchmarks(contents: PageContents, page: Path) -> None:

@@ -60,6 +60,9 @@ class PageContents:
     pictures: Mapping[str, str | Path] = field(default_factory=dict)  # name -> PNG
     captions: Mapping[str, str] = field(default_factory=dict)  # name of a picture -> its caption
     claims: str | Path | None = None
+    absent: Sequence[
+        str
+    ] = ()  # names of tables and figures that the configuration makes and the page was not asked to show
     checks: Sequence[tuple[str, str, str | Path]] = ()  # (cohort, patient, QC picture)
     benchmarks: str | Path | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
@@ -144,9 +147,14 @@ def _overview(contents: PageContents) -> str:
         if simulated
         else ""
     )
-    return "\n".join(
-        [f"<h1>{escape(contents.title)}</h1>", warning, _cohort_table(contents), *_times(contents), _versions()]
+    absent = (
+        f'<p class="hint">Not on this page: {escape(", ".join(contents.absent))}. The configuration’s key '
+        "<code>report</code> says what is; with <code>all</code>, everything.</p>"
+        if contents.absent
+        else ""
     )
+    heading = f"<h1>{escape(contents.title)}</h1>"
+    return "\n".join([heading, warning, _cohort_table(contents), absent, *_times(contents), _versions()])
 
 
 def _cohort_table(contents: PageContents) -> str:
