@@ -60,9 +60,7 @@ class PageContents:
     pictures: Mapping[str, str | Path] = field(default_factory=dict)  # name -> PNG
     captions: Mapping[str, str] = field(default_factory=dict)  # name of a picture -> its caption
     claims: str | Path | None = None
-    absent: Sequence[
-        str
-    ] = ()  # names of tables and figures that the configuration makes and the page was not asked to show
+    absent: Sequence[str] = ()  # tables and figures that the configuration makes, and the page was not asked to show
     checks: Sequence[tuple[str, str, str | Path]] = ()  # (cohort, patient, QC picture)
     benchmarks: str | Path | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
