@@ -138,13 +138,16 @@ COSTS = plan.costs(CONFIG)
 
 # name -> kind -> file, in the order of the page: what the key `report` may name. A name that starts with "fig" stands among
 # the figures, with its table, if there is one, as the numbers behind the picture.
-TABLES = [*COMPARISONS, *(["table4"] if TRANSLATIONS else []), *(["table9"] if COSTS else [])]
-PICTURES = ["fig2", "fig2_outlines", *(["fig3", "fig4"] if TRANSLATIONS else []), *COMPARISONS]
-REPORTABLE = {name: {"table": f"results/{name}.html"} for name in TABLES}
-for name in PICTURES:
-    if name.startswith("fig"):
-        REPORTABLE.setdefault(name, {})["picture"] = f"results/{name}.png"
-REPORTABLE = {name: REPORTABLE[name] for name in sorted(REPORTABLE, key=lambda name: (name.startswith("fig"), name))}
+TABLES = {*COMPARISONS, *(["table4"] if TRANSLATIONS else []), *(["table9"] if COSTS else [])}
+PICTURES = {"fig2", "fig2_outlines", *(["fig3", "fig4"] if TRANSLATIONS else [])}
+PICTURES |= {name for name in COMPARISONS if name.startswith("fig")}
+REPORTABLE = {
+    name: {
+        **({"table": f"results/{name}.html"} if name in TABLES else {}),
+        **({"picture": f"results/{name}.png"} if name in PICTURES else {}),
+    }
+    for name in sorted(TABLES | PICTURES, key=lambda name: (name.startswith("fig"), name))
+}
 REPORTABLE["segmentations"] = {"picture": "results/segmentations.png"}
 REPORTABLE["claims"] = {"claims": "results/claims.csv"}
 

@@ -22,6 +22,7 @@ from mcd.evaluation.scores import METRICS, read_scores
 from mcd.files import atomic_path
 from mcd.reporting.page.patients import Prediction, patients_in, scores_of, slices_of
 from mcd.reporting.page.timing import read_benchmarks, summarise
+from mcd.reporting.sentences import PRINTED
 from mcd.reporting.spec import MEASURES
 from mcd.slices.shards import Shards
 
@@ -266,10 +267,7 @@ def _table_views(contents: PageContents) -> Iterator[View]:
 
 def _table_words(name: str) -> str:
     """`table9` as the paper counts, `table_fusion` by its name."""
-    numerals = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
-    number = name.removeprefix("table")
-    known = number.isdigit() and int(number) < len(numerals)
-    return f"Table {numerals[int(number)]}" if known else number.strip("_").capitalize()
+    return f"Table {PRINTED[name]}" if name in PRINTED else name.removeprefix("table").strip("_").capitalize()
 
 
 def _body(path: str | Path, heading: str = "h1") -> str:
@@ -301,10 +299,10 @@ def _figure_view(contents: PageContents) -> Iterator[View]:
 
 def _picture(path: str | Path, label: str) -> str:
     """A PNG at one scale with all others, whatever its resolution: 150 pixels of the screen an inch of print."""
-    with Image.open(path) as image:
+    content = Path(path).read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
         width = round(image.width * 150 / image.info.get("dpi", (150, 150))[0])
-    source = _data_url(Path(path).read_bytes(), "png")
-    return f'<img src="{source}" alt="{escape(label)}" style="width: {width}px">'
+    return f'<img src="{_data_url(content, "png")}" alt="{escape(label)}" style="width: {width}px">'
 
 
 def _data_url(content: bytes, kind: str) -> str:
