@@ -18,8 +18,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import SimpleITK as sitk
 
-from mcd.cohorts.simulated.brain import MODALITIES, simulate_brain
 from mcd.files import atomic_path
+from mcd.simulation.brain.drawing import MODALITIES, simulate_brain
 
 REGIONS = {"oedema": (2,), "necrosis + non-enhancing": (1, 3), "enhancing": (4,)}
 CREDIT = (

@@ -20,8 +20,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from mcd.cohorts.simulated.head_neck import bounding_box, simulate_head_neck
 from mcd.files import atomic_path
+from mcd.simulation.head_neck.drawing import bounding_box, simulate_head_neck
 
 CREDIT = (
     "First columns: real patients STS_001 and STS_002 of TCIA's Soft-tissue-Sarcoma "

@@ -24,7 +24,7 @@ PER_SHARD = 16
 
 
 def simulate(layout: str, folder: Path) -> None:
-    from mcd.cohorts.simulated.write import write_brain, write_head_neck
+    from mcd.simulation.write import write_brain, write_head_neck
 
     subject = LAYOUTS[layout].files(folder / "raw", "P")
     files = {**subject.images, "label": subject.label}
@@ -37,8 +37,8 @@ def simulate(layout: str, folder: Path) -> None:
 def preprocess(layout: str, folder: Path, modalities: list[str], options: dict[str, Any]) -> None:
     from dataclasses import replace
 
-    from mcd.cohorts.simulated.head_neck import bounding_box
     from mcd.imaging.preprocess import PreprocessOptions, preprocess_subject, write_preprocessed
+    from mcd.simulation.head_neck.drawing import bounding_box
 
     subject = LAYOUTS[layout].files(folder / "raw", "P")
     box = bounding_box("P", seed=0) if layout == "hecktor2020" else None

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from mcd.cohorts.simulated.brain import simulate_brain
-from mcd.cohorts.subject import Subject
 from mcd.imaging.io import read_volume
 from mcd.imaging.preprocess import PreprocessOptions, preprocess_subject
 from mcd.imaging.registration import transform_of
+from mcd.simulation.brain.drawing import simulate_brain
+from mcd.subject import Subject
 
 MOVES = {
     "none": ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 1.0),

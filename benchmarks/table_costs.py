@@ -15,7 +15,7 @@ import yaml
 
 from mcd import plan
 from mcd.config import load_config
-from mcd.reporting.tables import write_table
+from mcd.reporting.tables.score_tables import write_table
 
 
 def main() -> None:

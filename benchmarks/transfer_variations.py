@@ -30,10 +30,10 @@ from mcd.config import Config, load_config
 from mcd.evaluation.overlap import dsc
 from mcd.files import read_json, write_json
 from mcd.models.unet import UNet
+from mcd.prediction.fusion import THRESHOLD
+from mcd.prediction.slices import BATCH_SIZE, predict_slices
 from mcd.pretraining.run import pretrain
 from mcd.seeding import derive_seed
-from mcd.segmentation.fusion import THRESHOLD
-from mcd.segmentation.predict import BATCH_SIZE, predict_slices
 from mcd.segmentation.supervised import Supervised
 from mcd.segmentation.transfer import transfer
 from mcd.slices.augment import Augmentation

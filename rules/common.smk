@@ -25,7 +25,7 @@ from mcd.config import load_config
 from mcd.errors import McdError
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.methods import METHODS, PRETRAININGS
-from mcd.reporting.sentences import read_claims
+from mcd.reporting.claims.sentences import read_claims
 
 
 def or_explain(function, *arguments):

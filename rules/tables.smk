@@ -1,4 +1,4 @@
-"""Stage 5: tables, claims, and a picture of what was predicted. Layouts are in mcd/plan.py, the arithmetic in mcd/reporting/."""
+"""Stage 5: tables, claims, and a picture of what was predicted. Layouts are in mcd/plan/__init__.py, the arithmetic in mcd/reporting/."""
 
 
 rule aggregate_table:

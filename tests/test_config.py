@@ -11,7 +11,7 @@ from mcd import plan
 from mcd.config import Config, expand, load_config
 from mcd.errors import McdError
 from mcd.methods import METHODS, PRETRAININGS
-from mcd.reporting.paper import reported
+from mcd.reporting.printed.paper import reported
 
 ROOT = Path(__file__).parents[1]
 MINIMAL: dict[str, Any] = {

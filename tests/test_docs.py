@@ -61,10 +61,10 @@ def test_every_key_of_the_configuration_is_explained() -> None:
 
 
 def test_a_name_that_is_not_there_is_noticed() -> None:
-    assert MENTION.findall("`mcd/plan.py:nothing` and mcd/nowhere.py.") == [
-        ("mcd/plan.py", "nothing"),
+    assert MENTION.findall("`mcd/plan/__init__.py:nothing` and mcd/nowhere.py.") == [
+        ("mcd/plan/__init__.py", "nothing"),
         ("mcd/nowhere.py", ""),
     ]
-    assert {"comparisons", "Run", "Run.cohort", "SINGLE"} <= names_of(ROOT / "mcd/plan.py")
+    assert {"comparisons", "Run", "Run.cohort", "SINGLE"} <= names_of(ROOT / "mcd/plan/__init__.py")
     assert {"pretrain_pair"} <= names_of(ROOT / "rules/pretrain.smk")
-    assert "nothing" not in names_of(ROOT / "mcd/plan.py")
+    assert "nothing" not in names_of(ROOT / "mcd/plan/__init__.py")

@@ -5,8 +5,8 @@ from pathlib import Path
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.reporting.costs import Pretrained, write_costs
-    from mcd.reporting.spec import TableSpec
+    from mcd.reporting.tables.cost_table import Pretrained, write_costs
+    from mcd.reporting.tables.spec import TableSpec
 
     write_costs(
         [Pretrained(*run, path) for run, path in zip(snakemake.params.runs, snakemake.input.losses, strict=True)],

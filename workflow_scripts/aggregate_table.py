@@ -5,8 +5,8 @@ from pathlib import Path
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.reporting.spec import TableSpec
-    from mcd.reporting.tables import write_table
+    from mcd.reporting.tables.score_tables import write_table
+    from mcd.reporting.tables.spec import TableSpec
 
     write_table(
         [Path(path) for path in snakemake.input.scores],

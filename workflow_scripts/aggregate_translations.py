@@ -5,8 +5,8 @@ from pathlib import Path
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.reporting.spec import TableSpec
-    from mcd.reporting.translation_table import write_translation_table
+    from mcd.reporting.tables.spec import TableSpec
+    from mcd.reporting.tables.translation_table import write_translation_table
 
     write_translation_table(
         snakemake.input.scores,

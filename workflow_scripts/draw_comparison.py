@@ -3,7 +3,7 @@
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.reporting.segmentations import Predicted, draw_comparison
+    from mcd.reporting.figures.segmentations import Predicted, draw_comparison
 
     runs = [Predicted(**run) for run in snakemake.params.runs]
     draw_comparison(runs, snakemake.params.title, snakemake.output.greys, "greys")

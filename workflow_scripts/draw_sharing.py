@@ -3,7 +3,7 @@
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.reporting.numbers import draw_sharing
-    from mcd.reporting.spec import TableSpec
+    from mcd.reporting.figures.score_plots import draw_sharing
+    from mcd.reporting.tables.spec import TableSpec
 
     draw_sharing(snakemake.input.scores, TableSpec(**snakemake.params.spec), snakemake.output.figure)

@@ -3,6 +3,6 @@
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.reporting.translations import Translated, draw_translations
+    from mcd.reporting.figures.translations import Translated, draw_translations
 
     draw_translations([Translated(**made) for made in snakemake.params.shown], snakemake.output.figure)

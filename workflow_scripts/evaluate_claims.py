@@ -3,8 +3,8 @@
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.reporting.claims import write_claims
-    from mcd.reporting.spec import TableSpec
+    from mcd.reporting.claims.judge import write_claims
+    from mcd.reporting.tables.spec import TableSpec
 
     params = snakemake.params
     write_claims(

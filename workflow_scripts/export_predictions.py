@@ -3,7 +3,7 @@
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.segmentation.raw_grid import export_predictions
+    from mcd.prediction.raw_grid import export_predictions
 
     export_predictions(
         snakemake.input.predictions,

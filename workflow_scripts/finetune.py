@@ -5,7 +5,7 @@ from door import log_to
 with log_to(snakemake.log):
     from pathlib import Path
 
-    from mcd.segmentation.card import record_test
+    from mcd.prediction.card import record_test
     from mcd.segmentation.run import evaluate, finetune
     from mcd.slices.augment import Augmentation
     from mcd.training.loop import write_history

@@ -4,8 +4,8 @@ from door import log_to
 
 with log_to(snakemake.log):
     from mcd.cohorts.hecktor2020 import with_box
-    from mcd.cohorts.subject import Subject
     from mcd.imaging.preprocess import PreprocessOptions, preprocess_subject, write_preprocessed
+    from mcd.subject import Subject
 
     subject = Subject.from_json(snakemake.params.subject)
     if snakemake.input.boxes:

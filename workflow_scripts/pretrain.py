@@ -4,9 +4,9 @@ from door import log_to
 
 if __name__ == "__main__":  # the processes of a training by several GPUs import this file
     with log_to(snakemake.log):
+        from mcd.distributed.processes import launch
         from mcd.pretraining.run import pretrain
-        from mcd.reporting.curves import draw_curves
-        from mcd.training.distributed import launch
+        from mcd.reporting.figures.loss_curves import draw_curves
         from mcd.training.loop import write_history
         from mcd.training.schedule import Compute
 

@@ -3,6 +3,6 @@
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.cohorts.simulated.write import write_head_neck
+    from mcd.simulation.write import write_head_neck
 
     write_head_neck(dict(snakemake.output), snakemake.wildcards.subject, **snakemake.params.simulation)

@@ -51,8 +51,8 @@ def _simulate(options: argparse.Namespace) -> None:
 
     from mcd.cohorts import hecktor2020
     from mcd.cohorts.find import simulated_subjects
-    from mcd.cohorts.simulated.head_neck import bounding_box
-    from mcd.cohorts.simulated.write import write_brain, write_head_neck
+    from mcd.simulation.head_neck.drawing import bounding_box
+    from mcd.simulation.write import write_brain, write_head_neck
 
     brain = options.layout == "brats2018"
     modalities = ["T1", "T1CE", "T2", "FLAIR"] if brain else ["CT", "PET"]
@@ -93,10 +93,10 @@ def _check_cohort(options: argparse.Namespace) -> None:
 
     from mcd.cohorts.check_cohort import Finding, check_cohort, print_findings, write_findings
     from mcd.cohorts.find import find_subjects
-    from mcd.cohorts.subject import faults
     from mcd.config import load_config
     from mcd.imaging.preprocess import PreprocessOptions
     from mcd.slices.splits import make_split
+    from mcd.subject import faults
 
     try:
         config = load_config(yaml.safe_load(options.config.read_text(encoding="utf-8")), check_options=False)

@@ -47,7 +47,7 @@ def _inspect(options: argparse.Namespace) -> None:
 
 def _card(options: argparse.Namespace) -> None:
     from mcd.files import atomic_path
-    from mcd.segmentation.card import record_licence, render
+    from mcd.prediction.card import record_licence, render
     from mcd.training.checkpoint import load_checkpoint
 
     if options.licence:
@@ -61,7 +61,7 @@ def _card(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from mcd.segmentation.export import export_onnx
+    from mcd.prediction.onnx import export_onnx
 
     difference = export_onnx(options.model, options.output)
     print(f"{options.output}: probabilities in onnxruntime differ from torch's by {difference:.1e} at most")

@@ -46,10 +46,10 @@ def _predict(options: argparse.Namespace) -> None:
 
     from mcd.imaging.dicom_seg import can_write_seg, write_seg
     from mcd.imaging.io import write_volume
-    from mcd.reporting.patient import draw_prediction
-    from mcd.segmentation.masks import region_codes
-    from mcd.segmentation.origin import summary_line
-    from mcd.segmentation.predict_patient import load_models, predict_patient
+    from mcd.prediction.masks import region_codes
+    from mcd.prediction.origin import summary_line
+    from mcd.prediction.patient import load_models, predict_patient
+    from mcd.reporting.figures.prediction_sheet import draw_prediction
     from mcd.training.schedule import Compute
 
     compute = Compute(device=options.device)

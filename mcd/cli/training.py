@@ -111,7 +111,7 @@ def _finetune(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from mcd.segmentation.card import record_test
+    from mcd.prediction.card import record_test
     from mcd.segmentation.run import evaluate
     from mcd.training.checkpoint import load_checkpoint
 

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from mcd.cohorts.subject import Subject
 from mcd.errors import McdError
 from mcd.files import atomic_path
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume
 from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, preprocess_subject
+from mcd.subject import Subject
 
 # Our choices. Two modalities share more information as they lie than 20 mm apart: 1.34 to 10 times as much in six real and
 # eight simulated patients; shifted by 20 or 40 mm in-plane, upside down, or with another patient's second modality mostly less

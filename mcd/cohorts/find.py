@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcd.cohorts import LAYOUTS, samplesheet
-from mcd.cohorts.subject import Fault, Subject, refuse
+from mcd.subject import Fault, Subject, refuse
 
 
 def find_subjects(

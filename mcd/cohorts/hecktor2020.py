@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mcd.cohorts.subject import Fault, Subject, check_id, choose_modalities, faults, refuse
 from mcd.errors import McdError
 from mcd.files import atomic_path
+from mcd.subject import Fault, Subject, check_id, choose_modalities, faults, refuse
 
 MODALITIES = ("CT", "PET")
 BOXES = "hecktor2020_bounding_boxes.csv"  # the name that we write; any single *bbox* or *bounding* CSV is read

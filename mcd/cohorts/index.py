@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 
 from mcd.cohorts.samplesheet import read_rows
-from mcd.cohorts.subject import RESERVED, Subject
 from mcd.errors import McdError
 from mcd.files import atomic_path
+from mcd.subject import RESERVED, Subject
 
 
 def write_index(subjects: list[Subject], path: str | Path) -> None:

@@ -18,11 +18,11 @@ import SimpleITK as sitk
 import yaml
 
 from mcd.cohorts import LAYOUTS
-from mcd.cohorts.subject import RESERVED, VOLUME_SUFFIXES
 from mcd.errors import McdError
 from mcd.files import atomic_path
 from mcd.imaging.geometry import array_of
 from mcd.imaging.io import read_volume
+from mcd.subject import RESERVED, VOLUME_SUFFIXES
 
 # name -> how files call it, in the order that modalities are listed; the first one found is the reference.
 _MODALITIES = {

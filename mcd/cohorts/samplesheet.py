@@ -7,8 +7,8 @@ volume's file (NIfTI, NRRD, MetaImage) or a folder with one DICOM series. Other 
 import csv
 from pathlib import Path
 
-from mcd.cohorts.subject import RESERVED, SPLITS, Fault, Subject, check_id, check_modality, faults, refuse
 from mcd.errors import McdError
+from mcd.subject import RESERVED, SPLITS, Fault, Subject, check_id, check_modality, faults, refuse
 
 
 def subjects(

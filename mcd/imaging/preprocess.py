@@ -14,7 +14,6 @@ import numpy as np
 import SimpleITK as sitk
 
 import mcd
-from mcd.cohorts.subject import Subject
 from mcd.errors import McdError
 from mcd.files import read_json, write_json
 from mcd.imaging.geometry import Grid, array_of, resample
@@ -28,6 +27,7 @@ from mcd.imaging.registration import (
     surroundings,
     window,
 )
+from mcd.subject import Subject
 
 INTERPOLATIONS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}
 RULES = ("nonzero", "body", "all")

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from mcd.models.shares import BatchNorm2d, shared
+from mcd.distributed.shares import BatchNorm2d, shared
 
 
 class PatchDiscriminator(nn.Sequential):

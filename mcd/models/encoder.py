@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcd.models.shares import shared
+from mcd.distributed.shares import shared
 from mcd.models.unet import UNet, bottleneck_channels
 
 

@@ -8,7 +8,7 @@ of Table I with batch normalisation. So a network may be trained with `SampleNor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcd.models.shares import BatchNorm2d, moments
+from mcd.distributed.shares import BatchNorm2d, moments
 
 
 class SampleNorm2d(BatchNorm2d):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcd.models.shares import BatchNorm2d
+from mcd.distributed.shares import BatchNorm2d
 
 LEVELS = 5
 """Input layer and four down layers (Table I)."""

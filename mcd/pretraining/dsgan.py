@@ -24,13 +24,13 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcd.distributed.shares import shared
 from mcd.errors import McdError
 from mcd.losses import at_least_single
 from mcd.losses.adversarial import discriminator_loss, generator_loss
 from mcd.losses.contrastive import feature_distance, multimodal_contrastive
 from mcd.models.discriminator import PatchDiscriminator
 from mcd.models.generator import MAX_SHARED, DomainSharingGenerator
-from mcd.models.shares import shared
 from mcd.models.unet import LEVELS
 from mcd.pretraining.base import Options, Pretraining
 from mcd.slices.batches import Batch

@@ -32,9 +32,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcd.distributed.shares import BatchNorm2d, shared
 from mcd.errors import McdError
 from mcd.losses.global_local import region_contrastive, region_logits, same_part_contrastive
-from mcd.models.shares import BatchNorm2d, shared
 from mcd.models.unet import SIZE_FACTOR, UNet, bottleneck_channels
 from mcd.pretraining.base import Options, Pretraining
 from mcd.pretraining.health import embedding_sd, nearest_other

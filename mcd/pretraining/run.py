@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mcd.distributed.processes import is_first, together
 from mcd.pretraining import pretraining_class
 from mcd.registry import make_options
 from mcd.seeding import derive_seed
@@ -15,7 +16,6 @@ from mcd.slices.batches import PooledSlices, SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
-from mcd.training.distributed import is_first, together
 from mcd.training.loop import History, train
 from mcd.training.schedule import Compute
 

@@ -13,13 +13,13 @@ import torch
 from mcd.errors import McdError
 from mcd.evaluation.scores import score_subject, write_scores
 from mcd.models.unet import UNet
+from mcd.prediction.fusion import FUSIONS, THRESHOLD, fuse
+from mcd.prediction.masks import write_predictions
+from mcd.prediction.origin import training_data
+from mcd.prediction.slices import BATCH_SIZE, load_network, predict_slices
 from mcd.registry import make_options
 from mcd.seeding import derive_seed
 from mcd.segmentation import segmentation_class
-from mcd.segmentation.fusion import FUSIONS, THRESHOLD, fuse
-from mcd.segmentation.masks import write_predictions
-from mcd.segmentation.origin import training_data
-from mcd.segmentation.predict import BATCH_SIZE, load_network, predict_slices
 from mcd.segmentation.transfer import transfer
 from mcd.slices.augment import Augmentation
 from mcd.slices.batches import MixedSlices, Regions, SliceSet

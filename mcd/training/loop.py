@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mcd.distributed.processes import average_gradients, is_first, of_first
+from mcd.distributed.shares import processes
 from mcd.errors import McdError
 from mcd.files import atomic_path
-from mcd.models.shares import processes
 from mcd.seeding import derive_seed
 from mcd.slices.batches import SliceSet
 from mcd.training.adam import Adam
 from mcd.training.checkpoint import load_resume, save_resume
 from mcd.training.cost import name_of, peak_gpu_memory, peak_memory
-from mcd.training.distributed import average_gradients, is_first, of_first
 from mcd.training.method import Method
 from mcd.training.schedule import Compute, Schedule
 
@@ -48,7 +48,7 @@ def train(
 
     Every epoch draws its batches and its random numbers from `seed` and its own number, so a training that goes on from
     the end of an epoch ends with the weights of one that was never interrupted. Several processes that were started together
-    (`mcd.training.distributed`) go through the same steps as one, and the first of them keeps the state.
+    (`mcd.distributed.processes`) go through the same steps as one, and the first of them keeps the state.
 
     Args:
         seed: of everything random but the initial weights, which the caller drew.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from mcd.distributed.processes import own_gpu, started_together
 from mcd.training.allocator import keep_freed_memory
-from mcd.training.distributed import own_gpu, started_together
 
 
 @dataclass(frozen=True)

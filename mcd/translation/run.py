@@ -34,7 +34,7 @@ from mcd.translation.extractors import find_extractor
 log = logging.getLogger(__name__)
 
 IMAGES = ("X_trans", "Y_trans", "X_rec", "Y_rec")
-"""X', Y', X'', Y'', by the names of `mcd/reporting/reported_results.csv`."""
+"""X', Y', X'', Y'', by the names of `mcd/reporting/printed/reported_results.csv`."""
 
 
 def load_generators(path: str | Path) -> DSGAN:

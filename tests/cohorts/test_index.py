@@ -8,8 +8,8 @@ import pytest
 
 from mcd.cohorts import samplesheet
 from mcd.cohorts.index import read_index, write_index
-from mcd.cohorts.subject import Subject
 from mcd.errors import McdError
+from mcd.subject import Subject
 
 
 def subjects(folder: Path) -> list[Subject]:

@@ -10,7 +10,6 @@ import pytest
 import SimpleITK as sitk
 
 import mcd
-from mcd.cohorts.subject import Subject
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of, to_raw_grid
 from mcd.imaging.preprocess import (
@@ -20,6 +19,7 @@ from mcd.imaging.preprocess import (
     read_preprocessed,
     write_preprocessed,
 )
+from mcd.subject import Subject
 
 LPS = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
 RAS = (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)

@@ -10,8 +10,6 @@ import pytest
 import SimpleITK as sitk
 from matplotlib.colors import to_rgb
 
-from mcd.cohorts.simulated.brain import simulate_brain
-from mcd.cohorts.subject import Subject
 from mcd.errors import McdError
 from mcd.imaging import registration
 from mcd.imaging.geometry import Grid, array_of
@@ -20,7 +18,9 @@ from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, preprocess_s
 from mcd.imaging.qc import draw_registration
 from mcd.imaging.registration import transform_of
 from mcd.imaging.registration_summary import write_summary
-from mcd.segmentation.raw_grid import write_on_raw_grid
+from mcd.prediction.raw_grid import write_on_raw_grid
+from mcd.simulation.brain.drawing import simulate_brain
+from mcd.subject import Subject
 
 Triple = tuple[float, float, float]
 TURN, SHIFT = (0.05, -0.06, 0.08), (5.0, -4.0, 4.0)  # radians and mm: some 9 mm in a head

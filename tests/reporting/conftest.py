@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mcd.evaluation.scores import write_scores
-from mcd.reporting.spec import TableSpec
+from mcd.reporting.tables.spec import TableSpec
 
 METHODS = {"scratch": "Fully Supervised", "rotation": "Rotation", "simclr": "SimCLR", "dsgan": "Multi-ConDoS"}
 SKILL = {"scratch": 0.0, "rotation": 0.1, "simclr": 0.2, "dsgan": 0.4}

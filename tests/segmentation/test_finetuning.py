@@ -14,9 +14,9 @@ from mcd.imaging.geometry import Grid
 from mcd.imaging.io import read_volume
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.models.unet import UNet
+from mcd.prediction.masks import read_predictions, region_codes, write_predictions
+from mcd.prediction.raw_grid import export_predictions
 from mcd.pretraining.run import pretrain
-from mcd.segmentation.masks import read_predictions, region_codes, write_predictions
-from mcd.segmentation.raw_grid import export_predictions
 from mcd.segmentation.run import evaluate, finetune
 from mcd.segmentation.transfer import transfer
 from mcd.slices.augment import Augmentation

@@ -12,8 +12,8 @@ from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.models.unet import UNet
+from mcd.prediction.slices import load_network
 from mcd.segmentation import REGISTRY, segmentation_class
-from mcd.segmentation.predict import load_network
 from mcd.segmentation.run import _training_slices, evaluate, finetune
 from mcd.segmentation.semi_supervised import SemiSupervised, SemiSupervisedOptions, sigmoid_ramp
 from mcd.slices.augment import Augmentation

@@ -16,7 +16,7 @@ from torch import nn
 
 from mcd.errors import McdError
 from mcd.pretraining.dsgan import DSGAN, DSGANOptions
-from mcd.reporting.curves import MEASURED
+from mcd.reporting.figures.loss_curves import MEASURED
 from mcd.slices.batches import Batch, SliceSet
 from mcd.slices.shards import Shards
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, load_resume, save_checkpoint

@@ -20,10 +20,10 @@ from PIL import Image
 import mcd
 from mcd.evaluation.scores import METRICS, read_scores
 from mcd.files import atomic_path
+from mcd.reporting.claims.sentences import PRINTED
 from mcd.reporting.page.patients import Prediction, patients_in, scores_of, slices_of
 from mcd.reporting.page.timing import read_benchmarks, summarise
-from mcd.reporting.sentences import PRINTED
-from mcd.reporting.spec import MEASURES
+from mcd.reporting.tables.spec import MEASURES
 from mcd.slices.shards import Shards
 
 LIBRARIES = ("torch", "numpy", "scipy", "pandas", "h5py", "SimpleITK", "matplotlib", "snakemake")
@@ -57,7 +57,7 @@ class PageContents:
     shown: str  # which runs the predictions are of, in words: "10 % of the labels, seed 0"
     ratio: float  # their label ratio
     reference: str | None = None  # key of the method whose outlines are shown first
-    tables: Mapping[str, str | Path] = field(default_factory=dict)  # name -> page written by mcd.reporting.html
+    tables: Mapping[str, str | Path] = field(default_factory=dict)  # name -> page written by mcd.reporting.tables.html
     pictures: Mapping[str, str | Path] = field(default_factory=dict)  # name -> PNG
     captions: Mapping[str, str] = field(default_factory=dict)  # name of a picture -> its caption
     claims: str | Path | None = None
@@ -82,7 +82,7 @@ def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000
     ]
     scores = scores_of(read_scores(contents.scores))
     texts = {name: (here / f"page.{name}").read_text(encoding="utf-8").strip() for name in ("html", "css", "js")}
-    table_css = here.with_name("table.css").read_text(encoding="utf-8").strip()
+    table_css = (here.parent / "tables" / "table.css").read_text(encoding="utf-8").strip()
     configuration = f'<pre tabindex="0" aria-label="configuration">{escape(_yaml(contents.configuration))}</pre>'
     used = sum(len(text) for _, _, text in views) + len(texts["css"]) + len(texts["js"]) + len(table_css)
     patients = _patients(contents, scores, limit - used)

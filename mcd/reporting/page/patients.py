@@ -12,7 +12,7 @@ import pandas as pd
 
 from mcd.errors import McdError
 from mcd.evaluation.scores import METRIC_KEYS, METRICS
-from mcd.segmentation.masks import predicted_subjects, read_predictions
+from mcd.prediction.masks import predicted_subjects, read_predictions
 from mcd.slices.shards import Shards
 
 

@@ -1,0 +1,166 @@
+"""A new patient's segmentation: from raw images, prepared as the networks' training data were, to masks on a raw image.
+
+A network's checkpoint holds what it needs of its cohort (`mcd.prediction.origin`). Needs torch and the image library.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from mcd.errors import McdError
+from mcd.imaging.geometry import Grid, array_of, to_raw_grid
+from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, preprocess_subject
+from mcd.prediction.fusion import THRESHOLD, fuse
+from mcd.prediction.origin import unlike_training
+from mcd.prediction.slices import load_network, predict_volume
+from mcd.subject import Subject
+from mcd.training.schedule import Compute
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with its checkpoint's description; `name` is what an error calls it."""
+
+    network: nn.Module
+    description: Mapping[str, Any]
+    name: str = "model"
+
+    @property
+    def modality(self) -> str:
+        return self.description["modality"]
+
+
+@dataclass(frozen=True)
+class PatientPrediction:
+    """What networks found in a patient.
+
+    Attributes:
+        grid: the first image's own.
+        probabilities: region -> (z, y, x) float32 on `grid`.
+        masks: region -> (z, y, x) bool on `grid`.
+        prepared: what the networks saw, on the common grid.
+        seen: region -> the masks on the common grid, for a picture.
+        warnings: a sentence for each thing that sets the images apart from the training data.
+    """
+
+    grid: Grid
+    probabilities: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
+    prepared: Preprocessed
+    seen: dict[str, np.ndarray]
+    warnings: list[str]
+
+    @property
+    def millilitres(self) -> dict[str, float]:
+        """Region -> volume in ml."""
+        return {region: float(mask.sum()) * self.grid.voxel_ml for region, mask in self.masks.items()}
+
+
+def load_models(paths: Sequence[str | Path], compute: Compute) -> list[Model]:
+    """Load checkpoints of fine-tunings; `McdError` for one that does not say how its training data were prepared."""
+    device = compute.prepare()
+    models = []
+    for path in paths:
+        network, description = load_network(path, device)
+        if "preprocessing" not in description:
+            raise McdError(
+                f"{path}: does not say how its training data were prepared; train it again with this version"
+            )
+        models.append(Model(network, description, str(path)))
+    return models
+
+
+def predict_patient(
+    models: Sequence[Model],
+    images: Mapping[str, str | Path],
+    *,
+    mask: str | Path | None = None,
+    box: Sequence[float] | None = None,
+    how: str = "mean",
+    compute: Compute | None = None,
+) -> PatientPrediction:
+    """Segment a patient with the networks of the modalities that are there, fused where there are several.
+
+    The images are prepared as in training: one grid, which follows the first image's axes and field of view; a crop of the
+    training's size in-plane; the statistics of intensity over the same region. The crop lies around `box`, as HECKTOR's does,
+    or around the middle of the first image's content; a voxel outside it is background. Probabilities are brought to the
+    first image's own grid by linear interpolation, and cut at 0.5 there.
+
+    Args:
+        models: one or more, with the same regions and the same preprocessing.
+        images: modality -> file or DICOM folder, the first one giving the grid. A model without an image is left out.
+        mask: where intensities count; needed where the training patients had one.
+        box: (x1, x2, y1, y2, z1, z2) in mm, LPS; its slices are the ones predicted.
+        how: `mean` or `staple`, see `mcd.prediction.fusion.fuse`.
+
+    Raises:
+        McdError: for models that do not go together, an image without a model, and whatever preprocessing refuses.
+    """
+    compute = compute or Compute()
+    device = compute.prepare()
+    used = [model for model in models if model.modality in images]
+    strangers = [modality for modality in images if modality not in {model.modality for model in used}]
+    if strangers or not used:
+        raise McdError(
+            f"no model for {', '.join(strangers) or 'an image'}; the models are for "
+            f"{', '.join(model.modality for model in models)}"
+        )
+    regions = list(used[0].description["regions"])
+    _check_together(used)
+    if mask is None and (masked := [model.name for model in used if model.description["masked"]]):
+        raise McdError(f"{masked[0]}: its training patients had a mask each; give this patient's by --mask")
+    subject = Subject(
+        "patient",
+        {modality: Path(path) for modality, path in images.items()},
+        mask=Path(mask) if mask else None,
+        box=tuple(box) if box else None,
+    )
+    rules = {model.modality: model.description["preprocessing"]["statistics_region"] for model in used}
+    options = PreprocessOptions(**{**used[0].description["preprocessing"], "statistics_region": rules})
+    prepared = preprocess_subject(subject, options)
+    found = fuse(
+        [predict_volume(model.network, prepared.volumes[model.modality], device, compute) for model in used], how
+    )
+    raw = Grid.from_json(prepared.info["raw_grids"][next(iter(images))])
+    probabilities = {
+        region: array_of(to_raw_grid(volume, prepared.grid, raw)) for region, volume in zip(regions, found, strict=True)
+    }
+    warnings = list(prepared.info["warnings"])
+    warnings += [sentence for model in used for sentence in unlike_training(model.description, prepared.info)]
+    if box is None and all(model.description["boxed"] for model in used):
+        warnings.append(
+            "no box: the training patients were cropped to a box each, this one around the middle of its content"
+        )
+    return PatientPrediction(
+        raw,
+        probabilities,
+        {region: probability >= THRESHOLD for region, probability in probabilities.items()},
+        prepared,
+        {region: volume >= THRESHOLD for region, volume in zip(regions, found, strict=True)},
+        warnings,
+    )
+
+
+def _check_together(models: Sequence[Model]) -> None:
+    """Raise `McdError` unless the models have the same regions and, but for the region of statistics, preprocessing."""
+    first = models[0]
+    for model in models[1:]:
+        if model.description["regions"] != first.description["regions"]:
+            raise McdError(
+                f"{model.name}: predicts {', '.join(model.description['regions'])}, {first.name} "
+                f"{', '.join(first.description['regions'])}; fuse models of one kind"
+            )
+        one, other = (
+            {key: value for key, value in each.description["preprocessing"].items() if key != "statistics_region"}
+            for each in (first, model)
+        )
+        if one != other:
+            differing = next(key for key in {**one, **other} if one.get(key) != other.get(key))
+            raise McdError(
+                f"{model.name}: was trained with {differing} {other.get(differing)}, {first.name} with {one.get(differing)}; "
+                "fuse models of one cohort"
+            )

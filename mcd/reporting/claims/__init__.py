@@ -1,0 +1,1 @@
+"""The comparative sentences of the paper, and the judge that tests them on a run."""

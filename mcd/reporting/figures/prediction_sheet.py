@@ -1,0 +1,122 @@
+"""One page on a new patient's prediction: slices with outlines, volumes, what predicted, and what to be wary of. No torch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import wrap
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from mcd.imaging.preprocess import Preprocessed
+from mcd.reporting.figures.segmentations import COLOURS
+from mcd.reporting.figures.style import NORMAL, SMALL, TWO_COLUMNS, VERMILLION, figure, house_style, outline, save
+
+SLICES = 12
+"""At most so many slices are shown."""
+
+_PER_LINE = 6
+_CHARACTERS = 165  # of small type in a page's width
+
+
+@house_style()
+def draw_prediction(
+    prepared: Preprocessed,
+    masks: Mapping[str, np.ndarray],
+    millilitres: Mapping[str, float],
+    title: str,
+    lines: Sequence[str],
+    warnings: Sequence[str],
+    path: str | Path,
+) -> None:
+    """Draw the axial slices that hold a finding, spread over its height, each modality in rows of its own; PNG and PDF.
+
+    The page shows what lies in the crop and has content; what lies elsewhere the networks did not see.
+    Where nothing was found, slices are spread over the content, and the page says so.
+
+    Args:
+        masks: region -> (z, y, x) bool on the grid of `prepared`.
+        millilitres: region -> volume, as it is in the file that was written.
+        lines: small print below the title, such as one a model.
+        warnings: in colour, below that.
+    """
+    found = np.logical_or.reduce(list(masks.values()))
+    shown = _spread(np.flatnonzero((found if found.any() else prepared.region).any(axis=(1, 2))))
+    small = [line for text in lines for line in wrap(text, _CHARACTERS)]
+    red = [line for text in warnings for line in wrap(f"Warning: {text}", _CHARACTERS)]
+    rows = len(prepared.volumes) * -(-len(shown) // _PER_LINE)
+    width, height, depth = prepared.grid.spacing[0], prepared.grid.spacing[1], prepared.grid.spacing[2]
+    rows_cut, columns_cut = _content(prepared.region)
+    tall, wide = rows_cut.stop - rows_cut.start, columns_cut.stop - columns_cut.start
+    side = (TWO_COLUMNS - 8) / _PER_LINE
+    panel_height = side * tall * height / (wide * width)
+    head = 9 + 3.2 * (len(small) + len(red) + 1)
+    total = head + rows * (panel_height + 4) + 7
+    drawn = figure(total)
+    drawn.set_layout_engine("none")
+    panels = drawn.subplots(
+        rows,
+        _PER_LINE,
+        squeeze=False,
+        gridspec_kw={
+            "left": 7 / TWO_COLUMNS,
+            "right": 1 - 1 / TWO_COLUMNS,
+            "top": 1 - (head + 3) / total,
+            "bottom": 7 / total,
+            "wspace": 0.03,
+            "hspace": 4 / panel_height,
+        },
+    )
+    for panel in panels.ravel():
+        panel.axis("off")
+    lines_each = rows // len(prepared.volumes)
+    for number, (modality, volume) in enumerate(prepared.volumes.items()):
+        region = prepared.regions[modality]
+        low, high = np.percentile(volume[region], [1, 99])
+        own = panels[number * lines_each : (number + 1) * lines_each].ravel()
+        for panel, z in zip(own, shown, strict=False):
+            panel.imshow(
+                np.where(region[z], volume[z], low)[rows_cut, columns_cut],
+                cmap="gray",
+                vmin=low,
+                vmax=high,
+                aspect=height / width,
+                interpolation="bilinear",
+            )
+            for colour, mask in zip(_colours(masks), masks.values(), strict=True):
+                outline(panel, mask[z][rows_cut, columns_cut], colour, 0.8)
+            panel.set_title(f"{z * depth:.0f} mm", fontsize=SMALL, pad=1.5)
+        own[0].text(
+            -0.04, 0.5, modality, rotation=90, ha="right", va="center", transform=own[0].transAxes, fontsize=NORMAL
+        )
+    handles = [
+        Line2D([], [], color=colour, label=f"{region}: {millilitres[region]:.1f} ml")
+        for colour, region in zip(_colours(masks), masks, strict=True)
+    ]
+    drawn.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=NORMAL)
+    drawn.text(1 / TWO_COLUMNS, 1 - 2 / total, title, fontsize=NORMAL + 2, weight="bold", va="top")
+    finding = ", ".join(f"{region} {ml:.1f} ml" for region, ml in millilitres.items())
+    text = [("Nothing found." if not found.any() else finding, "black")]
+    text += [(line, "black") for line in small] + [(line, VERMILLION) for line in red]
+    for place, (line, colour) in enumerate(text):
+        y = 1 - (7.5 + 3.2 * place) / total
+        drawn.text(1 / TWO_COLUMNS, y, line, fontsize=SMALL if place else NORMAL, color=colour, va="top")
+    save(drawn, path)
+
+
+def _spread(slices: np.ndarray) -> list[int]:
+    """At most `SLICES` of them, evenly."""
+    count = min(SLICES, len(slices))
+    return [int(z) for z in slices[np.linspace(0, len(slices) - 1, count).round().astype(int)]]
+
+
+def _content(region: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns of a slice within which there is any content, and a little more."""
+    found = []
+    for axis in (1, 2):
+        filled = np.flatnonzero(region.any(axis=tuple({0, 1, 2} - {axis})))
+        found.append(slice(max(0, int(filled[0]) - 2), min(region.shape[axis], int(filled[-1]) + 3)))
+    return found[0], found[1]
+
+
+def _colours(masks: Mapping[str, np.ndarray]) -> list[str]:
+    return [COLOURS[place % len(COLOURS)] for place in range(len(masks))]

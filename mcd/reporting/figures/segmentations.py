@@ -1,0 +1,243 @@
+"""A look at what was predicted: small outlines of one method, and Fig. 2 with every method, in greys or in outlines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from mcd.errors import McdError
+from mcd.evaluation.overlap import dsc
+from mcd.files import atomic_path
+from mcd.prediction.masks import predicted_subjects, read_predictions
+from mcd.reporting.figures.style import (
+    GREEN,
+    NORMAL,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    SMALL,
+    TWO_COLUMNS,
+    figure,
+    house_style,
+    outline,
+    save,
+)
+from mcd.slices.shards import Shards
+
+COLOURS = (ORANGE, SKY_BLUE, PURPLE, GREEN)
+"""One a region."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One run's predictions, with what it takes to show them."""
+
+    cohort: str
+    modality: str
+    regions: Mapping[str, Sequence[int]]
+    shards: Sequence[str | Path]
+    predictions: str | Path
+    method: str = ""  # display name
+    pair: str = ""  # the two modalities that stand together in Fig. 2
+    cohort_label: str = ""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One slice of a patient: where the label is largest. Images (H, W), masks by region."""
+
+    image: np.ndarray
+    limits: tuple[float, float]  # grey levels of black and white
+    truth: dict[str, np.ndarray]
+    aspect: float  # of a pixel, height by width
+    z: int
+    volumes: dict[str, np.ndarray]  # truth of the whole patient, region -> (slices, H, W)
+
+    @classmethod
+    def of(cls, run: Predicted, subject: str) -> "Cut":
+        """The slice of `subject` in the modality of `run`."""
+        with Shards(run.shards) as shards:
+            labels = shards.read(subject, "labels")
+            position = shards.modality_positions([run.modality])[0]
+            images = shards.read(subject, "images")[:, position].astype(np.float32)
+            _, height, width = shards.subject(subject).spacing
+        volumes = {name: np.isin(labels, codes) for name, codes in run.regions.items()}
+        z = int(np.logical_or.reduce(list(volumes.values())).sum(axis=(1, 2)).argmax())
+        low, high = np.percentile(images[images != 0], [1, 99]) if images.any() else (0, 1)
+        image = np.where(images[z] == 0, low, images[z])
+        truth = {name: volume[z] for name, volume in volumes.items()}
+        return cls(image, (float(low), float(high)), truth, height / width, z, volumes)
+
+    def show(self, panel: Axes) -> None:
+        low, high = self.limits
+        panel.imshow(self.image, cmap="gray", vmin=low, vmax=high, aspect=self.aspect, interpolation="bilinear")
+
+
+def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, patients: int = 2) -> None:
+    """Draw `patients` typical test patients of each cohort, a row each, a column a modality.
+
+    Each is cut where the label is largest in the slice. Truth is a thin dotted outline, prediction a solid one.
+
+    Args:
+        runs: one for each cohort and modality, those of a cohort together.
+        title: says which method, how many labels, and whether the patients are simulated.
+    """
+    cohorts = list(dict.fromkeys(run.cohort for run in runs))
+    columns = {cohort: [run for run in runs if run.cohort == cohort] for cohort in cohorts}
+    rows = [(cohort, subject) for cohort in cohorts for subject in typical_patients(columns[cohort][0], patients)]
+    width = max(map(len, columns.values()))
+    figure = Figure(figsize=(2.3 * width, 2.45 * len(rows) + 0.9), layout="constrained", facecolor="white")
+    panels = figure.subplots(len(rows), width, squeeze=False)
+    for line, (cohort, subject) in zip(panels, rows, strict=True):
+        for panel in line:
+            panel.axis("off")
+        for panel, run in zip(line, columns[cohort], strict=False):
+            _draw(panel, run, subject)
+    names = list(dict.fromkeys(name for run in runs for name in run.regions))
+    handles = [Line2D([], [], color=COLOURS[_place(runs, name)], label=name) for name in names]
+    handles += [
+        Line2D([], [], color="grey", linestyle=":", label="truth"),
+        Line2D([], [], color="grey", label="prediction"),
+    ]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * width), frameon=False, fontsize=8
+    )
+    figure.suptitle(title, fontsize=10)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=130)
+
+
+def _place(runs: Sequence[Predicted], region: str) -> int:
+    """A region's place among those of its cohort: which colour it has."""
+    return next(list(run.regions).index(region) for run in runs if region in run.regions) % len(COLOURS)
+
+
+def _draw(panel: Axes, run: Predicted, subject: str) -> None:
+    predicted = read_predictions(run.predictions, subject)
+    cut = Cut.of(run, subject)
+    cut.show(panel)
+    _outlines(panel, cut.truth, "dotted", 1.3)
+    _outlines(panel, {name: predicted[name][cut.z] for name in run.regions}, "solid", 1.1)
+    score = np.mean([dsc(truth, predicted[name]) for name, truth in cut.volumes.items()])
+    panel.set_title(f"{run.modality}, {subject}: DSC {score:.2f}", fontsize=8)
+
+
+def _outlines(panel: Axes, masks: Mapping[str, np.ndarray], style: str, thickness: float) -> None:
+    for index, mask in enumerate(masks.values()):
+        outline(panel, mask, COLOURS[index % len(COLOURS)], thickness, style)
+
+
+@house_style()
+def draw_comparison(
+    runs: Sequence[Predicted], title: str, path: str | Path, look: Literal["greys", "outlines"] = "greys"
+) -> None:
+    """Fig. 2: two patients a cohort in both modalities of a pair; columns are image, truth and every method.
+
+    In greys as in the paper (a single region white; WT light, TC white, ET medium), or as outlines on the image. The columns
+    are the methods of `runs` in their order, one run for each cohort, modality and method. In a cohort of several pairs, the
+    patients show them in turn, so that every modality is seen.
+    """
+    methods = list(dict.fromkeys(run.method for run in runs))
+    by_place = {(run.cohort, run.modality, run.method): run for run in runs}
+    rows: list[tuple[str, str, str]] = []
+    for cohort in dict.fromkeys(run.cohort for run in runs):
+        own = [run for run in runs if run.cohort == cohort]
+        pairs = list(dict.fromkeys(run.pair for run in own))
+        for place, subject in enumerate(typical_patients(own[0], max(2, len(pairs)))):
+            rows += [(cohort, modality, subject) for modality in pairs[place % len(pairs)].split("-")]
+    for cohort, modality, _ in rows:
+        for method in methods:
+            if (cohort, modality, method) not in by_place:
+                raise McdError(f"{path}: no prediction of {method} on {cohort} {modality}; run its fine-tuning")
+    # In mm, by hand: a layout engine would give long headings wider columns.
+    names, head, foot = 17, 24, 10
+    count = 2 + len(methods)
+    side = min(24, (TWO_COLUMNS - names - 1) / count)
+    width, height = names + side * count + 1, head + side * len(rows) + foot
+    drawn = figure(height, width)
+    drawn.set_layout_engine("none")
+    gap = 0.06  # of a panel's side
+    edges = {"left": names / width, "right": 1 - 1 / width, "top": 1 - head / height, "bottom": foot / height}
+    panels = drawn.subplots(len(rows), count, squeeze=False, gridspec_kw={**edges, "wspace": gap, "hspace": gap})
+    for panel in panels.ravel():
+        panel.set(xticks=[], yticks=[])
+        panel.spines[:].set_visible(False)
+    for line, (cohort, modality, subject) in zip(panels, rows, strict=True):
+        first = by_place[cohort, modality, methods[0]]
+        cut = Cut.of(first, subject)
+        cut.show(line[0])
+        line[0].set_ylabel(f"{modality}\n{subject}", rotation=0, ha="right", va="center", fontsize=SMALL)
+        masks = [cut.truth]
+        for method in methods:
+            predicted = read_predictions(by_place[cohort, modality, method].predictions, subject)
+            masks.append({name: predicted[name][cut.z] for name in cut.truth})
+        for panel, shown in zip(line[1:], masks, strict=True):
+            if look == "greys":
+                panel.imshow(
+                    painted(first.regions, shown),
+                    cmap="gray",
+                    vmin=0,
+                    vmax=1,
+                    aspect=cut.aspect,
+                    interpolation="nearest",
+                )
+            else:
+                cut.show(panel)
+                _outlines(panel, shown, "solid", 0.6)
+    for panel, name in zip(panels[0], ["Image", "Truth", *methods], strict=True):
+        panel.set_title(name, fontsize=SMALL, pad=3, rotation=90)
+    _region_legend(drawn, runs, look)
+    drawn.suptitle(title, y=1 - 1 / height, va="top", fontsize=NORMAL)
+    save(drawn, path)
+
+
+def typical_patients(run: Predicted, count: int) -> list[str]:
+    """The test patients whose target is nearest to the median in volume, in order of id.
+
+    Chosen by the truth alone: the largest would flatter, and of the smallest there is nothing to see. Patients without a
+    target are left out as long as others remain.
+    """
+    subjects = predicted_subjects(run.predictions)
+    with Shards(run.shards) as shards:
+        sizes = {
+            subject: int(np.isin(shards.read(subject, "labels"), [*set().union(*run.regions.values())]).sum())
+            for subject in subjects
+        }
+    seen = {subject: size for subject, size in sizes.items() if size} or sizes
+    middle = np.median(list(seen.values()))
+    return sorted(sorted(seen, key=lambda subject: (abs(seen[subject] - middle), subject))[:count])
+
+
+def greys(regions: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """Region -> grey level: the largest light, the smallest medium, white between them, or for a single one."""
+    order = sorted(regions, key=lambda name: -len(regions[name]))
+    between = np.linspace(1, 0.85, max(len(order) - 2, 1))
+    levels = [1.0] if len(order) == 1 else [0.75, 1.0] if len(order) == 2 else [0.75, *map(float, between), 0.45]
+    return dict(zip(order, levels, strict=True))
+
+
+def painted(regions: Mapping[str, Sequence[int]], masks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(H, W) grey levels of overlapping regions on black, larger regions below smaller ones."""
+    out: np.ndarray = np.zeros(next(iter(masks.values())).shape)
+    for name, level in greys(regions).items():
+        out[masks[name]] = level
+    return out
+
+
+def _region_legend(drawn: Figure, runs: Sequence[Predicted], look: str) -> None:
+    handles: dict[str, Line2D | Patch] = {}
+    for run in runs:
+        for name, level in greys(run.regions).items():
+            label = f"{run.cohort_label or run.cohort}: {name}"
+            if look == "greys":
+                handles[label] = Patch(facecolor=str(level), edgecolor="black", linewidth=0.5, label=label)
+            else:
+                colour = COLOURS[list(run.regions).index(name) % len(COLOURS)]
+                handles[label] = Line2D([], [], color=colour, label=label)
+    drawn.legend(handles=list(handles.values()), loc="lower center", ncols=max(1, int(drawn.get_figwidth() / 1.2)))

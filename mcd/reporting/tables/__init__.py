@@ -1,0 +1,1 @@
+"""Tables: what one shows, its numbers, and its page."""

@@ -1,0 +1,160 @@
+"""Score files in, tables out: a long CSV that keeps everything, a wide CSV in the paper's shape, and a page to read.
+
+Both CSVs are described in docs/formats.md, "Tables".
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mcd.errors import McdError
+from mcd.evaluation.bootstrap import bootstrap_interval
+from mcd.evaluation.scores import METRIC_KEYS, RUN, patient_values, read_scores, summarise
+from mcd.evaluation.statistics import wilcoxon_holm
+from mcd.files import atomic_path
+from mcd.reporting.tables import html
+from mcd.reporting.tables.spec import TableSpec
+
+CELL = ["dataset", "modality", "method", "label_ratio", "metric"]  # what the paper's own numbers are known by
+LONG_COLUMNS = [*CELL, "value", "ci_low", "ci_high", "patients", "seeds", "seed_sd", "undefined", "pair"]
+
+
+def long_table(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS, seed: int = 0) -> pd.DataFrame:
+    """One row a cohort, pair, modality, method, label ratio and metric, with the columns `LONG_COLUMNS`.
+
+    `value` is the mean over patients (of a patient's mean over regions, then seeds), `ci_low` and `ci_high` its 95 %
+    bootstrap interval over patients drawn with `seed`; the counts are those of `mcd.evaluation.scores.summarise`.
+    """
+    key = [*RUN, "metric"]
+    patients = patient_values(scores, metrics)
+    intervals = pd.DataFrame(
+        [
+            (*cell, *bootstrap_interval(values, seed))
+            for cell, values in patients.groupby(key, sort=False)["value"]  # the same key, so the same rows as the mean
+        ],
+        columns=[*key, "ci_low", "ci_high"],
+    )
+    long = summarise(scores, metrics).merge(intervals, on=key, validate="one_to_one")
+    return long.rename(columns={"cohort": "dataset"})[LONG_COLUMNS]
+
+
+def compare(scores: pd.DataFrame, metrics: Sequence[str], reference: str) -> pd.DataFrame:
+    """Test every method against `reference`, patient by patient: columns `CELL`, `pair`, `difference`, `p`, `p_holm`.
+
+    Paired Wilcoxon tests on the values that `long_table` averages; one family for Holm's correction is one cohort,
+    modality, label ratio and metric, that is a column of a block of the table. A block without the reference has no test.
+    """
+    family = ["cohort", "modality", "label_ratio", "metric"]
+    found = []
+    for cell, values in patient_values(scores, metrics).groupby(family, sort=False):
+        runs = {
+            run: group.set_index("subject")["value"] for run, group in values.groupby(["method", "pair"], sort=False)
+        }
+        references = [run for run in runs if run[0] == reference]
+        if len(references) > 1:
+            raise McdError(
+                f"{reference} on {cell[0]} {cell[1]} was pre-trained with {', '.join(pair for _, pair in references)}; "
+                "a comparison needs one pair a modality"
+            )
+        if references:
+            tests = wilcoxon_holm(runs.pop(references[0]), runs)
+            found += [
+                (*cell, *run, *test)
+                for run, test in zip(runs, tests[["difference", "p", "p_holm"]].to_numpy(), strict=True)
+            ]
+    table = pd.DataFrame(found, columns=[*family, "method", "pair", "difference", "p", "p_holm"])
+    return table.rename(columns={"cohort": "dataset"})[[*CELL, "pair", "difference", "p", "p_holm"]]
+
+
+def wide_table(
+    long: pd.DataFrame,
+    rows: Sequence[tuple[float | None, str]],
+    columns: Sequence[tuple[str, str]],
+    metrics: Sequence[str],
+) -> pd.DataFrame:
+    """The table as printed: `label_ratio`, `method`, then `<cohort>_<modality>_<metric>` with the metric fastest.
+
+    What was not computed is NaN. Raises `McdError` where one cell has several values (runs of more than one pair).
+    """
+    twice = long.duplicated(CELL)
+    if twice.any():
+        cell = long[twice].iloc[0]
+        pairs = long.loc[(long[CELL] == cell[CELL]).all(axis=1), "pair"]
+        raise McdError(
+            f"{cell['method']} on {cell['dataset']} {cell['modality']} was pre-trained with {', '.join(pairs)}; "
+            "a table needs one pair a modality"
+        )
+    known = (
+        long[[*CELL, "value"]].astype(object).where(long.notna(), None)
+    )  # a table without label ratios has rows of None
+    values = {tuple(cell): value for *cell, value in known.itertuples(index=False)}
+    return pd.DataFrame(
+        [
+            {"label_ratio": ratio, "method": method}
+            | {
+                f"{cohort}_{modality}_{metric}": values.get((cohort, modality, method, ratio, metric), float("nan"))
+                for cohort, modality in columns
+                for metric in metrics
+            }
+            for ratio, method in rows
+        ]
+    )
+
+
+def table_scores(scores_files: Iterable[str | Path], spec: TableSpec) -> pd.DataFrame:
+    """The scores that stand in a table, with methods by display name.
+
+    Raises `McdError` for a method that the table does not know, and where no score belongs to it.
+    """
+    scores = read_scores(scores_files)
+    strangers = sorted(set(scores["method"]) - spec.methods.keys())
+    if strangers:
+        raise McdError(
+            f"{spec.name}: scores of unknown method {', '.join(strangers)}; known are {', '.join(spec.methods)}"
+        )
+    scores["method"] = scores["pair"].map(spec.row_of_pair) if spec.row_of_pair else scores["method"].map(spec.methods)
+    scores["label_ratio"] = scores["label_ratio"].round(6)
+    wanted = pd.MultiIndex.from_tuples(list(spec.rows)), pd.MultiIndex.from_tuples(list(spec.columns))
+    scores = scores[
+        pd.MultiIndex.from_frame(scores[["label_ratio", "method"]]).isin(wanted[0])
+        & pd.MultiIndex.from_frame(scores[["cohort", "modality"]]).isin(wanted[1])
+    ]
+    if scores.empty:
+        raise McdError(
+            f"{spec.name}: none of the scores belongs to a row and column of the table; check cohorts and ratios"
+        )
+    return scores
+
+
+def write_table(
+    scores_files: Iterable[str | Path], spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path
+) -> None:
+    """Read the score files that a table needs and write the table three times: wide CSV, long CSV, HTML page."""
+    scores = table_scores(scores_files, spec)
+    long = long_table(scores, spec.metrics, spec.seed)
+    if spec.reference is not None:
+        tests = compare(scores, spec.metrics, spec.reference)
+        long = long.merge(tests, on=[*CELL, "pair"], how="left", validate="one_to_one")
+    write_long(long, spec, out_csv, out_long, out_html)
+
+
+def write_long(long: pd.DataFrame, spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path) -> None:
+    """Write a long table (at least `CELL`, `value`, `pair`; methods by display name) as wide CSV, long CSV and HTML page.
+
+    A `simulated` column in both CSVs says which cohorts are no real patients; `pretrained` in the long one, which layers
+    do not start from random weights, since methods differ in that too.
+    """
+    if spec.pretrained:
+        long = long.assign(pretrained=long["method"].map(spec.pretrained))
+    wide = wide_table(long, spec.rows, spec.columns, spec.metrics)
+    for name in wide.columns[2:]:
+        wide[name] = [f"{value:.4f}" if pd.notna(value) else "" for value in wide[name]]  # as the paper prints
+    if spec.simulated:
+        wide["simulated"] = " ".join(cohort for cohort in dict(spec.columns) if cohort in spec.simulated)
+    with atomic_path(out_csv) as temporary:
+        wide.to_csv(temporary, index=False)
+    with atomic_path(out_long) as temporary:
+        long.assign(simulated=long["dataset"].isin(spec.simulated)).to_csv(temporary, index=False, float_format="%.6g")
+    with atomic_path(out_html) as temporary:
+        temporary.write_text(html.page(long, spec), encoding="utf-8")

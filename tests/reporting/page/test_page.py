@@ -1,0 +1,451 @@
+"""The page of a whole run: that everything is in it and nothing is loaded, and what it does in a browser."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from browser import CHROMIUM, Browser
+from hypothesis import given
+from hypothesis.extra.numpy import array_shapes, arrays
+from matplotlib.figure import Figure
+from tiny import TinyCohort
+
+from mcd.evaluation.scores import COLUMNS, METRIC_KEYS, write_scores
+from mcd.imaging.preprocess import read_preprocessed
+from mcd.prediction.masks import write_predictions
+from mcd.reporting.claims.judge import write_claims
+from mcd.reporting.claims.sentences import read_claims
+from mcd.reporting.figures.loss_curves import draw_curves
+from mcd.reporting.page.build import PageCohort, PageContents, write_page
+from mcd.reporting.page.patients import Prediction, grey, pack, unpack
+from mcd.reporting.page.timing import read_benchmarks, summarise
+from mcd.reporting.tables.score_tables import write_table
+from mcd.reporting.tables.spec import TableSpec
+
+REGIONS = {"WT": [1, 2], "TC": [1]}
+METHODS = {"scratch": "Scratch <b>", "dsgan": "Multi-ConDoS", "late": "Late & last"}
+SHIFT = {"scratch": 4, "dsgan": 0, "late": -3}  # pixels by which a method misses the truth
+DSC = {"scratch": 0.3, "dsgan": 0.8, "late": 0.5}
+
+
+def truth_of(cohort: TinyCohort, subject: str) -> np.ndarray:
+    label = read_preprocessed(cohort.folders[subject]).label
+    assert label is not None
+    return np.stack([np.isin(label, codes) for codes in REGIONS.values()])
+
+
+@pytest.fixture(scope="session")
+def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) -> PageContents:
+    """Two test patients, three methods at 10 % and two modalities; at 5 % scores alone."""
+    folder = tmp_path_factory.mktemp("page")
+    scores, predictions = [], []
+    for modality in tiny_cohort.modalities:
+        for method, shift in SHIFT.items():
+            masks = {subject: np.roll(truth_of(tiny_cohort, subject), shift, axis=3) for subject in ("p4", "p5")}
+            path = folder / f"{method}-{modality}.h5"
+            write_predictions(masks, list(REGIONS), path)
+            predictions.append(Prediction("tiny", modality, method, path))
+            for ratio in (0.05, 0.1):
+                run = {"cohort": "tiny", "pair": "single", "modality": modality, "method": method, "label_ratio": ratio}
+                rows = [
+                    {**run, "seed": seed, "subject": subject, "region": region}
+                    | dict.fromkeys(METRIC_KEYS, DSC[method] * (0.5 if ratio == 0.05 else 1) + 0.01 * seed)
+                    for seed in (0, 1)
+                    for subject in ("p4", "p5")
+                    for region in REGIONS
+                ]
+                scores.append(folder / f"{method}-{modality}-{ratio}.csv")
+                write_scores(rows, scores[-1])
+    spec = TableSpec(
+        "table2",
+        "Table II",
+        [(ratio, label) for ratio in (0.05, 0.1) for label in METHODS.values()],
+        [("tiny", "A"), ("tiny", "B")],
+        ["DSC", "HD95"],
+        METHODS,
+        simulated=["tiny"],
+    )
+    write_table(scores, spec, *(folder / f"table2{end}" for end in (".csv", "_long.csv", ".html")))
+    losses = pd.DataFrame({"epoch": [1, 2], "total": [2.0, 1.0]})
+    losses.to_csv(folder / "losses.csv", index=False)
+    draw_curves(folder / "losses.csv", folder / "picture.png")
+    write_claims({}, {}, {claim.table: "none of it here" for claim in read_claims()}, {}, [], folder / "claims.csv")
+    claims = pd.read_csv(folder / "claims.csv", dtype=str, keep_default_na=False).head(4)
+    claims["sentence"] = ["A is better than B", "C is <i>worse</i> than D", "E helps", "F helps"]
+    claims["verdict"] = ["holds", "fails", "undecided", "holds"]
+    claims["paper_verdict"] = ["holds", "holds", "not computed", "fails"]
+    claims["simulated"] = ["tiny", "", "", ""]
+    numbers = {"difference": "0.12", "ci_low": "0.0412", "ci_high": "0.2", "better": "3", "compared": "4"}
+    claims = claims.assign(**{name: [value, "", "", ""] for name, value in numbers.items()})
+    claims.to_csv(folder / "claims.csv", index=False)
+    for place, seconds in (
+        ("tiny/finetune_modality/single/scratch/A/labels10/seed0", 90.0),
+        ("aggregate_table/table2", 2.5),
+    ):
+        path = folder / "benchmarks" / f"{place}.tsv"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:01:30\t{'-' if seconds < 10 else 512.0}\n")
+    return PageContents(
+        title="A run",
+        cohorts=[PageCohort("tiny", "Tiny & small", True, 6, tiny_cohort.modalities, REGIONS, tiny_cohort.shards)],
+        methods={key: {"label": label, "group": ""} for key, label in METHODS.items()},
+        scores=scores,
+        predictions=predictions,
+        shown="10 % of the labels, seed 0",
+        ratio=0.1,
+        reference="dsgan",
+        tables={"table2": folder / "table2.html"},
+        pictures={"fig5": folder / "picture.png"},
+        captions={"fig5": "Losses < 3."},
+        claims=folder / "claims.csv",
+        absent=["table3", "fig4"],
+        checks=[("tiny", "p4", folder / "picture.png")],
+        benchmarks=folder / "benchmarks",
+        configuration={"seeds": [0], "note": "</pre><script>alert(1)</script>"},
+    )
+
+
+@pytest.fixture(scope="session")
+def page(contents: PageContents, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("written") / "index.html"
+    write_page(contents, path)
+    return path
+
+
+class Elements(HTMLParser):
+    """All start tags with their attributes, the text of each script, and what is left open."""
+
+    VOID = ("meta", "link", "input", "img", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: dict[str, str] = {}
+        self.stack: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.stack and self.stack[-1] == "script":
+            name = self.tags[-1][1].get("id") or "code"
+            self.scripts[name] = self.scripts.get(name, "") + data
+
+
+def patient(page: Path, name: str) -> Any:
+    return json.loads(Elements(page.read_text()).scripts[name])
+
+
+# --- the file ---
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=3, max_dims=3, max_side=6)))
+def test_what_is_packed_comes_back(volume: np.ndarray) -> None:
+    np.testing.assert_array_equal(unpack(pack(volume), volume.shape), volume)
+
+
+def test_grey_is_black_outside_and_spans_the_range_inside() -> None:
+    volume = np.zeros((1, 10, 10), np.float16)
+    volume[0, 2:8, 2:8] = np.linspace(-3, 5, 36).reshape(6, 6)
+    shown = grey(volume)
+    assert (shown[volume == 0] == 0).all()
+    assert shown.max() == 255
+    assert (np.diff(shown[0, 2:8, 2:8].ravel().astype(int)) >= 0).all()
+    assert not grey(np.zeros((1, 2, 2), np.float16)).any()
+
+
+def test_the_page_is_well_formed_and_loads_nothing(page: Path) -> None:
+    text = page.read_text()
+    elements = Elements(text)
+    assert elements.stack == []
+    assert not re.search(r"https?://|@import|url\(", text)
+    for tag, attributes in elements.tags:
+        for name in ("src", "href"):
+            if value := attributes.get(name):
+                assert value.startswith(("data:", "#")), (tag, value)
+    ids = [attributes["id"] for _, attributes in elements.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {attributes.get("for") for tag, attributes in elements.tags if tag == "label"} - {None}
+    assert targets <= set(ids)
+
+
+def test_every_patient_is_there_with_every_method(page: Path, tiny_cohort: TinyCohort) -> None:
+    index = patient(page, "page-data")
+    assert index["patients"] == [["tiny", "p4"], ["tiny", "p5"]]
+    for subject in ("p4", "p5"):
+        content = patient(page, f"tiny/{subject}")
+        truth = truth_of(tiny_cohort, subject)
+        np.testing.assert_array_equal(unpack(content["truth"], content["shape"]), truth[0] + 2 * truth[1])
+        assert content["spacing"] == [2.0, 1.0, 1.0]
+        for modality in "AB":
+            assert list(content["predictions"][modality]) == list(METHODS)
+            late = unpack(content["predictions"][modality]["late"], content["shape"])
+            np.testing.assert_array_equal(late, np.roll(truth[0] + 2 * truth[1], -3, axis=2))
+        rows = pd.DataFrame(content["scores"], columns=["ratio", *COLUMNS[3:4], "modality", "region", *METRIC_KEYS])
+        assert len(rows) == 2 * 3 * 2 * 2
+        got = rows[(rows["ratio"] == 0.1) & (rows["modality"] == "B")].groupby(COLUMNS[3])["DSC"].unique()
+        assert {method: list(values) for method, values in got.items()} == {
+            method: [pytest.approx(value + 0.005)]
+            for method, value in DSC.items()  # the mean over two seeds
+        }
+
+
+def test_text_stays_text(page: Path) -> None:
+    text = page.read_text()
+    assert "Scratch <b>" not in text
+    assert "<i>worse</i>" not in text
+    assert "<script>alert" not in text
+    assert "Losses &lt; 3." in text
+    assert "Tiny &amp; small" in text
+    assert patient(page, "page-data")["methods"]["scratch"]["label"] == "Scratch <b>"
+
+
+def test_simulated_is_said(contents: PageContents, page: Path, tmp_path: Path) -> None:
+    assert "Tiny &amp; small: simulated patients." in page.read_text()
+    real = [replace(cohort, simulated=False) for cohort in contents.cohorts]
+    write_page(replace(contents, cohorts=real, tables={}, claims=None), tmp_path / "real.html")
+    text = (tmp_path / "real.html").read_text()
+    assert "simulated patients" not in text
+    assert 'class="badge"' not in text
+
+
+def test_a_page_keeps_to_its_limit_and_says_what_it_leaves_out(
+    contents: PageContents, page: Path, tmp_path: Path
+) -> None:
+    whole = len(page.read_text())
+    sizes = {}
+    for name, limit in (("some", whole - 20_000), ("none", 0)):
+        write_page(contents, tmp_path / f"{name}.html", limit)
+        sizes[name] = len((tmp_path / f"{name}.html").read_text())
+    assert sizes["some"] < whole - 15_000
+    assert "1 pictures are left out" in (tmp_path / "some.html").read_text()
+    bare = patient(tmp_path / "none.html", "tiny/p4")
+    assert list(bare) == ["scores"]
+    assert len(bare["scores"]) == 24
+    assert "Table II" in (tmp_path / "none.html").read_text()
+
+
+def test_the_page_says_what_it_was_not_asked_to_show(contents: PageContents, page: Path, tmp_path: Path) -> None:
+    assert "Not on this page: table3, fig4." in page.read_text()
+    write_page(replace(contents, absent=[]), tmp_path / "whole.html")
+    assert "Not on this page" not in (tmp_path / "whole.html").read_text()
+
+
+def test_pictures_of_any_resolution_are_shown_at_one_scale(contents: PageContents, tmp_path: Path) -> None:
+    pictures = {"fig5": tmp_path / "coarse.png", "fig6": tmp_path / "fine.png"}
+    for path, dpi in zip(pictures.values(), (100, 300), strict=True):
+        Figure(figsize=(4, 2)).savefig(path, dpi=dpi)
+    write_page(replace(contents, pictures=pictures), tmp_path / "index.html")
+    assert (tmp_path / "index.html").read_text().count('style="width: 600px"') == 2  # 150 an inch
+
+
+def test_times_are_those_of_the_benchmarks(contents: PageContents, page: Path) -> None:
+    jobs = read_benchmarks(str(contents.benchmarks), ["tiny"])
+    assert jobs.to_dict("records")[1] == {
+        "rule": "finetune_modality",
+        "cohort": "tiny",
+        "detail": "scratch",
+        "seconds": 90.0,
+        "mebibytes": 512.0,
+    }
+    twice = summarise(pd.concat([jobs, jobs.assign(seconds=10.0)]), ["rule"])
+    assert twice.iloc[0].to_dict() == {
+        "rule": "finetune_modality",
+        "jobs": 2,
+        "total": 100.0,
+        "mean": 50.0,
+        "longest": 90.0,
+        "mebibytes": 512.0,
+    }
+    assert "1 min 30 s" in page.read_text()
+    assert "2 jobs, 1 min 32 s" in page.read_text()
+
+
+# --- in a browser ---
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium (Debian: apt-get install chromium)")
+    with Browser(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(window: Browser) -> Iterator[Browser]:
+    window.requested.clear()
+    yield window
+    assert window.errors == []
+    assert {address.split(":")[0] for address in window.requested} <= {"file", "data", "about"}
+
+
+def state(browser: Browser, name: str) -> str:
+    return str(browser.value(f"document.getElementById('main').dataset.{name}"))
+
+
+def order(browser: Browser) -> list[str]:
+    """The methods of the first block of Table II from top to bottom."""
+    return list(
+        browser.value(
+            "[...document.querySelectorAll('#view-table2 tbody')][0].querySelectorAll('.run').values()"
+            ".map((row) => row.cells[0].textContent).toArray()"
+        )
+    )
+
+
+def head(words: str, nth: int = 0) -> str:
+    return f"[...document.querySelectorAll('#view-table2 .sort')].filter((one) => one.textContent.startsWith('{words}'))[{nth}]"
+
+
+def test_one_view_is_shown_and_links_lead_to_the_others(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    assert state(browser, "view") == "overview"
+    for name in ("table2", "figures", "claims", "patients", "checks", "configuration"):
+        browser.value(f"document.querySelector('nav a[href=\"#{name}\"]').click()")
+        browser.until(f"document.getElementById('main').dataset.view === '{name}'")
+        assert browser.value("[...document.querySelectorAll('.view')].filter((view) => !view.hidden).length") == 1
+        assert browser.value("document.querySelector('[aria-current=page]').hash") == f"#{name}"
+    browser.open(page, "fig5")
+    assert state(browser, "view") == "figures"
+
+
+def test_a_head_sorts_by_keyboard_and_the_third_press_brings_the_printed_order_back(
+    browser: Browser, page: Path
+) -> None:
+    browser.open(page, "table2")
+    printed = list(METHODS.values())
+    assert order(browser) == printed
+    best_first = ["Multi-ConDoS", "Late & last", "Scratch <b>"]
+    browser.value(f"{head('DSC')}.focus()")
+    browser.press("Enter")
+    assert order(browser) == best_first
+    assert browser.value(f"{head('DSC')}.closest('th').getAttribute('aria-sort')") == "descending"
+    browser.press(" ")
+    assert order(browser) == best_first[::-1]
+    browser.press("Enter")
+    assert order(browser) == printed
+    browser.value(f"{head('HD95')}.click()")  # lower is better, and in these scores DSC and HD95 are one number
+    assert order(browser) == best_first[::-1]
+    browser.value(f"{head('Method')}.click()")
+    assert order(browser) == sorted(printed)
+
+
+def test_a_claim_stands_with_its_numbers_and_what_is_simulated(page: Path) -> None:
+    text = page.read_text()
+    view = text[text.index('id="view-claims"') :]
+    view = view[: view.index("</section>")]
+    assert "Tiny &amp; small: simulated patients.</strong> What this run says" in view
+    assert "C is &lt;i&gt;worse&lt;/i&gt; than D" in view
+    first = view[view.index("A is better than B") :]
+    first = first[: first.index("</tr>")]
+    assert "Multi-ConDoS better than Self-supervised, Semi-supervised; at 5, 10 %; on average" in first
+    assert "none of it here" in first
+    assert (
+        '<td data-value="0.12">+0.1200<small>+0.041 to +0.200</small></td><td data-value="0.7500">3 of 4</td>' in first
+    )
+    assert ">+0.0706</td>" in first  # of the paper's own numbers
+
+
+def test_claims_are_filtered_by_both_verdicts_and_words(browser: Browser, page: Path) -> None:
+    browser.open(page, "claims")
+    rows = "[...document.querySelectorAll('tr[data-run]')]"
+    shown = f"{rows}.filter((row) => !row.hidden).map((row) => row.cells[2].firstChild.textContent)"
+
+    def press(by: str, verdict: str) -> None:
+        browser.value(f"document.querySelector('button[data-by={by}][data-verdict=\"{verdict}\"]').click()")
+
+    assert len(browser.value(shown)) == 4
+    press("run", "holds")
+    assert browser.value(shown) == ["A is better than B", "F helps"]
+    press("paper", "fails")
+    assert browser.value(shown) == ["F helps"]
+    press("run", "")
+    press("paper", "not computed")
+    assert browser.value(shown) == ["E helps"]
+    press("paper", "")
+    browser.value("document.getElementById('claim-words').focus()")
+    browser.command("Input.insertText", text="HELPS")
+    assert browser.value(shown) == ["E helps", "F helps"]
+    assert browser.value("document.getElementById('claim-count').textContent") == "2 of 4 shown"
+
+
+def boundary(mask: np.ndarray) -> int:
+    """Pixel edges between inside and outside of a 2D mask."""
+    padded = np.pad(mask.astype(int), 1)
+    return int(np.abs(np.diff(padded, axis=0)).sum() + np.abs(np.diff(padded, axis=1)).sum())
+
+
+def test_an_address_shows_a_slice_and_its_outlines(browser: Browser, page: Path, tiny_cohort: TinyCohort) -> None:
+    """The edges drawn are those of the masks, counted independently."""
+    truth = truth_of(tiny_cohort, "p5")
+    browser.open(page, "patient=tiny/p5&slice=5&outlines=truth,late&modalities=A")
+    browser.until("document.getElementById('main').dataset.edges !== undefined")
+    assert (state(browser, "patient"), state(browser, "slice")) == ("tiny/p5", "5")
+    late = np.roll(truth, -3, axis=3)
+    expected = sum(boundary(mask[4]) for mask in (*truth, *late))
+    assert expected > 0
+    assert state(browser, "edges") == str(expected)
+    browser.value("document.querySelector('#scores input[value=late]').click()")
+    browser.until("document.getElementById('main').dataset.outlines === 'truth'")
+    assert state(browser, "edges") == str(sum(boundary(mask[4]) for mask in truth))
+    browser.value("document.querySelector('#modalities input[value=B]').click()")
+    browser.until("document.querySelectorAll('#panels canvas').length === 2")
+    browser.until("document.getElementById('main').dataset.modalities === 'A,B'")
+    assert state(browser, "edges") == str(2 * sum(boundary(mask[4]) for mask in truth))
+
+
+def test_the_slider_and_arrow_keys_move_through_the_slices(browser: Browser, page: Path) -> None:
+    browser.open(page, "patient=tiny/p4&slice=3")
+    pixels = "document.querySelector('#panels canvas').toDataURL()"
+    browser.until("document.getElementById('main').dataset.slice === '3'")
+    before = browser.value(pixels)
+    browser.press("ArrowRight")
+    browser.until("document.getElementById('main').dataset.slice === '4'")
+    assert browser.value(pixels) != before
+    browser.value("document.getElementById('slice').focus()")
+    browser.press("ArrowLeft")
+    browser.until("document.getElementById('main').dataset.slice === '3'")
+    assert browser.value(pixels) == before
+    assert "slice=3" in browser.value("location.hash")
+    browser.value("document.getElementById('next').click()")
+    browser.until("document.getElementById('main').dataset.patient === 'tiny/p5'")
+
+
+def test_an_address_that_leads_nowhere_shows_the_first(browser: Browser, page: Path) -> None:
+    browser.open(page, "patient=tiny/nobody&slice=99&outlines=unknown")
+    browser.until("document.getElementById('main').dataset.patient === 'tiny/p4'")
+    assert state(browser, "outlines") == ""
+    browser.open(page, "nothing")
+    assert state(browser, "view") == "overview"
+
+
+def test_the_picture_is_that_of_the_slice(browser: Browser, page: Path) -> None:
+    """What the browser unpacks is what was packed."""
+    browser.open(page, "patient=tiny/p4&slice=4")
+    browser.until("document.getElementById('main').dataset.edges !== undefined")
+    content = patient(page, "tiny/p4")
+    got = browser.value("volume(current.images.A).then((bytes) => [...bytes])")
+    np.testing.assert_array_equal(np.reshape(got, content["shape"]), unpack(content["images"]["A"], content["shape"]))
+
+
+@pytest.mark.parametrize("width", [1440, 420])
+def test_nothing_sticks_out_of_the_window(browser: Browser, page: Path, width: int) -> None:
+    browser.resize(width, 900)
+    for name in ("", "table2", "figures", "claims", "patient=tiny/p4", "checks", "configuration"):
+        browser.open(page, name)
+        assert browser.value("document.documentElement.scrollWidth") <= width, name
+    browser.resize(1440, 900)

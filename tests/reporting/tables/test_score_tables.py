@@ -1,0 +1,168 @@
+"""Tables: the paper's order, numbers that can be recomputed from the score files, and no silent gap."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import wilcoxon
+
+from mcd.errors import McdError
+from mcd.evaluation.bootstrap import bootstrap_interval
+from mcd.reporting.tables.score_tables import LONG_COLUMNS, compare, long_table, wide_table, write_table
+
+
+@pytest.fixture
+def written(scores_files, make_spec, tmp_path):
+    def write(**changes):
+        paths = [tmp_path / name for name in ("table2.csv", "table2_long.csv", "table2.html")]
+        write_table(scores_files, make_spec(**changes), *paths)
+        return pd.read_csv(paths[0]), pd.read_csv(paths[1]), paths[2].read_text(encoding="utf-8")
+
+    return write
+
+
+def test_long_table_can_be_recomputed_from_the_score_files(written, scores_files, make_spec):
+    """Not through `mcd`: plain pandas over the files, regions, then seeds, then patients."""
+    _, long, _ = written(metrics=["DSC", "Sen", "HD95"])
+    raw = pd.concat([pd.read_csv(path) for path in scores_files])
+    raw["method"] = raw["method"].map(make_spec().methods)
+    assert len(long) == 3 * 9 * 3
+    for row in long.itertuples():
+        run = raw[
+            (raw["cohort"] == row.dataset)
+            & (raw["modality"] == row.modality)
+            & (raw["method"] == row.method)
+            & (raw["label_ratio"] == row.label_ratio)
+        ]
+        patients = run.groupby(["subject", "seed"])[row.metric].mean().unstack("seed").mean(axis=1)
+        seeds = run.groupby(["seed", "subject"])[row.metric].mean().unstack("seed").mean()
+        assert row.value == pytest.approx(patients.mean(), rel=1e-5)
+        assert row.patients == patients.notna().sum()
+        assert row.seeds == 2
+        assert row.seed_sd == pytest.approx(seeds.std(), rel=1e-4)
+        assert row.undefined == run[row.metric].isna().sum()
+        assert (row.ci_low, row.ci_high) == pytest.approx(bootstrap_interval(patients, seed=0), rel=1e-5)
+
+
+def test_undefined_patients_are_counted(written):
+    _, long, _ = written()
+    counts = long.groupby(["dataset", "metric"])[["patients", "undefined"]].agg(["min", "max"])
+    assert counts.loc[("hecktor", "DSC")].tolist() == [12, 12, 0, 0]
+    assert counts.loc[("hecktor", "Sen")].tolist() == [11, 11, 2, 2]  # one patient, two seeds
+
+
+def test_wide_table_is_in_the_order_asked_for(written, make_spec):
+    wide, long, _ = written()
+    assert list(wide.columns) == [
+        "label_ratio",
+        "method",
+        "hecktor_CT_DSC",
+        "hecktor_CT_Sen",
+        "hecktor_PET_DSC",
+        "hecktor_PET_Sen",
+        "brats2018_T1CE_DSC",
+        "brats2018_T1CE_Sen",
+    ]
+    assert list(wide[["label_ratio", "method"]].itertuples(index=False, name=None)) == make_spec().rows
+    cell = long[
+        (long["method"] == "SimCLR")
+        & (long["label_ratio"] == 0.1)
+        & (long["modality"] == "PET")
+        & (long["metric"] == "Sen")
+    ]
+    assert wide.set_index(["label_ratio", "method"]).loc[(0.1, "SimCLR"), "hecktor_PET_Sen"] == round(
+        cell["value"].item(), 4
+    )
+
+
+def test_what_was_not_computed_stays_empty(written, make_spec):
+    columns = [*make_spec().columns, ("brats2018", "T1")]
+    wide, long, page = written(columns=columns)
+    assert wide["brats2018_T1_DSC"].isna().all()
+    assert wide["brats2018_T1CE_DSC"].notna().all()
+    assert "T1" not in set(long["modality"])
+    assert "nan" not in page.lower()
+
+
+def test_simulated_cohorts_are_marked_in_both_files(written):
+    wide, long, _ = written(simulated={"hecktor"})
+    assert set(wide["simulated"]) == {"hecktor"}
+    assert dict(zip(long["dataset"], long["simulated"], strict=True)) == {"hecktor": True, "brats2018": False}
+
+
+def test_rows_and_columns_outside_the_table_are_left_out(written):
+    wide, long, _ = written(rows=[(0.05, "SimCLR"), (0.05, "Multi-ConDoS")], columns=[("hecktor", "PET")])
+    assert wide.shape == (2, 4)
+    assert set(long["method"]) == {"SimCLR", "Multi-ConDoS"}
+    assert set(long["modality"]) == {"PET"}
+
+
+def test_comparison_is_one_family_a_column_and_block(written, scores):
+    _, long, _ = written()
+    block = long[(long["dataset"] == "hecktor") & (long["modality"] == "CT") & (long["label_ratio"] == 0.05)]
+    block = block[block["metric"] == "DSC"].set_index("method")
+    assert math.isnan(block.loc["Multi-ConDoS", "p"])
+    p = block["p"].dropna().sort_values()
+    assert len(p) == 3
+    assert block.loc[p.index, "p_holm"].tolist() == pytest.approx(
+        np.minimum(1, np.maximum.accumulate(p.to_numpy() * [3, 2, 1])).tolist(), rel=1e-5
+    )
+    run = scores[(scores["modality"] == "CT") & (scores["label_ratio"] == 0.05)]
+    patient = run.groupby(["method", "subject"])["DSC"].mean()
+    assert block.loc["SimCLR", "p"] == pytest.approx(wilcoxon(patient["simclr"], patient["dsgan"]).pvalue, rel=1e-5)
+    assert block.loc["SimCLR", "difference"] == pytest.approx(-0.2, abs=0.03)
+    assert long[long["label_ratio"] == 0.5]["p"].isna().all()  # no Multi-ConDoS in that block
+
+
+def test_without_reference_no_test(written):
+    _, long, page = written(reference=None)
+    assert "p_holm" not in long
+    assert "Wilcoxon" not in page
+
+
+def test_two_pairs_in_one_cell_are_refused(scores, make_spec):
+    spec = make_spec()
+    named = scores.assign(method=scores["method"].map(spec.methods))
+    twice = pd.concat([named, named[named["method"] == "Multi-ConDoS"].assign(pair="A-C")])
+    long = long_table(twice, ["DSC"])
+    assert set(long[long["method"] == "Multi-ConDoS"]["pair"]) == {"A-B", "A-C"}
+    with pytest.raises(McdError, match=r"Multi-ConDoS on hecktor CT .*A-B, A-C"):
+        wide_table(long, spec.rows, spec.columns, ["DSC"])
+    with pytest.raises(McdError, match=r"Multi-ConDoS on hecktor CT .*A-B, A-C"):
+        compare(twice, ["DSC"], "Multi-ConDoS")
+
+
+def test_long_table_columns_and_determinism(scores):
+    long = long_table(scores, ["DSC"], seed=3)
+    assert list(long.columns) == LONG_COLUMNS
+    pd.testing.assert_frame_equal(long, long_table(scores.copy(), ["DSC"], seed=3))
+    assert not long["ci_low"].equals(long_table(scores, ["DSC"], seed=4)["ci_low"])
+    assert ((long["ci_low"] < long["value"]) & (long["value"] < long["ci_high"])).all()
+
+
+def test_scores_that_do_not_belong(written):
+    with pytest.raises(McdError, match="unknown method rotation, simclr"):
+        written(methods={"scratch": "Fully Supervised", "dsgan": "Multi-ConDoS"}, rows=[(0.05, "Multi-ConDoS")])
+    with pytest.raises(McdError, match="none of the scores"):
+        written(columns=[("elsewhere", "CT")])
+
+
+def test_a_simulated_cohort_never_stands_beside_the_paper(make_spec):
+    with pytest.raises(ValueError, match="hecktor is simulated"):
+        make_spec(simulated={"hecktor"}, paper_table="II", paper_cohorts={"hecktor": "hecktor"})
+
+
+def test_spec_refuses_what_it_does_not_know(make_spec):
+    with pytest.raises(ValueError, match="leads to CPC"):
+        make_spec(rows=[(0.05, "CPC")])
+    with pytest.raises(ValueError, match="no measure Dice"):
+        make_spec(metrics=["Dice"])
+
+
+def test_no_torch():
+    """A table is made in a second or two on any machine; loading torch would double that."""
+    code = "import sys, mcd.reporting.tables.score_tables; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
