@@ -27,7 +27,14 @@ def start(processes: int, folder: Path, *cases: str, launched: int = 1) -> subpr
     together = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     return subprocess.run(
-        [sys.executable, *together, str(TESTS / "distributed/several_processes.py"), str(launched), str(folder), *cases],
+        [
+            sys.executable,
+            *together,
+            str(TESTS / "distributed/several_processes.py"),
+            str(launched),
+            str(folder),
+            *cases,
+        ],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,0 +1,49 @@
+"""Two modalities that are pre-trained together, such as CT-PET."""
+
+from typing import Any
+
+from mcd.errors import McdError
+
+
+class Pair(str):
+    """The name of a pair, `<first>-<second>`, which paths and tables show, and its two modalities.
+
+    A pair is its name: it compares, hashes and formats as the text. The order is that of X and Y in the paper's equations.
+
+    Raises:
+        McdError: unless two different modalities are joined by one hyphen.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, name: str) -> "Pair":
+        parts = name.split("-")
+        if len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
+            raise McdError(f"pair {name!r}: needs two different modalities joined by a hyphen, such as CT-PET")
+        return super().__new__(cls, name)
+
+    @classmethod
+    def of(cls, first: str, second: str) -> "Pair":
+        """The pair of two modalities in this order."""
+        return cls(f"{first}-{second}")
+
+    @property
+    def modalities(self) -> tuple[str, str]:
+        """X and Y."""
+        first, second = self.split("-")
+        return first, second
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """A field of this type is given as text."""
+        from pydantic_core import core_schema
+
+        def parse(name: str) -> Pair:
+            try:
+                return cls(name)
+            except McdError as error:
+                raise ValueError(str(error)) from None
+
+        return core_schema.no_info_after_validator_function(
+            parse, core_schema.str_schema(), serialization=core_schema.plain_serializer_function_ser_schema(str.__str__)
+        )
