@@ -38,7 +38,7 @@ def preprocess(layout: str, folder: Path, modalities: list[str], options: dict[s
     from dataclasses import replace
 
     from mcd.imaging.preprocess import PreprocessOptions, preprocess_subject, write_preprocessed
-    from mcd.simulation.head_neck.drawing import bounding_box
+    from mcd.simulation.head_neck.patient import bounding_box
 
     subject = LAYOUTS[layout].files(folder / "raw", "P")
     box = bounding_box("P", seed=0) if layout == "hecktor2020" else None

@@ -4,7 +4,7 @@ from door import log_to
 
 with log_to(snakemake.log):
     from mcd.cohorts.hecktor2020 import write_boxes
-    from mcd.simulation.head_neck.drawing import bounding_box
+    from mcd.simulation.head_neck.patient import bounding_box
 
     seed = snakemake.params.seed
     write_boxes({name: bounding_box(name, seed=seed) for name in snakemake.params.subjects}, snakemake.output.boxes)

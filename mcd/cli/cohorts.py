@@ -51,7 +51,7 @@ def _simulate(options: argparse.Namespace) -> None:
 
     from mcd.cohorts import hecktor2020
     from mcd.cohorts.find import simulated_subjects
-    from mcd.simulation.head_neck.drawing import bounding_box
+    from mcd.simulation.head_neck.patient import bounding_box
     from mcd.simulation.write import write_brain, write_head_neck
 
     brain = options.layout == "brats2018"
