@@ -70,8 +70,9 @@ def _simulate(options: argparse.Namespace) -> None:
 def _init_cohort(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from mcd.cohorts.check_cohort import print_table
-    from mcd.cohorts.init_cohort import cohort_name, guess_cohort, table_of, write_guess
+    from mcd.cohorts.findings import print_table
+    from mcd.cohorts.first_configuration import cohort_name, table_of, write_guess
+    from mcd.cohorts.guess import guess_cohort
 
     stem = options.output or Path(cohort_name(options.folder))
     sheet, configuration = Path(f"{stem}.tsv"), Path(f"{stem}.yaml")
@@ -91,8 +92,9 @@ def _check_cohort(options: argparse.Namespace) -> None:
     import yaml
     from tqdm import tqdm
 
-    from mcd.cohorts.check_cohort import Finding, check_cohort, print_findings, write_findings
+    from mcd.cohorts.check_cohort import check_cohort
     from mcd.cohorts.find import find_subjects
+    from mcd.cohorts.findings import Finding, print_findings, write_findings
     from mcd.config import load_config
     from mcd.imaging.preprocess import PreprocessOptions
     from mcd.slices.splits import make_split

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mcd.cli import main
-from mcd.cohorts.check_cohort import LEAST_GAIN, gain
+from mcd.cohorts.fit import LEAST_GAIN, gain
 from mcd.imaging.geometry import Grid
 from mcd.imaging.io import write_volume
 from mcd.imaging.preprocess import Preprocessed

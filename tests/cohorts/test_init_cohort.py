@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from mcd.cli import main
-from mcd.cohorts.init_cohort import Guess, guess_cohort, subject_ids, write_guess
+from mcd.cohorts.first_configuration import subject_ids, write_guess
+from mcd.cohorts.guess import Guess, guess_cohort
 from mcd.cohorts.samplesheet import subjects
 from mcd.config import load_config
 from mcd.errors import McdError
