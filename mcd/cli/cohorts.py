@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from mcd.cohorts import find_layout, simulated_layouts
 from mcd.errors import McdError
 
 SHOWN = 15
@@ -13,7 +14,7 @@ SHOWN = 15
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Declare this module's commands by `command(name, function, help)`."""
     sub = command("simulate", _simulate, "Write a simulated cohort's raw files in an official layout.")
-    sub.add_argument("layout", choices=["brats2018", "hecktor2020"])
+    sub.add_argument("layout", choices=simulated_layouts())
     sub.add_argument("folder", type=Path)
     sub.add_argument("--subjects", type=int, default=4)
     sub.add_argument("--seed", type=int, default=0)
@@ -49,22 +50,21 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
 def _simulate(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from mcd.cohorts import hecktor2020
-    from mcd.cohorts.find import simulated_subjects
-    from mcd.simulation.head_neck.patient import bounding_box
-    from mcd.simulation.write import write_brain, write_head_neck
+    from mcd.cohorts.simulated import (
+        patient_files,
+        simulated_subjects,
+        simulator_of,
+        write_cohort_file,
+        write_patient,
+    )
 
-    brain = options.layout == "brats2018"
-    modalities = ["T1", "T1CE", "T2", "FLAIR"] if brain else ["CT", "PET"]
-    subjects = simulated_subjects(options.layout, options.folder, modalities, options.subjects)
+    layout, folder, seed = options.layout, options.folder, options.seed
+    subjects = simulated_subjects(layout, folder, find_layout(layout).modalities, options.subjects, seed=seed)
     for subject in tqdm(subjects, unit="patient"):
-        files = {name: str(path) for name, path in {**subject.images, "label": subject.label}.items()}
-        (write_brain if brain else write_head_neck)(
-            files, subject.id, seed=options.seed, noise=options.noise, spacing={}
-        )
-    if not brain:
-        boxes = {subject.id: bounding_box(subject.id, seed=options.seed) for subject in subjects}
-        hecktor2020.write_boxes(boxes, options.folder / hecktor2020.BOXES)
+        files = patient_files(layout, folder, subject.id)
+        write_patient(layout, files, subject.id, seed=seed, noise=options.noise, spacing={})
+    for name in simulator_of(layout).cohort_files:
+        write_cohort_file(layout, name, subjects, folder / name)
 
 
 def _init_cohort(options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ Only the high-grade patients are taken, as in the paper (Sec. V: 210 HGG patient
 
 from pathlib import Path
 
+from mcd.cohorts.layout import Layout, Simulator
 from mcd.errors import McdError
 from mcd.subject import Fault, Subject, check_id, choose_modalities, faults, refuse
 
@@ -55,3 +56,10 @@ def _find(patient: Path, ending: str) -> Path | None:
         if len(candidates) == 1:
             return candidates[0]
     return None
+
+
+LAYOUT = Layout(
+    subjects,
+    MODALITIES,
+    simulator=Simulator(files, "mcd.simulation.brain.drawing:simulate_brain", scanners=("MR",)),
+)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from mcd.cohorts import LAYOUTS
+from mcd.cohorts import LAYOUTS, find_layout
 from mcd.cohorts.file_contents import AIR_HU, Look, codes_of, look_into
 from mcd.cohorts.file_names import MODALITY_WORDS, find_patterns, find_volumes, words_of
 from mcd.errors import McdError
@@ -151,10 +151,11 @@ def _rule(look: Look | None) -> str:
 
 def _official(folder: Path) -> str | None:
     """The official layout that a folder has, too, if any."""
-    for name, layout in LAYOUTS.items():
-        if name != "samplesheet":
+    for name in LAYOUTS:
+        layout = find_layout(name)
+        if not layout.needs_sheet:
             try:
-                layout.subjects(folder)
+                layout.find(folder)
             except (McdError, OSError):
                 continue
             return name

@@ -7,12 +7,13 @@ volume's file (NIfTI, NRRD, MetaImage) or a folder with one DICOM series. Other 
 import csv
 from pathlib import Path
 
+from mcd.cohorts.layout import Layout
 from mcd.errors import McdError
 from mcd.subject import RESERVED, SPLITS, Fault, Subject, check_id, check_modality, faults, refuse
 
 
 def subjects(
-    sheet: Path, modalities: list[str] | None = None, root: Path | None = None, fault: Fault = refuse
+    sheet: Path, modalities: list[str] | None = None, fault: Fault = refuse, root: Path | None = None
 ) -> list[Subject]:
     """Return the patients of `sheet`, sorted by id.
 
@@ -38,7 +39,9 @@ def subjects(
         with faults(fault, identifier):
             check_id(identifier, f"{where}, column subject")
         if identifier in (subject.id for subject in found):
-            fault(McdError(f"{where}, column subject: {identifier} comes twice; keep one row a patient"), identifier)
+            fault(
+                McdError(f"{where}, column subject: {identifier} appears twice; keep one row per patient"), identifier
+            )
         split = row.get("split") or None
         if split not in (None, *SPLITS):
             message = f"{where}, column split: {split!r} is not allowed; write train, test or nothing"
@@ -83,7 +86,7 @@ def read_rows(sheet: Path, fault: Fault = refuse) -> tuple[list[str], list[tuple
         raise McdError(f"{sheet}: no column 'subject' (there are: {', '.join(columns)}); add or rename it")
     for column in columns:
         if columns.count(column) > 1:
-            raise McdError(f"{sheet}: the column {column!r} comes twice; keep one")
+            raise McdError(f"{sheet}: the column {column!r} appears twice; keep one")
     rows = []
     for line, cells in lines[1:]:
         if len(cells) == len(columns):
@@ -100,3 +103,6 @@ def _existing(path: Path, where: str) -> Path:
             f"{where}: {path} does not exist; correct the path (relative ones count from the sheet or the root)"
         )
     return path
+
+
+LAYOUT = Layout(subjects, needs_sheet=True)

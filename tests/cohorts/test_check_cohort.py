@@ -122,7 +122,7 @@ def test_every_planted_fault_is_found_in_one_pass(cohort: Path, capsys: pytest.C
     assert said("p5", "p5_A.nii.gz", "the same voxels as A of p3")
     assert said("p6 x", "line 8, column subject", "'p6 x' is not allowed")
     assert said("p6 x", "column label", "p6 x_label.nii.gz does not exist")
-    assert said("p3", "line 9, column subject", "p3 comes twice")
+    assert said("p3", "line 9, column subject", "p3 appears twice")
     printed = capsys.readouterr()
     assert printed.out.index("errors: patient") < printed.out.index("warnings: patient")
     assert printed.err.splitlines()[-1].startswith("error: mine: ")

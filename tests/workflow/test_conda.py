@@ -55,7 +55,7 @@ def test_jobs_run_in_their_rules_environments(conda: dict[str, str], tmp_path: P
         lines = (prefix / "uses").read_text().splitlines()
         used[name] = {Path(line).stem.split(".")[-1] for line in lines} - {"-c"}  # Snakemake asks for the version first
     assert used == {
-        "simulation": {"simulate_head_neck", "write_bounding_boxes"},
+        "simulation": {"simulate_patient", "write_cohort_file"},
         "imaging": {"index_cohort", "make_split", "preprocess_subject", "draw_qc", "write_shard", "export_predictions"},
         "training": {"finetune"},
         "reporting": {"draw_curves"},

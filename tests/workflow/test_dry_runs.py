@@ -54,7 +54,7 @@ def test_the_papers_plan_has_the_papers_numbers(fake_cohorts: dict[str, str], tm
     )
     counts = job_counts(run.stdout)
     assert counts["preprocess_subject"] == 201 + 210
-    assert "simulate_brain" not in counts
+    assert not [name for name in counts if name.startswith("simulate_")]
     fully_supervised, semi_supervised, pretrained = 4, 3 * 2, 11 * 2
     assert counts["finetune_pair"] == (fully_supervised + semi_supervised + pretrained) * 3
     assert counts["pretrain_pair"] == 11 * 3
@@ -128,7 +128,7 @@ def test_a_missing_cohort_is_named(tmp_path: Path) -> None:
 
 def rules() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "rules").glob("*.smk")):
-        yield from re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL)
+        yield from re.findall(r"^ *rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize(("name", "body"), list(rules()), ids=[name for name, _ in rules()])

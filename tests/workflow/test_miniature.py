@@ -148,7 +148,7 @@ def test_a_changed_temperature_reruns_pretraining_and_what_follows(finished: Pat
 def test_a_changed_spacing_reruns_one_cohort_from_preprocessing(finished: Path) -> None:
     counts = planned(finished, "--config", "cohorts={brats: {preprocessing: {spacing: [5, 5, 9]}}}")
     assert counts["preprocess_subject"] == 4
-    assert "simulate_brain" not in counts
+    assert not [name for name in counts if name.startswith("simulate_")]
     assert "make_split" not in counts
     assert counts["pretrain_pair"] == 1
 

@@ -13,7 +13,7 @@ import numpy as np
 from mcd.simulation.fields import Triple
 from mcd.simulation.head_neck.patient import Habitus
 from mcd.simulation.head_neck.shapes import Arch, Blob, Column, Rows, Shape, Spine, Union
-from mcd.simulation.head_neck.tissues import TISSUES
+from mcd.simulation.head_neck.tissues import CT_PET_TISSUES
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def _nodes(rng: np.random.Generator, habitus: Habitus, side: int) -> Iterator[St
         z, y, x = _node_place(rng, side if rng.random() < 0.8 else -side)
         short = float(np.clip(rng.lognormal(np.log(7.5), 0.3), 4.5, 15.0))
         radii = (short * rng.uniform(1.0, 1.7), short * rng.uniform(0.9, 1.3), short)
-        hot = float(np.clip(rng.lognormal(np.log(6.5), 0.4), 3.0, 15.0)) / TISSUES["node"][2]
+        hot = float(np.clip(rng.lognormal(np.log(6.5), 0.4), 3.0, 15.0)) / CT_PET_TISSUES["node"][2]
         yield Structure(Blob((z, y, x), radii), "node", scale=hot, offset=float(rng.uniform(0, 25)))
         if short > 8 and rng.random() < 0.5:  # cystic or necrotic
             core = (0.6 * radii[0], 0.6 * radii[1], 0.6 * radii[2])

@@ -5,7 +5,7 @@ from itertools import groupby
 
 import numpy as np
 
-from mcd.simulation.fields import Array, Grid, Triple, smooth_field, soft
+from mcd.simulation.fields import Array, SamplingGrid, Triple, smooth_field, soft
 from mcd.simulation.head_neck.anatomy import Structure
 from mcd.simulation.head_neck.patient import Patient
 from mcd.simulation.head_neck.shapes import LEVEL_LOW, LEVEL_STEP, LEVELS, Points
@@ -21,7 +21,7 @@ class Canvas:
     `free` are the places without the tumour's push, `points` those with it.
     """
 
-    def __init__(self, patient: Patient, grid: Grid, *, slip: bool = False) -> None:
+    def __init__(self, patient: Patient, grid: SamplingGrid, *, slip: bool = False) -> None:
         self.patient, self.grid = patient, grid
         self.origin = patient.origin + (patient.slip if slip else 0)
         self.width = 1.2 * grid.spacing[2]  # mm: partial volume
@@ -97,8 +97,8 @@ def _runs(part: Part) -> Iterator[Part]:
         yield slice(start, min(start + run, z.stop)), y, x
 
 
-def cut(grid: Grid, part: Part) -> Grid:
+def cut(grid: SamplingGrid, part: Part) -> SamplingGrid:
     """The part of a grid that a part of an array over it belongs to."""
     z, y, x = part
     start = tuple(a + s.start for a, s in zip(grid.start, part, strict=True))
-    return Grid(grid.extent, grid.spacing, start, (z.stop - z.start, y.stop - y.start, x.stop - x.start))
+    return SamplingGrid(grid.extent, grid.spacing, start, (z.stop - z.start, y.stop - y.start, x.stop - x.start))

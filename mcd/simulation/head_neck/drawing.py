@@ -1,4 +1,4 @@
-"""Simulated head-and-neck patients: a CT in HU, an FDG-PET in SUV, and the primary tumour (GTVt).
+"""A simulated head-and-neck patient's images: a CT in HU, an FDG-PET in SUV, and the primary tumour (GTVt).
 
 The stand-in for HECKTOR 2020 (see docs/simulated_cohorts.md). A patient is a list of shapes (`anatomy`) bent by a
 smooth deformation, with a lobulated tumour of the oropharynx that pushes its surroundings aside. CT and PET paint the same
@@ -8,17 +8,20 @@ modality adds: blur, noise, streaks. Everything follows from the seed and the su
 Arrays and triples are (z, y, x) unless they belong to SimpleITK or to a box.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mcd.simulation.fields import Array, Grid, Triple, fractal_field, smooth_field, soft
+from mcd.simulation.fields import Array, SamplingGrid, Triple, fractal_field, smooth_field, soft
 from mcd.simulation.head_neck.anatomy import TEETH, Structure, draw_anatomy
 from mcd.simulation.head_neck.canvas import Canvas, Part, cut
-from mcd.simulation.head_neck.patient import BOX, EXTENT, Patient, draw_patient
-from mcd.simulation.head_neck.tissues import TISSUES
+from mcd.simulation.head_neck.patient import BOX, HEAD_NECK_EXTENT, Patient, draw_patient
+from mcd.simulation.head_neck.tissues import CT_PET_TISSUES
 
+SPACING: dict[str, Triple] = {"CT": (1.0, 1.0, 3.0), "PET": (4.0, 4.0, 3.3)}  # scanner -> (x, y, z) mm
 CT_EXTENT: Triple = (200.0, 220.0, 220.0)  # mm
 
 
@@ -26,21 +29,22 @@ def simulate_head_neck(
     subject: str,
     *,
     seed: int,
-    ct_spacing: tuple[float, float, float] = (1.0, 1.0, 3.0),
-    pet_spacing: tuple[float, float, float] = (4.0, 4.0, 3.3),
     noise: float = 1.0,
+    spacing: Mapping[str, Triple] = SPACING,
 ) -> dict[str, sitk.Image]:
     """The patient's "CT" (int16, HU), "PET" (float32, SUV) and "label" (uint8, GTVt = 1, on the CT's grid).
 
-    `ct_spacing`, `pet_spacing`: (x, y, z) in mm, SimpleITK's order; `noise`: factor on the noise of both, 0 for none.
+    `noise`: factor on the noise of both, 0 for none; `spacing`: of the scanners "CT" and "PET", (x, y, z) in mm, SimpleITK's
+    order; one that is left out has its own of SPACING.
     """
     patient = draw_patient(subject, seed)
     side = 1 if patient.tumour.centre[2] > 0 else -1
     anatomy = draw_anatomy(patient.rng("anatomy"), patient.habitus, side)
     level = _tumour_level(patient, anatomy)
-    ct_grid = _ct_grid(patient, (ct_spacing[2], ct_spacing[1], ct_spacing[0]))
+    steps = {scanner: (z, y, x) for scanner, (x, y, z) in {**SPACING, **spacing}.items()}
+    ct_grid = _ct_grid(patient, steps["CT"])
     ct, label = _ct(patient, ct_grid, anatomy, level, noise)
-    pet_grid = Grid.over(EXTENT, (pet_spacing[2], pet_spacing[1], pet_spacing[0]))
+    pet_grid = SamplingGrid.over(HEAD_NECK_EXTENT, steps["PET"])
     pet = _pet(patient, pet_grid, anatomy, level, noise)
     return {
         "CT": _image(patient, ct_grid, ct),
@@ -49,16 +53,16 @@ def simulate_head_neck(
     }
 
 
-def _ct_grid(patient: Patient, spacing: Triple) -> Grid:
+def _ct_grid(patient: Patient, spacing: Triple) -> SamplingGrid:
     """The CT covers the box with room to spare, and its corner is not that of the PET."""
-    full = Grid.over(EXTENT, spacing)
+    full = SamplingGrid.over(HEAD_NECK_EXTENT, spacing)
     shift = patient.rng("field of view").uniform(-4, 4, 3)
     middle = patient.box - patient.corner + BOX / 2 + shift
     low, high = middle - np.array(CT_EXTENT) / 2, middle + np.array(CT_EXTENT) / 2
     return full.crop(tuple(low), tuple(high))
 
 
-def _image(patient: Patient, grid: Grid, array: NDArray) -> sitk.Image:
+def _image(patient: Patient, grid: SamplingGrid, array: NDArray) -> sitk.Image:
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(grid.spacing[::-1])
     first = patient.corner + [float(grid.axis(dimension)[0]) for dimension in range(3)]
@@ -100,10 +104,10 @@ def _tumour_level(patient: Patient, anatomy: tuple[list[Structure], list[Structu
     tumour = patient.tumour
     centre = patient.origin + np.linalg.solve(patient.matrix, tumour.centre)
     half = 2.2 * tumour.radius + 14
-    full = Grid.over(EXTENT, (2.0, 2.0, 2.0))
+    full = SamplingGrid.over(HEAD_NECK_EXTENT, (2.0, 2.0, 2.0))
     canvas = Canvas(patient, full.crop(tuple(centre - half), tuple(centre + half)))
-    canvas.values[:] = TISSUES["air"][0]
-    hu: dict[str, float | Array] = {tissue: numbers[0] for tissue, numbers in TISSUES.items()}
+    canvas.values[:] = CT_PET_TISSUES["air"][0]
+    hu: dict[str, float | Array] = {tissue: numbers[0] for tissue, numbers in CT_PET_TISSUES.items()}
     canvas.paint([*anatomy[0], *anatomy[1]], hu | {"artery": 300.0, "vein": 300.0}, uptake=False)
     part, depth = _tumour_depth(canvas)
     free = np.sort(depth[_open_to_tumour(canvas, part, canvas.values[part])])
@@ -115,13 +119,13 @@ def _tumour_level(patient: Patient, anatomy: tuple[list[Structure], list[Structu
 
 
 def _ct(
-    patient: Patient, grid: Grid, anatomy: tuple[list[Structure], list[Structure]], level: float, noise: float
+    patient: Patient, grid: SamplingGrid, anatomy: tuple[list[Structure], list[Structure]], level: float, noise: float
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     rng = patient.rng("CT")
     hu: dict[str, float | Array] = {
-        t: mean + spread * rng.standard_normal() for t, (mean, spread, _, _) in TISSUES.items()
+        t: mean + spread * rng.standard_normal() for t, (mean, spread, _, _) in CT_PET_TISSUES.items()
     }
-    hu["air"] = TISSUES["air"][0]
+    hu["air"] = CT_PET_TISSUES["air"][0]
     contrast = rng.random() < 0.6  # contrast medium; its phase decides on arteries and veins
     opacified = rng.uniform(0.35, 1.0) if contrast else 0.0
     for tissue, gain in {"artery": 170, "vein": 140, "thyroid": 70, "gland": 30, "wall": 14, "mucosa": 30}.items():
@@ -153,7 +157,7 @@ def _ct(
     return np.rint(values).astype(np.int16), label
 
 
-def _texture(patient: Patient, grid: Grid, values: Array) -> None:
+def _texture(patient: Patient, grid: SamplingGrid, values: Array) -> None:
     """Tissue is not even: marbled muscle, strands in fat, trabeculae. In place."""
     rng = patient.rng("texture")
     unevenness = 0.8 * smooth_field(rng, grid, 5.0) + 0.6 * smooth_field(rng, grid, 14.0)
@@ -209,7 +213,7 @@ def _metal(patient: Patient, canvas: Canvas) -> None:
         canvas.values[part][squared < rng.uniform(2.0, 3.6) ** 2] = 3071
 
 
-def _fan(rng: np.random.Generator, grid: Grid, at: tuple[int, int]) -> Array:
+def _fan(rng: np.random.Generator, grid: SamplingGrid, at: tuple[int, int]) -> Array:
     """Bright and dark rays around a point of a slice, (y, x), in HU."""
     rays = ndimage.gaussian_filter1d(rng.standard_normal(1024), 7, mode="wrap")
     rays += 1.2 * ndimage.gaussian_filter1d(rng.standard_normal(1024), 25, mode="wrap")
@@ -225,13 +229,13 @@ def _fan(rng: np.random.Generator, grid: Grid, at: tuple[int, int]) -> Array:
 
 
 def _pet(
-    patient: Patient, grid: Grid, anatomy: tuple[list[Structure], list[Structure]], level: float, noise: float
+    patient: Patient, grid: SamplingGrid, anatomy: tuple[list[Structure], list[Structure]], level: float, noise: float
 ) -> Array:
     rng = patient.rng("PET")
     # Everything a patient takes up goes up and down together, with time after injection and blood sugar.
     overall = rng.lognormal(0, 0.12)
     suv: dict[str, float | Array] = {
-        t: overall * median * rng.lognormal(0, spread) for t, (_, _, median, spread) in TISSUES.items()
+        t: overall * median * rng.lognormal(0, spread) for t, (_, _, median, spread) in CT_PET_TISSUES.items()
     }
     canvas = Canvas(patient, grid, slip=True)
     suv["brain"] = suv["brain"] * (1 + np.float32(0.3) * np.tanh(fractal_field(rng, grid, 22.0)))

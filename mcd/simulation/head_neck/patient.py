@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mcd.simulation.fields import Triple, generator
 
 BOX = 144.0  # mm a side, as in HECKTOR 2020
-EXTENT: Triple = (244.0, 320.0, 320.0)  # mm: the space a patient lives in, and the field of view of the PET
+HEAD_NECK_EXTENT: Triple = (244.0, 320.0, 320.0)  # mm: the space a patient lives in, and the field of view of the PET
 BOX_CENTRE: Triple = (-7.0, -4.0, 0.0)  # canonical: the oropharynx
 
 # Sites of the primary: frequency (our choice, tonsil and base of tongue being the commonest) and canonical place on the left.
@@ -101,7 +101,7 @@ def draw_patient(subject: str, seed: int) -> Patient:
     size = float(np.clip(rng.normal(1.0, 0.06), 0.86, 1.14)) * np.exp(rng.normal(0, 0.025, 3))
     tilt = np.deg2rad(rng.normal(0, [5.0, 3.0, 2.5]))
     matrix = _rotation(tilt) / size[:, None]
-    origin = np.array(EXTENT) / 2 + rng.normal(0, [4.0, 3.0, 4.0])
+    origin = np.array(HEAD_NECK_EXTENT) / 2 + rng.normal(0, [4.0, 3.0, 4.0])
     corner = np.round(-origin + rng.uniform([-900, -220, -25], [300, -120, 25]), 1)
     middle = origin + np.linalg.solve(matrix, BOX_CENTRE) + rng.uniform(-4, 4, 3)
     box = np.round(corner + middle - BOX / 2)
