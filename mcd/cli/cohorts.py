@@ -79,11 +79,11 @@ def _init_cohort(options: argparse.Namespace) -> None:
     guess = guess_cohort(options.folder, lambda patients: tqdm(patients, unit="label"))
     print_table(["guess", "pattern (* is the patient)", "files", "patients without", "remark"], table_of(guess))
     write_guess(guess, sheet, configuration)
-    print(f"{len(guess.complete)} of {len(guess.patients)} patients have every modality, and stand in {sheet}.")
+    print(f"{len(guess.complete)} of {len(guess.patients)} patients have every modality, and are in {sheet}.")
     if guess.layout:
         print(f"The folder also has the official layout {guess.layout}, which needs no sheet.")
     print(
-        f"Patients are called as their folders or files. If that says who they are, change the column subject of {sheet}."
+        f"Patients are named after their folders or files. If that says who they are, change the column subject of {sheet}."
     )
     print(f"Correct both files, then: mcd check-cohort --config {configuration}")
 
@@ -97,6 +97,7 @@ def _check_cohort(options: argparse.Namespace) -> None:
     from mcd.cohorts.findings import Finding, print_findings, write_findings
     from mcd.config import load_config
     from mcd.imaging.preprocess import PreprocessOptions
+    from mcd.pair import Pair
     from mcd.slices.splits import make_split
     from mcd.subject import faults
 
@@ -123,7 +124,7 @@ def _check_cohort(options: argparse.Namespace) -> None:
         subjects,
         PreprocessOptions(**cohort.preprocessing.model_dump()),
         cohort.regions,
-        cohort.pairs,
+        [Pair(pair) for pair in cohort.pairs],
         jobs=options.jobs,
         progress=lambda patients: tqdm(patients, total=len(subjects), unit="patient"),
     )
@@ -137,7 +138,7 @@ def _check_cohort(options: argparse.Namespace) -> None:
         f"{len(subjects)} patients checked, {good} without a finding: {errors} errors, {len(found) - errors} warnings"
     )
     if errors:
-        raise McdError(f"{name}: {errors} errors; mend what the table names, and check again")
+        raise McdError(f"{name}: {errors} errors; correct what the table names, and check again")
 
 
 def _grouping(options: argparse.Namespace) -> None:

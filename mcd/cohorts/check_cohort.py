@@ -23,6 +23,7 @@ from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume
 from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, preprocess_subject
+from mcd.pair import Pair
 from mcd.subject import Subject
 
 LEAST_COVERED = 0.5  # our choice: below half of the reference's part of the crop, most of a slice has one modality only
@@ -36,14 +37,14 @@ class Examined:
     findings: list[Finding] = field(default_factory=list)
     content: dict[str, str] = field(default_factory=dict)  # modality -> hash of its voxels
     codes: set[int] | None = None  # of the label above 0; None where there is none to read
-    gains: dict[str, float] = field(default_factory=dict)  # pair -> `gain`
+    gains: dict[Pair, float] = field(default_factory=dict)
 
 
 def check_cohort(
     subjects: Sequence[Subject],
     options: PreprocessOptions,
     regions: Mapping[str, Sequence[int]],
-    pairs: Sequence[str],
+    pairs: Sequence[Pair],
     *,
     jobs: int = 1,
     progress: Callable[[Iterable[Examined]], Iterable[Examined]] = iter,
@@ -53,7 +54,7 @@ def check_cohort(
     Args:
         subjects: as `find_subjects` returns them, with the files that are there.
         regions: region -> the label codes that make it up.
-        pairs: two modalities joined by a hyphen, which are compared with one another.
+        pairs: the modalities that are compared with one another.
         jobs: patients looked at side by side.
         progress: wraps the patients as they come, for a progress bar.
     """
@@ -67,7 +68,7 @@ def check_cohort(
             except BrokenProcessPool:
                 raise McdError("a process was killed, most likely for want of memory; give fewer --jobs") from None
     found = [finding for one in examined for finding in one.findings]
-    gains: dict[str, list[tuple[Subject, float]]] = defaultdict(list)
+    gains: dict[Pair, list[tuple[Subject, float]]] = defaultdict(list)
     for one in examined:
         for pair, value in one.gains.items():
             if np.isfinite(value):
@@ -75,7 +76,7 @@ def check_cohort(
     return [*found, *_duplicates(examined), *_labels(examined, regions), *misfits(gains)]
 
 
-def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequence[str] = ()) -> Examined:
+def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequence[Pair] = ()) -> Examined:
     """Read each of a patient's files, then preprocess them together, or one by one where that fails."""
     one = Examined(subject)
     files = {**subject.images, "label": subject.label, "mask": subject.mask}
@@ -108,11 +109,11 @@ def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequenc
     return one
 
 
-def _preprocess(one: Examined, subject: Subject, options: PreprocessOptions, pairs: Sequence[str]) -> None:
+def _preprocess(one: Examined, subject: Subject, options: PreprocessOptions, pairs: Sequence[Pair]) -> None:
     """Note what preprocessing says of the patient as a whole or, where that fails, of each file with the reference."""
     reference = next(iter(one.subject.images), None)
     if reference not in subject.images:
-        return  # everything is measured against it, and that it cannot be read stands in the table
+        return  # everything is measured against it; that it cannot be read is a finding already
     parts = [subject, replace(subject, images={reference: subject.images[reference]}, label=None)]
     parts += [
         replace(subject, images={reference: subject.images[reference], name: path}, label=None)
@@ -144,7 +145,7 @@ def _preprocessing_failed(error: Exception, subject: Subject) -> Finding:
     return Finding.of(error, subject.id, files[0] if files else "")
 
 
-def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[str]) -> None:
+def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[Pair]) -> None:
     covered = {name: numbers["covered"] for name, numbers in pre.info["statistics"].items()}
     reference = next(iter(covered))
     for name, share in covered.items():
@@ -160,9 +161,8 @@ def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[str]) 
         problem = f"{lost:.1%} of the label's voxels lie outside the crop"
         _warn(one, one.subject.label, problem, "enlarge size, or change centre")
     for pair in pairs:
-        first, second = pair.split("-")
-        if first in pre.volumes and second in pre.volumes:
-            one.gains[pair] = gain(pre, first, second)
+        if set(pair.modalities) <= pre.volumes.keys():
+            one.gains[pair] = gain(pre, *pair.modalities)
 
 
 def _codes(label: sitk.Image) -> set[int]:
@@ -232,7 +232,7 @@ def _labels(examined: Sequence[Examined], regions: Mapping[str, Sequence[int]]) 
         for code in one.codes or ():
             holders[code].append(one.subject.id)
     for code in sorted(set(holders) - wanted):
-        problem = f"code {code} stands in no region; it is in {len(holders[code])} labels: {_some(holders[code])}"
+        problem = f"code {code} is in no region, and in {len(holders[code])} labels: {_some(holders[code])}"
         found.append(Finding("warning", "", "", problem, "add it to `regions`, if it is not meant to be background"))
     if any(one.codes is not None for one in examined):
         for region, codes in regions.items():

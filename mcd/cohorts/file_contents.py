@@ -8,11 +8,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from mcd.errors import McdError
+from mcd.imaging import BODY_HU
 from mcd.imaging.geometry import array_of
 from mcd.imaging.io import read_volume
 
 _MOST_CODES = 16  # a volume with more values than this is an image
-AIR_HU = -500.0  # as mcd/imaging/preprocess.py: half-way between air and water
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def look_into(files: Mapping[str, Path]) -> Look | None:
         except McdError:
             continue  # `mcd check-cohort` reports it
         values = array_of(image)
-        content = values > AIR_HU if values.min() < AIR_HU else values != 0
+        content = values > BODY_HU if values.min() < BODY_HU else values != 0
         spans = [
             np.flatnonzero(content.any(axis=(0, 3 - axis)))[[0, -1]] if content.any() else (0, 0) for axis in (2, 1)
         ]

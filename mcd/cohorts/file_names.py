@@ -63,7 +63,7 @@ def find_patterns(folder: Path, volumes: list[Path]) -> dict[str, dict[str, Path
     best = max(readings, key=_plausibility)
     if not _plausibility(best):
         raise McdError(
-            f"{folder}: no pattern that two patients share; sort the files into one folder a patient, with the same names in "
+            f"{folder}: no pattern that two patients share; sort the files into one folder per patient, with the same names in "
             "each, or write the sheet by hand (docs/own_scans.md)"
         )
     found: dict[str, dict[str, Path]] = {}

@@ -11,7 +11,7 @@ from mcd.files import atomic_path
 
 @dataclass(frozen=True)
 class Finding:
-    """One row: `severity` is "error" (a run would stop, or be worth nothing) or "warning"; `patient` "" is the cohort."""
+    """One row. `severity` is "error" (a run would stop, or be worth nothing) or "warning"; `patient` "" is the cohort."""
 
     severity: str
     patient: str
@@ -21,7 +21,7 @@ class Finding:
 
     @classmethod
     def of(cls, error: McdError, patient: str, file: str = "") -> "Finding":
-        """Take an error's line, "file or key: what is wrong; what to do", apart. `file` goes before what the line names."""
+        """Take an error's line, "file or key: what is wrong; remedy", apart; `file` takes precedence over what it names."""
         where, _, rest = str(error).partition(": ")
         problem, separator, remedy = rest.rpartition("; ")
         return cls(
@@ -30,7 +30,7 @@ class Finding:
 
 
 def write_findings(findings: Sequence[Finding], path: str | Path) -> None:
-    """Write a CSV with one row a finding."""
+    """Write a CSV with one row per finding."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([column.name for column in fields(Finding)])

@@ -8,8 +8,9 @@ from pathlib import Path
 from mcd.cohorts.guess import Guess
 from mcd.errors import McdError
 from mcd.files import atomic_path
+from mcd.pair import Pair
 
-_PAIRS = ("CT-PET", "T1CE-T2", "FLAIR-T1")  # paper Sec. V
+_PAIRS = (Pair("CT-PET"), Pair("T1CE-T2"), Pair("FLAIR-T1"))  # paper Sec. V
 
 
 def write_guess(guess: Guess, sheet: Path, configuration: Path) -> None:
@@ -66,13 +67,14 @@ def _some(names: list[str]) -> str:
 
 def _yaml(guess: Guess, sheet: Path) -> str:
     names = [kind.name for kind in guess.modalities]
-    pairs = [pair for pair in _PAIRS if set(pair.split("-")) <= set(names)]
-    single = [name for name in names if name not in "-".join(pairs).split("-")]
-    pairs += [f"{first}-{second}" for first, second in zip(single[::2], single[1::2], strict=False)]
+    pairs = [pair for pair in _PAIRS if set(pair.modalities) <= set(names)]
+    paired = {name for pair in pairs for name in pair.modalities}
+    single = [name for name in names if name not in paired]
+    pairs += [Pair.of(first, second) for first, second in zip(single[::2], single[1::2], strict=False)]
     codes = sorted(guess.label.codes) if guess.label else []
     regions = {"target": codes or [1]} | ({f"code{code}": [code] for code in codes} if 1 < len(codes) < 8 else {})
     left_out = [patient for patient in guess.patients if patient not in guess.complete]
-    rules = ", ".join(f"{name}: {rule}" for name, rule in guess.settings["statistics_region"].items())  # type: ignore[attr-defined]
+    rules = ", ".join(f"{name}: {rule}" for name, rule in guess.statistics_region.items())
     lines = [
         f"# A first configuration for {json.dumps(str(guess.folder))}, guessed by `mcd init-cohort`: correct it, then",
         "# `mcd check-cohort --config` this file. Every key is explained in docs/configuration.md.",
@@ -95,12 +97,12 @@ def _yaml(guess: Guess, sheet: Path) -> str:
         "    regions: # name -> codes of the label map; regions may overlap",
         *(f"      {name}: {list_}" for name, list_ in regions.items()),
         "    preprocessing:",
-        f"      size: {guess.settings['size']} # voxels of the crop in-plane, multiples of 16: holds what one patient showed",
-        f"      spacing: {guess.settings['spacing']} # mm",
-        f"      statistics_region: {{{rules}}} # nonzero, body (CT) or all; a mask goes before it",
+        f"      size: {guess.size} # voxels of the crop in-plane, multiples of 16: holds what one patient showed",
+        f"      spacing: {guess.spacing} # mm",
+        f"      statistics_region: {{{rules}}} # nonzero, body (CT) or all; a mask takes precedence",
         "",
-        "# What stands nowhere has the paper's value: 64 filters, 200 epochs of pre-training, which want a GPU.",
-        "# For a first try on a CPU take away the marks:",
+        "# Keys not given default to the paper's value: 64 filters, 200 epochs of pre-training, which need a GPU.",
+        "# For a first try on a CPU, uncomment:",
         "# filters: 8",
         "# pretraining: {epochs: 3}",
         "# finetuning: {epochs: 10, learning_rate: 0.005, warmup_epochs: 1}",

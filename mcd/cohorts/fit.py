@@ -6,6 +6,7 @@ import numpy as np
 
 from mcd.cohorts.findings import Finding
 from mcd.imaging.preprocess import Preprocessed
+from mcd.pair import Pair
 from mcd.subject import Subject
 
 # Our choices. Two modalities share more information as they lie than 20 mm apart: 1.34 to 10 times as much in six real and
@@ -62,12 +63,12 @@ def _entropy(shares: np.ndarray) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-def misfits(gains: Mapping[str, Sequence[tuple[Subject, float]]]) -> list[Finding]:
+def misfits(gains: Mapping[Pair, Sequence[tuple[Subject, float]]]) -> list[Finding]:
     """Return a warning for each patient whose modalities share suspiciously little. `gains`: pair -> (patient, `gain`)."""
     found = []
     for pair, values in gains.items():
         usual = float(np.median([value for _, value in values])) if len(values) >= _ENOUGH_FOR_A_MEDIAN else 0.0
-        first, second = pair.split("-")
+        first, second = pair.modalities
         for subject, value in values:
             if value < max(LEAST_GAIN, LEAST_SHARE_OF_MEDIAN * usual):
                 beside = f", {usual:.1f} in the cohort's median" if usual else ""

@@ -13,9 +13,10 @@ import numpy as np
 import yaml
 
 from mcd.cohorts import LAYOUTS, find_layout
-from mcd.cohorts.file_contents import AIR_HU, Look, codes_of, look_into
+from mcd.cohorts.file_contents import Look, codes_of, look_into
 from mcd.cohorts.file_names import MODALITY_WORDS, find_patterns, find_volumes, words_of
 from mcd.errors import McdError
+from mcd.imaging import BODY_HU
 from mcd.subject import RESERVED, VOLUME_SUFFIXES
 
 _MASK_WORDS = {"brain", "brainmask", "body", "bodymask", "foreground", "bet"}
@@ -53,7 +54,9 @@ class Guess:
     label: Kind | None
     mask: Kind | None
     others: list[tuple[Kind, str]]  # with the reason why they are left out
-    settings: dict[str, object]  # of `preprocessing`
+    size: list[int]  # of the crop in-plane
+    spacing: list[float]  # mm
+    statistics_region: dict[str, str]  # modality -> rule
     layout: str | None  # the official layout that the folder also has
 
     @property
@@ -84,7 +87,9 @@ def guess_cohort(folder: Path, progress: Callable[[Iterable[str]], Iterable[str]
         for name in progress(sorted(label.files)):
             for code in codes_of(label.files[name]) or ():
                 label.codes[code] = label.codes.get(code, 0) + 1
-    return Guess(folder, patients, modalities, label, mask, others, _settings(modalities, mask), _official(folder))
+    size, spacing = _crop(mask.look if mask and mask.look else modalities[0].look)
+    rules = {kind.name: _rule(kind.look) for kind in modalities}
+    return Guess(folder, patients, modalities, label, mask, others, size, spacing, rules, _official(folder))
 
 
 def _name(kinds: list[Kind]) -> None:
@@ -101,7 +106,7 @@ def _name(kinds: list[Kind]) -> None:
 
 
 def _one_each(kinds: list[Kind]) -> tuple[list[Kind], list[tuple[Kind, str]]]:
-    """Of kinds of one name the one that most patients have; those that hardly any patient has are left out."""
+    """Of kinds of one name the one that most patients have; those that few patients have are left out."""
     order = [*MODALITY_WORDS, *sorted({kind.name for kind in kinds})]
     taken: dict[str, Kind] = {}
     others = []
@@ -119,7 +124,7 @@ def _one_each(kinds: list[Kind]) -> tuple[list[Kind], list[tuple[Kind, str]]]:
 
 
 def _label_and_mask(kinds: list[Kind], reference: Kind) -> tuple[Kind | None, Kind | None]:
-    """Masks are those whose name says of what; of label maps the one that most patients have, beside the reference first."""
+    """Masks are those whose name says of what; the label is the map that most patients have, one beside the reference first."""
 
     def rank(kind: Kind) -> tuple[int, int, str]:
         return -len(kind.files), -len(os.path.commonpath([kind.pattern, reference.pattern])), kind.pattern
@@ -129,24 +134,20 @@ def _label_and_mask(kinds: list[Kind], reference: Kind) -> tuple[Kind | None, Ki
     return next(iter(labels), None), next(iter(masks), None)
 
 
-def _settings(modalities: list[Kind], mask: Kind | None) -> dict[str, object]:
-    """Crop, spacing and regions that fit what the first files show."""
-    rules = {kind.name: _rule(kind.look) for kind in modalities}
-    settings: dict[str, object] = {"size": [160, 160], "spacing": [1.0, 1.0, 1.0], "statistics_region": rules}
-    look = mask.look if mask and mask.look else modalities[0].look
-    if look:
-        spacing = 1.0
-        while max(look.extent) / spacing > _LARGEST_CROP:
-            spacing *= 2
-        settings["size"] = [max(16, 16 * int(np.ceil(side / spacing / 16))) for side in look.extent]
-        settings["spacing"] = [spacing] * 3
-    return settings
+def _crop(look: Look | None) -> tuple[list[int], list[float]]:
+    """The in-plane size and the spacing of a crop that holds what one file shows."""
+    if look is None:
+        return [160, 160], [1.0, 1.0, 1.0]
+    spacing = 1.0
+    while max(look.extent) / spacing > _LARGEST_CROP:
+        spacing *= 2
+    return [max(16, 16 * int(np.ceil(side / spacing / 16))) for side in look.extent], [spacing] * 3
 
 
 def _rule(look: Look | None) -> str:
     if look is None:
         return "nonzero"
-    return "body" if look.lowest < AIR_HU else "nonzero" if look.zeros > _BACKGROUND or look.lowest == 0 else "all"
+    return "body" if look.lowest < BODY_HU else "nonzero" if look.zeros > _BACKGROUND or look.lowest == 0 else "all"
 
 
 def _official(folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""A user's own cohort: a tab-separated sheet with one row a patient.
+"""A user's own cohort: a tab-separated sheet with one row per patient.
 
 Columns: `subject`, one for each modality, and where wanted `label`, `mask` and `split` (train or test). A cell holds a
 volume's file (NIfTI, NRRD, MetaImage) or a folder with one DICOM series. Other columns are ignored.
@@ -26,7 +26,7 @@ def subjects(
     columns, rows = read_rows(sheet, fault)
     chosen = list(modalities) if modalities else [name for name in columns if name not in RESERVED]
     if not chosen:
-        raise McdError(f"{sheet}: no column of images; add one a modality, for example CT and PET")
+        raise McdError(f"{sheet}: no column of images; add one per modality, for example CT and PET")
     for modality in chosen:
         check_modality(modality, str(sheet))
         if modality not in columns:
@@ -57,7 +57,7 @@ def subjects(
         images = {modality: paths[modality] for modality in chosen if modality in paths}
         found.append(Subject(identifier, images, label=paths.get("label"), mask=paths.get("mask"), split=split))
     if not found:
-        raise McdError(f"{sheet}: no row below the header; add one a patient")
+        raise McdError(f"{sheet}: no row below the header; add one per patient")
     return sorted(found, key=lambda subject: subject.id)
 
 
@@ -78,7 +78,7 @@ def read_rows(sheet: Path, fault: Fault = refuse) -> tuple[list[str], list[tuple
     except (UnicodeDecodeError, IsADirectoryError, csv.Error) as error:
         raise McdError(f"{sheet}: not a readable text ({error}); save it as tab-separated text in UTF-8") from None
     if not lines:
-        raise McdError(f"{sheet}: empty; the header has the column subject and one column a modality")
+        raise McdError(f"{sheet}: empty; the header has the column subject and one column per modality")
     columns = lines[0][1]
     if len(columns) == 1 and ("," in columns[0] or ";" in columns[0]):
         raise McdError(f"{sheet}: the header has no tab; save the sheet tab-separated, not comma-separated")
