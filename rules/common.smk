@@ -3,6 +3,7 @@
 Wildcards
     cohort       a key of `cohorts` in the configuration
     subject      a patient's id
+    file         what a simulated cohort has once, beside its patients
     shard        number of a shard of the cohort, from 0
     pair         two modalities joined by a hyphen, such as CT-PET; `single` where a cohort has no pairs
     pretraining  a key of mcd.methods.PRETRAININGS

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 Triple = tuple[float, float, float]
 
-# Root mean square of a cubic B-spline series with unit white-noise coefficients: an axis, the integral of the squared
+# Root mean square of a cubic B-spline series with unit white-noise coefficients: along one axis, the integral of the squared
 # basis is 151/315.
 _SPLINE_RMS = (151 / 315) ** 1.5
 
@@ -33,7 +33,7 @@ class SamplingGrid:
     """Voxel centres over (part of) a field of view.
 
     `extent`: (z, y, x) size of the whole field of view; `spacing`: (z, y, x); `start`, `shape`: first voxel and number
-    of voxels an axis of the part that is sampled. Positions are measured from the corner of the field of view.
+    of voxels per axis of the part that is sampled. Positions are measured from the corner of the field of view.
     """
 
     extent: Triple
@@ -48,7 +48,7 @@ class SamplingGrid:
         return cls(extent, spacing, (0, 0, 0), (size[0], size[1], size[2]))
 
     def crop(self, low: Triple, high: Triple) -> "SamplingGrid":
-        """The part of this grid between two (z, y, x) positions, clipped to the grid; at least one voxel an axis."""
+        """The part of this grid between two (z, y, x) positions, clipped to the grid; at least one voxel per axis."""
         start, shape = [], []
         for first, count, step, a, b in zip(self.start, self.shape, self.spacing, low, high, strict=True):
             begin = min(max(int(np.floor(a / step)), first), first + count - 1)

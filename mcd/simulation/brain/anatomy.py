@@ -38,7 +38,7 @@ class Atlas:
 
 @lru_cache(maxsize=1)
 def atlas() -> Atlas:
-    """Read the atlas, once a process; raises `McdError` when nilearn no longer carries it.
+    """Read the atlas, once per process; raises `McdError` when nilearn no longer carries it.
 
     The files are read directly: `nilearn.datasets` offers the same images but imports scikit-learn first, which takes
     longer than simulating a small patient.

@@ -265,29 +265,41 @@ def _vessels(rng: np.random.Generator) -> Iterator[Structure]:
             yield Structure(Column(tuple((z, x, y, a * wide, b * wide, t) for z, x, y, a, b, t in shape.rows)), tissue)
 
 
+def _bone(shape: Shape, cortex: float = 1.6, dense: float = 0.0) -> Iterator[Structure]:
+    """Cortex with marrow inside."""
+    yield Structure(shape, "cortical bone", offset=dense)
+    yield Structure(shape, "marrow", grow=-cortex, offset=dense)
+
+
 def _bones(rng: np.random.Generator) -> Iterator[Structure]:
-    """Each bone is cortex with marrow inside."""
+    yield from _spine()
+    yield from _skull()
+    yield from _jaws_and_shoulders()
+    yield from _larynx(rng)
+    for jaw in TEETH:
+        yield Structure(jaw, "tooth")
 
-    def bone(shape: Shape, cortex: float = 1.6, dense: float = 0.0) -> Iterator[Structure]:
-        yield Structure(shape, "cortical bone", offset=dense)
-        yield Structure(shape, "marrow", grow=-cortex, offset=dense)
 
+def _spine() -> Iterator[Structure]:
+    """The vertebrae with their discs and the cord, up to the great opening of the skull."""
     spine = Spine("bone")
     yield Structure(Spine("disc"), "disc")
-    yield from bone(spine, 1.2)
+    yield from _bone(spine, 1.2)
     atlas = Column(((46, 0, 30, 25, 22, 0), (34, 0, 30, 25, 22, 0)))
-    yield from bone(atlas, 1.5)
+    yield from _bone(atlas, 1.5)
     yield Structure(atlas, "deep fat", grow=-7.0)
-    yield from bone(Blob((36, 20, 0), (13, 5.5, 6)), 1.5)  # dens
+    yield from _bone(Blob((36, 20, 0), (13, 5.5, 6)), 1.5)  # dens
     for x in (1, -1):
-        yield from bone(Blob((40, 24, x * 19), (8, 9, 8)), 1.5)
+        yield from _bone(Blob((40, 24, x * 19), (8, 9, 8)), 1.5)
     foramen = Column(((62, 0, 38, 30, 24, 0), (52, 0, 37, 25, 21, 0)))  # the occiput around its great opening
-    yield from bone(foramen, 1.5)
+    yield from _bone(foramen, 1.5)
     yield Structure(foramen, "fluid", grow=-8.0)
     yield Structure(Spine("canal"), "fluid")
     yield Structure(Column(((62, 0, 40, 7, 6, 0), (0, 0, 43.5, 6.5, 4.2, 0), (-130, 0, 74, 6, 4, 0))), "cord")
 
-    # The skull: one shell around the brain, the dense ear bones, the face.
+
+def _skull() -> Iterator[Structure]:
+    """One shell around the brain, the dense ear bones, the eye sockets."""
     brain = Union(
         (
             Blob((98, 50, 0), (35, 40, 52)),
@@ -296,15 +308,15 @@ def _bones(rng: np.random.Generator) -> Iterator[Structure]:
             Blob((164, 8, 0), (70, 84, 68)),
         )
     )
-    yield from bone(
+    yield from _bone(
         Column(((90, 0, 0, 20, 16, 0), (74, 0, 8, 16, 11, 0), (56, 0, 19, 13, 5, 0))), 2.0
     )  # sphenoid, clivus
     for x in (1, -1):
-        yield from bone(Blob((72, 42, x * 55), (16, 12, 9)), 2.0)  # mastoid
-        yield from bone(Blob((78, 26, x * 40), (9, 12, 22)), 5.0)
-        yield from bone(Blob((55, 29, x * 18), (8, 9, 7)), 1.5)  # condyle of the occiput
+        yield from _bone(Blob((72, 42, x * 55), (16, 12, 9)), 2.0)  # mastoid
+        yield from _bone(Blob((78, 26, x * 40), (9, 12, 22)), 5.0)
+        yield from _bone(Blob((55, 29, x * 18), (8, 9, 7)), 1.5)  # condyle of the occiput
         yield Structure(Blob((60, -22, x * 16), (15, 8, 1.4)), "cortical bone", offset=-200)  # pterygoid process
-        yield from bone(Blob((88, -22, x * 36), (6, 16, 18)), 1.5)  # great wing of the sphenoid
+        yield from _bone(Blob((88, -22, x * 36), (6, 16, 18)), 1.5)  # great wing of the sphenoid
         orbit = Blob((101, -42, x * 31), (16, 28, 17))
         yield Structure(orbit, "cortical bone", grow=2.0, offset=-200)
         yield Structure(orbit, "deep fat")
@@ -319,27 +331,33 @@ def _bones(rng: np.random.Generator) -> Iterator[Structure]:
     yield Structure(Blob((90, 34, 0), (6, 5, 9)), "fluid")  # fourth ventricle
     yield Structure(Column(((88, 0, 26, 12, 9, 0), (62, 0, 38, 7, 6, 0))), "brain", scale=0.8)  # brain stem
 
-    yield from bone(Arch((11, -70), 0.026, 4, 12, 25, rise=0.06), 2.2)  # body of the mandible
-    yield from bone(Arch((41, -70), 0.034, -18, 11, 14), 1.6)  # upper jaw
+
+def _jaws_and_shoulders() -> Iterator[Structure]:
+    yield from _bone(Arch((11, -70), 0.026, 4, 12, 25, rise=0.06), 2.2)  # body of the mandible
+    yield from _bone(Arch((41, -70), 0.034, -18, 11, 14), 1.6)  # upper jaw
     yield Structure(Blob((47, -44, 0), (2, 26, 17)), "cortical bone", offset=-200)  # hard palate
     for x in (1, -1):
         ramus = Column(
             ((8, x * 45, -8, 4, 12, -12 * x), (40, x * 47, -10, 3.2, 15, -12 * x), (62, x * 49, 0, 3.5, 8, -10 * x),
              (76, x * 50, 6, 6, 5, 0))
         )  # fmt: skip
-        yield from bone(ramus, 1.8)
+        yield from _bone(ramus, 1.8)
         yield Structure(Blob((76, -24, x * 62), (4, 28, 2.5)), "cortical bone")  # zygomatic arch
-        yield from bone(Blob((72, -56, x * 44), (10, 8, 9)), 1.5)
-        yield from bone(Column(((-95, x * 18, -40, 8, 7, 0), (-108, x * 70, -30, 30, 6, -15 * x))), 2.0)  # collar bone
-        yield from bone(Column(((-96, x * 40, 40, 24, 7, 40 * x), (-112, x * 50, 25, 30, 8, 40 * x))), 1.5)  # first rib
+        yield from _bone(Blob((72, -56, x * 44), (10, 8, 9)), 1.5)
+        yield from _bone(Column(((-95, x * 18, -40, 8, 7, 0), (-108, x * 70, -30, 30, 6, -15 * x))), 2.0)  # collar bone
+        yield from _bone(
+            Column(((-96, x * 40, 40, 24, 7, 40 * x), (-112, x * 50, 25, 30, 8, 40 * x))), 1.5
+        )  # first rib
         yield Structure(Blob((60, 22, x * 32), (22, 2.2, 2.2)), "cortical bone")  # styloid process
+
+
+def _larynx(rng: np.random.Generator) -> Iterator[Structure]:
+    """Its cartilages, which turn to bone with age, and the hyoid."""
     yield Structure(Arch((-13, -42), 0.03, -8, 4.5, 7), "cortical bone", offset=-350)  # hyoid
     chalk = float(rng.uniform(-60, 250))
     yield Structure(Arch((-32, -44), 0.055, -8, 3.5, 24, rise=0.1), "cartilage", offset=chalk)
     yield Structure(Column(((-44, 0, -20, 14, 15, 0), (-58, 0, -20, 12.5, 13, 0))), "cartilage", offset=chalk / 2)
     yield Structure(Column(((-43, 0, -20, 11, 12, 0), (-59, 0, -20, 10, 10.5, 0))), "larynx")
-    for jaw in TEETH:
-        yield Structure(jaw, "tooth")
 
 
 def _cavities(rng: np.random.Generator, habitus: Habitus) -> Iterator[Structure]:
