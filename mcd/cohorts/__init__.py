@@ -3,6 +3,7 @@
 from pkgutil import resolve_name
 
 from mcd.cohorts.layout import Layout
+from mcd.errors import McdError
 
 LAYOUTS = {
     "brats2018": "mcd.cohorts.brats2018:LAYOUT",
@@ -13,7 +14,9 @@ LAYOUTS = {
 
 
 def find_layout(name: str) -> Layout:
-    """Return a layout of LAYOUTS."""
+    """Return a layout by its name; `McdError` for one that is not in LAYOUTS."""
+    if name not in LAYOUTS:
+        raise McdError(f"layout {name!r} is unknown; use one of {', '.join(LAYOUTS)}")
     layout = resolve_name(LAYOUTS[name])
     assert isinstance(layout, Layout)
     return layout

@@ -86,6 +86,11 @@ def test_an_unknown_modality_is_an_error_that_lists_the_known(layout: str, tmp_p
         find_layout(layout).find(tmp_path, ["US"])
 
 
+def test_an_unknown_layout_is_an_error_that_lists_the_known() -> None:
+    with pytest.raises(McdError, match=r"layout 'dicomdir' is unknown; use one of brats2018, hecktor2020, samplesheet"):
+        find_layout("dicomdir")
+
+
 def test_hecktor_joins_files_and_boxes(hecktor: Path) -> None:
     subjects = hecktor2020.subjects(hecktor)
     assert [subject.id for subject in subjects] == ["CHGJ007", "CHUS001"]
