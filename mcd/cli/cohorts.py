@@ -95,11 +95,11 @@ def _check_cohort(options: argparse.Namespace) -> None:
     from mcd.cohorts.check_cohort import check_cohort
     from mcd.cohorts.find import find_subjects
     from mcd.cohorts.findings import Finding, print_findings, write_findings
+    from mcd.cohorts.layout import faults
     from mcd.config import load_config
     from mcd.imaging.preprocess import PreprocessOptions
     from mcd.pair import Pair
     from mcd.slices.splits import make_split
-    from mcd.subject import faults
 
     try:
         config = load_config(yaml.safe_load(options.config.read_text(encoding="utf-8")), check_options=False)

@@ -10,7 +10,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from mcd.errors import McdError
-from mcd.subject import VOLUME_SUFFIXES
+
+VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 # name -> how files call it, in the order that modalities are listed; the first one found is the reference.
 MODALITY_WORDS = {

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mcd.cohorts import find_layout
-from mcd.subject import Fault, Subject, refuse
+from mcd.cohorts.layout import Fault, refuse
+from mcd.subject import Subject
 
 
 def find_subjects(

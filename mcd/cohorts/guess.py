@@ -14,10 +14,10 @@ import yaml
 
 from mcd.cohorts import LAYOUTS, find_layout
 from mcd.cohorts.file_contents import Look, codes_of, look_into
-from mcd.cohorts.file_names import MODALITY_WORDS, find_patterns, find_volumes, words_of
+from mcd.cohorts.file_names import MODALITY_WORDS, VOLUME_SUFFIXES, find_patterns, find_volumes, words_of
 from mcd.errors import McdError
 from mcd.imaging import BODY_HU
-from mcd.subject import RESERVED, VOLUME_SUFFIXES
+from mcd.subject import RESERVED
 
 _MASK_WORDS = {"brain", "brainmask", "body", "bodymask", "foreground", "bet"}
 _BACKGROUND = 0.05  # share of zeros from which on 0 is taken for background

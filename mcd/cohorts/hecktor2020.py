@@ -8,10 +8,10 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from mcd.cohorts.layout import Layout, Simulator
+from mcd.cohorts.layout import Fault, Layout, Simulator, choose_modalities, faults, refuse
 from mcd.errors import McdError
 from mcd.files import atomic_path
-from mcd.subject import Fault, Subject, check_id, choose_modalities, faults, refuse
+from mcd.subject import Subject, check_id
 
 MODALITIES = ("CT", "PET")
 BOXES = "hecktor2020_bounding_boxes.csv"  # the name that we write; any single *bbox* or *bounding* CSV is read

@@ -1,9 +1,11 @@
-"""What a layout of raw files is: the one thing that a new one has to give."""
+"""What a layout of raw files is, the one thing that a new one has to give, and what all of them need to read one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mcd.errors import McdError
 from mcd.subject import Subject
 
 WriteFile = Callable[[list[Subject], Path], None]
@@ -42,3 +44,29 @@ class Layout:
     needs_sheet: bool = False
     """Whether a sheet lists the files, rather than their names alone."""
     simulator: Simulator | None = None
+
+
+Fault = Callable[[McdError, str], None]
+"""What a layout does with a mistake and the id of the patient that it concerns ("" for the cohort)."""
+
+
+def refuse(error: McdError, subject: str = "") -> None:
+    """The `Fault` of the workflow, where the first mistake is the end. `mcd check-cohort` has one that notes it instead."""
+    raise error
+
+
+@contextmanager
+def faults(fault: Fault, subject: str = "") -> Iterator[None]:
+    """Pass an `McdError` raised inside the block to `fault`."""
+    try:
+        yield
+    except McdError as error:
+        fault(error, subject)
+
+
+def choose_modalities(asked: list[str] | None, offered: tuple[str, ...], layout: str) -> tuple[str, ...]:
+    """Return the modalities asked for, in that order; all those offered for None; `McdError` for an unknown one."""
+    for modality in asked or ():
+        if modality not in offered:
+            raise McdError(f"layout {layout} has no modality {modality!r}; choose among {', '.join(offered)}")
+    return tuple(asked) if asked else offered

@@ -7,9 +7,11 @@ volume's file (NIfTI, NRRD, MetaImage) or a folder with one DICOM series. Other 
 import csv
 from pathlib import Path
 
-from mcd.cohorts.layout import Layout
+from mcd.cohorts.layout import Fault, Layout, faults, refuse
 from mcd.errors import McdError
-from mcd.subject import RESERVED, SPLITS, Fault, Subject, check_id, check_modality, faults, refuse
+from mcd.subject import RESERVED, Subject, check_id, check_modality
+
+SPLITS = ("train", "test")
 
 
 def subjects(

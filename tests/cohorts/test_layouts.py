@@ -8,12 +8,12 @@ import pytest
 from mcd.cohorts import LAYOUTS, brats2018, find_layout, hecktor2020
 from mcd.cohorts.find import find_subjects
 from mcd.cohorts.guess import guess_cohort
-from mcd.cohorts.layout import Layout
+from mcd.cohorts.layout import Fault, Layout, refuse
 from mcd.config import load_config
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid
 from mcd.imaging.io import write_volume
-from mcd.subject import Fault, Subject, refuse
+from mcd.subject import Subject
 
 
 def touch(*paths: Path) -> None:
