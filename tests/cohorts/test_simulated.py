@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
-from mcd.cohorts import LAYOUTS, find_layout, simulated_layouts
+from mcd.cohorts import LAYOUTS, brats2018, find_layout, simulated_layouts
 from mcd.cohorts.find import find_subjects
+from mcd.cohorts.layout import Layout, Simulator
 from mcd.cohorts.simulated import patient_files, simulated_subjects, simulator_of, write_cohort_file, write_patient
+from mcd.config import load_config
+from mcd.errors import McdError
 from mcd.simulation.head_neck.patient import bounding_box
+from mcd.subject import Subject
 
 
 def test_which_layouts_can_be_simulated() -> None:
@@ -62,3 +66,43 @@ def test_a_patient_is_written_whole_at_the_spacing_of_each_scanner(layout: str, 
     assert set(files) == {*find_layout(layout).modalities, "label"}
     for path in files.values():
         assert sitk.ReadImage(path).GetSpacing() == (6, 6, 6)
+
+
+def draw_flat(subject: str, *, seed: int, noise: float, spacing: dict[str, tuple[float, ...]]) -> dict[str, sitk.Image]:
+    images = {name: sitk.Image([4, 4, 4], sitk.sitkInt16) + seed for name in ("US", "label")}
+    for image in images.values():
+        image.SetSpacing(spacing["probe"])
+    return images
+
+
+def flat_files(folder: Path, subject: str) -> Subject:
+    return Subject(subject, {"US": folder / f"{subject}-us.nii.gz"}, label=folder / f"{subject}-label.nii.gz")
+
+
+FLAT = Layout(
+    brats2018.subjects, ("US",), simulator=Simulator(flat_files, f"{__name__}:draw_flat", scanners=("probe",))
+)
+
+
+def test_a_simulator_is_all_that_a_simulated_layout_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LAYOUTS, "flat", f"{__name__}:FLAT")
+    cohort = {
+        "layout": "flat",
+        "simulate": {"subjects": 2, "spacing": {"probe": [2, 2, 3]}},
+        "modalities": ["US"],
+        "regions": {"cyst": [1]},
+        "preprocessing": {"size": [16, 16]},
+    }
+    settings = load_config({"cohorts": {"mine": cohort}}, check_options=False).cohorts["mine"].simulate
+    assert settings
+    cohort["simulate"] = {"subjects": 2, "spacing": {"MR": [2, 2, 3]}}
+    with pytest.raises(McdError, match=r"simulate\.spacing: MR is no scanner of flat"):
+        load_config({"cohorts": {"mine": cohort}}, check_options=False)
+    assert patient_files("flat", "data/{cohort}", "{subject}") == {
+        "US": "data/{cohort}/{subject}-us.nii.gz",
+        "label": "data/{cohort}/{subject}-label.nii.gz",
+    }
+    one, _ = simulated_subjects("flat", tmp_path, ["US"], 2, seed=3)
+    write_patient("flat", patient_files("flat", tmp_path, one.id), one.id, seed=3, noise=1, spacing=settings.spacing)
+    image = sitk.ReadImage(one.images["US"])
+    assert (image.GetSpacing(), image[0, 0, 0]) == ((2, 2, 3), 3)
