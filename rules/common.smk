@@ -21,7 +21,6 @@ from pathlib import Path
 sys.path.insert(0, workflow.basedir)  # the package beside this workflow, installed or not
 
 from mcd import plan
-from mcd.cohorts import simulated_layouts
 from mcd.cohorts.find import find_subjects
 from mcd.cohorts.simulated import patient_files, simulated_subjects, simulator_of
 from mcd.config import load_config
