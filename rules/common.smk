@@ -23,6 +23,7 @@ from mcd import plan
 from mcd.cohorts.find import find_subjects, simulated_subjects
 from mcd.config import load_config
 from mcd.errors import McdError
+from mcd.evaluation.metrics import METRIC_VERSIONS
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.reporting.claims.sentences import read_claims

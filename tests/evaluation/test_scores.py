@@ -7,16 +7,9 @@ import pandas as pd
 import pytest
 
 from mcd.errors import McdError
-from mcd.evaluation.scores import (
-    COLUMNS,
-    METRIC_KEYS,
-    METRICS,
-    patient_values,
-    read_scores,
-    score_subject,
-    summarise,
-    write_scores,
-)
+from mcd.evaluation.metrics import METRIC_KEYS, METRICS, score_subject
+from mcd.evaluation.score_rows import COLUMNS, write_scores
+from mcd.evaluation.scores import patient_values, read_scores, summarise
 
 RUN = {"cohort": "brats", "pair": "T1CE-T2", "modality": "T2", "method": "dsgan", "label_ratio": 0.05, "seed": 0}
 
@@ -90,7 +83,7 @@ def test_missing_file_and_the_same_file_twice(tmp_path):
         read_scores([tmp_path / "none.csv"])
     path = tmp_path / "scores.csv"
     write_scores([row()], path)
-    with pytest.raises(McdError, match="p1, WT is there twice"):
+    with pytest.raises(McdError, match="p1, WT appears twice"):
         read_scores([path, path])
 
 
