@@ -182,6 +182,7 @@ ENTRY = """    Metric(
 def test_a_new_metric_scores_again_and_trains_nothing(copy: Path, tmp_path: Path) -> None:
     """One function and one entry, in a copy of the project; the copy alone reruns nothing."""
     project = tmp_path / "project"
+    project.mkdir()
     ignored = shutil.ignore_patterns("__pycache__", ".*", "tests", "docs")
     for name in (
         "Snakefile",
