@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from mcd.errors import McdError
-from mcd.evaluation.metrics import METRIC_KEYS, METRICS, Metric, score_subject
+from mcd.evaluation.metric import Metric
+from mcd.evaluation.metrics import METRIC_KEYS, METRICS, score_subject
 from mcd.evaluation.score_rows import COLUMNS, write_scores
 from mcd.evaluation.scores import patient_values, read_scores, summarise
 

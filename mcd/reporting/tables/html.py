@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from mcd.evaluation.metrics import Measure
+from mcd.evaluation.metric import Measure
 from mcd.reporting.printed.paper import ERRATA, reported
 from mcd.reporting.tables.spec import MEASURES, TableSpec
 

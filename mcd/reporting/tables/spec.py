@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mcd.evaluation.metrics import METRICS, Measure
+from mcd.evaluation.metric import Measure
+from mcd.evaluation.metrics import METRICS
 
 # Every measure that a table can show, the translation's (Table IV), the features' (Fig. 3) and the cost's (Table IX) too.
 MEASURES: dict[str, Measure] = {
