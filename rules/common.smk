@@ -25,6 +25,7 @@ from mcd.cohorts.find import find_subjects
 from mcd.cohorts.simulated import patient_files, simulated_subjects, simulator_of
 from mcd.config import load_config
 from mcd.errors import McdError
+from mcd.evaluation.metrics import METRIC_VERSIONS
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.reporting.claims.sentences import read_claims

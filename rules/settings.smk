@@ -79,6 +79,13 @@ def fused_run(wildcards):
     return plan.Run(wildcards.cohort, wildcards.pair, wildcards.method, wildcards.pair, ratio, seed)
 
 
+def keeps_probabilities(wildcards):
+    """Of each run that is trained, whether its probabilities are kept beside its masks: the mean of a fusion needs them."""
+    fused = plan.fused_runs(CONFIG)
+    keys = ["cohort", "pair", "method", "modality", "label_ratio", "seed"]  # in the order of a Run
+    return [plan.Run(*(run[key] for key in keys)) in fused for run in finetuned_runs(wildcards)]
+
+
 COMPUTE = CONFIG.compute.model_dump()
 
 

@@ -18,7 +18,8 @@ import yaml
 from PIL import Image
 
 import mcd
-from mcd.evaluation.scores import METRICS, read_scores
+from mcd.evaluation.metrics import METRICS
+from mcd.evaluation.scores import read_scores
 from mcd.files import atomic_path
 from mcd.reporting.claims.sentences import PRINTED
 from mcd.reporting.page.patients import Prediction, patients_in, scores_of, slices_of

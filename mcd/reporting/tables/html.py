@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from mcd.evaluation.scores import Metric
+from mcd.evaluation.metric import Measure
 from mcd.reporting.printed.paper import ERRATA, reported
 from mcd.reporting.tables.spec import MEASURES, TableSpec
 
@@ -122,7 +122,7 @@ def _head(spec: TableSpec) -> str:
     return "<thead>\n" + "\n".join(rows) + "\n</thead>"
 
 
-def _metric_head(metric: Metric, first: bool) -> str:
+def _metric_head(metric: Measure, first: bool) -> str:
     way, arrow = ("higher", "↑") if metric.higher_is_better else ("lower", "↓")
     unit = f" ({metric.unit})" if metric.unit else ""
     words = f"{metric.label}{unit}: {way} is better"
@@ -199,13 +199,13 @@ def _cell(cell: Cell | None, paper: float | None, rank: int | None, column: Colu
     return f'<td{first} title="{words}">{number}{_mark(cell, metric)}{interval}{spread}{printed}</td>'
 
 
-def _interval(cell: Cell, metric: Metric) -> tuple[str, str]:
+def _interval(cell: Cell, metric: Measure) -> tuple[str, str]:
     """The interval's ends with two digits less than the number, which is all that so few patients can tell."""
     decimals = max(1, metric.decimals - 2)
     return f"{cell['ci_low']:.{decimals}f}", f"{cell['ci_high']:.{decimals}f}"
 
 
-def _words(cell: Cell, paper: float | None, metric: Metric, spec: TableSpec) -> list[str]:
+def _words(cell: Cell, paper: float | None, metric: Measure, spec: TableSpec) -> list[str]:
     """What the pointer tells about a cell."""
     words = []
     digits, unit = metric.decimals, f" {metric.unit}" if metric.unit else ""
@@ -227,7 +227,7 @@ def _words(cell: Cell, paper: float | None, metric: Metric, spec: TableSpec) -> 
     return words
 
 
-def _mark(cell: Cell, metric: Metric) -> str:
+def _mark(cell: Cell, metric: Measure) -> str:
     """A triangle where a method differs from the reference: up where it is better, down where it is worse."""
     p = cell.get("p_holm")
     if p is None or p >= SIGNIFICANT:
