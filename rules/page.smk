@@ -12,11 +12,11 @@ rule report_page:
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
         checks=rules.preprocess_all.input.pictures,
     output:
-        page=report("results/index.html", caption="../report/page.rst", category="Page"),
+        page=report(PAGE, caption="../report/page.rst", category="Page"),
     log:
-        "logs/report_page.log",
+        log_of("report_page"),
     benchmark:
-        "work/benchmarks/report_page.tsv"
+        benchmark_of("report_page")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -35,7 +35,7 @@ rule report_page:
             "claims": next(iter(reported_files("claims").values()), None),
             "absent": [name for name in REPORTABLE if name not in REPORTED],
             # not an input: Snakemake lets no rule depend on a benchmark file; each is there when its job's outputs are
-            "benchmarks": "work/benchmarks",
+            "benchmarks": BENCHMARKS,
             # without the raw files' places: a folder may be called as a person, and the page is made to be passed on
             "configuration": CONFIG.model_dump(mode="json", exclude={"cohorts": {"__all__": {"folder", "sheet"}}}),
         },
@@ -45,7 +45,7 @@ rule report_page:
             for run in browsed_runs()
         ],
         checks=[
-            (cohort, subject, f"results/qc/{cohort}/{subject}.png")
+            (cohort, subject, fix(QC, cohort=cohort, subject=subject))
             for cohort in COHORTS
             for subject in SUBJECTS[cohort]
         ],
