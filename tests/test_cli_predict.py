@@ -8,7 +8,7 @@ import SimpleITK as sitk
 import torch
 
 from mcd.cli import main
-from mcd.cli.predict import _by_modality
+from mcd.cli.predict import by_modality
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume
@@ -146,8 +146,8 @@ def test_a_model_of_an_older_version_says_so(files: dict[str, Path], tmp_path: P
 
 
 def test_images_find_their_models() -> None:
-    assert list(_by_modality(["PET=p", "c"], ["CT", "PET"]).items()) == [("PET", Path("p")), ("CT", Path("c"))]
-    assert _by_modality(["c", "p"], ["CT", "PET"]) == {"CT": Path("c"), "PET": Path("p")}
-    assert _by_modality(["c"], ["CT", "CT"]) == {"CT": Path("c")}  # two networks of one modality are fused, too
+    assert list(by_modality(["PET=p", "c"], ["CT", "PET"]).items()) == [("PET", Path("p")), ("CT", Path("c"))]
+    assert by_modality(["c", "p"], ["CT", "PET"]) == {"CT": Path("c"), "PET": Path("p")}
+    assert by_modality(["c"], ["CT", "CT"]) == {"CT": Path("c")}  # two networks of one modality are fused, too
     with pytest.raises(McdError, match="no model for it"):
-        _by_modality(["c", "d"], ["CT", "CT"])
+        by_modality(["c", "d"], ["CT", "CT"])

@@ -54,7 +54,7 @@ def _predict(options: argparse.Namespace) -> None:
 
     compute = Compute(device=options.device)
     models = load_models(options.model, compute)
-    images = _by_modality(options.image, [model.modality for model in models])
+    images = by_modality(options.image, [model.modality for model in models])
     series = next(path for path in images.values())
     if series.is_dir() and not can_write_seg():
         _warn("no DICOM SEG will be written: it needs highdicom; pip install 'mcd[dicom]'")
@@ -92,7 +92,7 @@ def _warn(sentence: str) -> None:
     print(f"warning: {sentence}", file=sys.stderr)
 
 
-def _by_modality(images: Sequence[str], modalities: Sequence[str]) -> Mapping[str, Path]:
+def by_modality(images: Sequence[str], modalities: Sequence[str]) -> Mapping[str, Path]:
     """Modality -> file, in the order given; an image without a modality takes that of the next model."""
     found: dict[str, Path] = {}
     waiting = list(dict.fromkeys(modalities))

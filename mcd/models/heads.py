@@ -22,7 +22,7 @@ def projection_head(*widths: int, batch_norm: bool = True) -> nn.Sequential:
 
 
 class Prototypes(nn.Module):
-    """Unit vectors that embeddings are compared to: (N, width) -> (N, count) cosines, for embeddings of length 1.
+    """Unit vectors that embeddings are compared to: (..., N, width) -> (..., N, count) cosines, for embeddings of length 1.
 
     Without a bias, so that a score is a cosine. `renormalise` before each step keeps the vectors at length 1.
     """
@@ -35,5 +35,7 @@ class Prototypes(nn.Module):
     def renormalise(self) -> None:
         self.weight.copy_(F.normalize(self.weight, dim=1))
 
-    def forward(self, embeddings: Tensor) -> Tensor:
-        return F.linear(embeddings, self.weight)
+    def forward(self, embeddings: Tensor, frozen: bool = False) -> Tensor:
+        """The cosines; where `frozen`, no gradient reaches the prototypes."""
+        weight = self.weight.detach() if frozen else self.weight
+        return embeddings @ weight.T

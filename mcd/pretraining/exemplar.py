@@ -70,7 +70,7 @@ class Exemplar(EncoderPretraining):
                 negatives = positives[other_subjects(batch.subjects)]
             else:
                 distances = squared_distances(anchors.detach()[:, None], positives.detach())
-                negatives = positives[semi_hard(to_positive.detach(), distances, _allowed(batch.subjects))]
+                negatives = positives[semi_hard(to_positive.detach(), distances, allowed_negatives(batch.subjects))]
             to_negative = squared_distances(anchors, negatives)
             return {
                 "total": triplet_loss(to_positive, to_negative, self.options.margin),
@@ -100,7 +100,7 @@ def other_subjects(subjects: Tensor) -> Tensor:
     return torch.empty_like(line).scatter_(0, line, partner)
 
 
-def _allowed(subjects: Tensor) -> Tensor:
+def allowed_negatives(subjects: Tensor) -> Tensor:
     """(N, N): which slices may be a slice's negative: another subject's; any other, where the batch has one subject only."""
     others = subjects[:, None] != subjects
     return others | (~others.any() & ~torch.eye(len(subjects), dtype=torch.bool, device=subjects.device))

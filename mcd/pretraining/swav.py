@@ -99,14 +99,13 @@ class SwAV(EncoderPretraining):
         self.prototypes.renormalise()
         embeddings = self._embeddings(batch.images)
         # a frozen prototype gets no gradient: then Adam does not touch it, and its running moments stay clean
-        prototypes = self.prototypes.weight.detach() if self.frozen else self.prototypes.weight
-        scores = embeddings @ prototypes.T
+        scores = self.prototypes(embeddings, frozen=self.frozen)
         predictions = torch.softmax(scores.detach() / self.options.temperature, dim=-1).mean((0, 1))
         return {
             "total": swapped_prediction(scores, self._codes(embeddings[:2].detach()), self.options.temperature),
             "accuracy": retrieval_accuracy(embeddings[0], embeddings[1]),
             "embedding_sd": embedding_sd(embeddings[0]),
-            "prototypes_used": torch.exp(-torch.xlogy(predictions, predictions).sum()) / len(prototypes),
+            "prototypes_used": torch.exp(-torch.xlogy(predictions, predictions).sum()) / len(predictions),
         }
 
     def _embeddings(self, images: Tensor) -> Tensor:
@@ -124,7 +123,7 @@ class SwAV(EncoderPretraining):
         everyone = embeddings
         if self.uses_queue and bool(self.queue[0, -1].any()):  # full: its last row was ever written
             everyone = torch.cat([embeddings, self.queue], dim=1)
-        scores = everyone @ self.prototypes.weight.T
+        scores = self.prototypes(everyone)
         codes = log_sinkhorn(
             scores / self.options.epsilon, self.options.sinkhorn_iterations, everyone.shape[1] / scores.shape[2]
         ).exp()

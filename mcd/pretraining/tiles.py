@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mcd.models.unet import SIZE_FACTOR
-from mcd.pretraining.views import _extent as body_extent
+from mcd.pretraining.views import extent_of
 
 
 def tile_side(size: tuple[int, int], smallest: int = 1) -> int:
@@ -39,8 +39,8 @@ def cut_tiles(images: Tensor, grid: int, side: int, share: float = 1.0, jitter: 
     count, _, height, width = images.shape
     device, cells = images.device, grid * grid
     tissue = (images != 0).any(1)
-    top, bottom = body_extent(tissue.any(2))
-    left, right = body_extent(tissue.any(1))
+    top, bottom = extent_of(tissue.any(2))
+    left, right = extent_of(tissue.any(1))
 
     def edges(start: Tensor, stop: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
         """First edge and length (N, cells) of the tiles along one axis, for cells at the positions `at` (cells,)."""

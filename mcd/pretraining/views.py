@@ -117,8 +117,8 @@ def _windows(tissue: Tensor, options: ViewOptions, shape: float) -> tuple[Tensor
     """
     count, _, width = tissue.shape
     device = tissue.device
-    top, bottom = _extent(tissue.any(2))
-    left, right = _extent(tissue.any(1))
+    top, bottom = extent_of(tissue.any(2))
+    left, right = extent_of(tissue.any(1))
     area = _uniform(count, options.crop, device) * (bottom - top) * (right - left)
     aspect = shape * torch.exp(_uniform(count, (math.log(options.aspect[0]), math.log(options.aspect[1])), device))
     rows = torch.minimum(torch.sqrt(area / aspect), bottom - top)
@@ -140,7 +140,7 @@ def _windows(tissue: Tensor, options: ViewOptions, shape: float) -> tuple[Tensor
     return tops.gather(1, pick)[:, 0], lefts.gather(1, pick)[:, 0], rows, columns
 
 
-def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
+def extent_of(occupied: Tensor) -> tuple[Tensor, Tensor]:
     """Start and stop (N,) of the True part of (N, L), grown about its middle to SMALLEST_BOX of L; all of L where none."""
     length = occupied.shape[1]
     start = occupied.float().argmax(1).float()
@@ -185,11 +185,11 @@ def change_intensity(view: Tensor, tissue: Tensor, options: ViewOptions) -> Tens
     view = view + uniform(-options.brightness, options.brightness)
     if options.blur > 0 and options.blurred > 0:
         chosen = torch.rand(count, 1, 1, 1, device=device) < options.blurred
-        view = torch.where(chosen, _blur(view, tissue, uniform(0.1, options.blur), options.blur), view)
+        view = torch.where(chosen, gaussian_blur(view, tissue, uniform(0.1, options.blur), options.blur), view)
     return torch.where(tissue, view + uniform(0, options.noise) * torch.randn_like(view), 0.0)
 
 
-def _blur(view: Tensor, tissue: Tensor, sigma: Tensor, largest: float) -> Tensor:
+def gaussian_blur(view: Tensor, tissue: Tensor, sigma: Tensor, largest: float) -> Tensor:
     """Gaussian blur of each (1, H, W) with its own sigma (N, 1, 1, 1), among the tissue only."""
     count, radius = len(view), math.ceil(3 * largest)
     steps = torch.arange(-radius, radius + 1, device=view.device)

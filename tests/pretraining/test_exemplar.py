@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcd.pretraining.exemplar import Exemplar, ExemplarOptions, _allowed, other_subjects
+from mcd.pretraining.exemplar import Exemplar, ExemplarOptions, allowed_negatives, other_subjects
 from mcd.slices.batches import Batch
 
 
@@ -43,12 +43,12 @@ def test_a_batch_of_one_is_refused() -> None:
 
 
 def test_semi_hard_negatives_come_from_others() -> None:
-    assert _allowed(torch.tensor([0, 0, 1])).tolist() == [
+    assert allowed_negatives(torch.tensor([0, 0, 1])).tolist() == [
         [False, False, True],
         [False, False, True],
         [True, True, False],
     ]
-    assert _allowed(torch.tensor([3, 3])).tolist() == [[False, True], [True, False]]
+    assert allowed_negatives(torch.tensor([3, 3])).tolist() == [[False, True], [True, False]]
 
 
 @pytest.mark.parametrize("negatives", ["derangement", "semi_hard"])

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from mcd.errors import McdError
-from mcd.pretraining.views import ViewOptions, _blur, change_intensity, random_crop, random_view, view_size
+from mcd.pretraining.views import ViewOptions, change_intensity, gaussian_blur, random_crop, random_view, view_size
 
 STILL = ViewOptions(crop=(1, 1), aspect=(1, 1), mirror=0, brightness=0, contrast=0, gamma=1, noise=0, blur=0)
 
@@ -90,7 +90,7 @@ def test_gamma_keeps_the_range_and_the_order_of_the_tissue() -> None:
 def test_a_blur_is_a_gaussian_among_the_tissue_alone() -> None:
     images = body()
     tissue = images != 0
-    blurred = _blur(images, tissue, torch.full((6, 1, 1, 1), 0.9), largest=1.0)
+    blurred = gaussian_blur(images, tissue, torch.full((6, 1, 1, 1), 0.9), largest=1.0)
     for image, inside, found in zip(images, tissue, blurred, strict=True):
         plain = gaussian_filter(image[0].numpy(), 0.9, mode="constant", radius=3)
         weight = gaussian_filter(inside[0].float().numpy(), 0.9, mode="constant", radius=3)
