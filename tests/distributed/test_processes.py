@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from several_processes import train
+from several_processes import to_the_weights_precision, train
 from tiny import make_tiny_cohort
 from torch import nn
 
@@ -95,9 +95,7 @@ def test_the_batch_matters_to_what_is_compared(folder: Path, tmp_path: Path, mon
     """Without the statistics of the whole batch, weights differ by far more than the tolerance above."""
     name = "simclr_double"
     monkeypatch.setenv("WORLD_SIZE", "1")
-    handle = nn.modules.module.register_module_forward_pre_hook(
-        __import__("several_processes").to_the_weights_precision
-    )
+    handle = nn.modules.module.register_module_forward_pre_hook(to_the_weights_precision)
     monkeypatch.setattr(
         shares, "shared", lambda network, images: torch.cat([network(part) for part in images.split(7)])
     )

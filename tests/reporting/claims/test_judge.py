@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import bootstrap
-from test_sentences import CLAIMS, claim
+from some_claims import CLAIMS, claim
 
 from mcd.evaluation.scores import write_scores
 from mcd.evaluation.statistics import expanded_tail

@@ -5,27 +5,22 @@ from pathlib import Path
 
 import pytest
 import yaml
+from some_claims import CLAIMS, claim
 
 from mcd import plan
 from mcd.config import load_config
 from mcd.methods import METHODS
 from mcd.reporting.claims.judge import means_of
-from mcd.reporting.claims.sentences import PRINTED, Claim, contrasts, read_claims, reading
+from mcd.reporting.claims.sentences import PRINTED, Claim, contrasts, reading
 from mcd.reporting.printed.paper import reported
 
 ROOT = Path(__file__).parents[3]
-CLAIMS = read_claims()
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, plan.Comparison]:
     config = load_config(yaml.safe_load((ROOT / "configs/paper.yaml").read_text()), check_options=False)
     return plan.comparisons(config)
-
-
-def claim(**changes: object) -> Claim:
-    fields = {"number": 1, "section": "V", "sentence": "", "table": "table2", "metric": "DSC", "relation": "above"}
-    return Claim(**{**fields, "over": "every", "left": ("A",), "right": ("B",), **changes})  # type: ignore[arg-type]
 
 
 def test_there_are_enough_from_every_table_and_figure() -> None:
