@@ -68,7 +68,8 @@ def imports(file: Path) -> list[str]:
 
 def needed(script: str) -> set[str]:
     """PyPI's names of what a script imports, itself or through this project's modules."""
-    waiting, seen, found = [ROOT / f"workflow_scripts/{script}.py"], set(), set()
+    waiting, seen = [ROOT / f"workflow_scripts/{script}.py"], set()
+    found: set[str] = set()
     while waiting:
         file = waiting.pop()
         if file in seen:
@@ -108,7 +109,9 @@ def lower(versions: SpecifierSet) -> str:
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_an_environment_agrees_with_the_package(environment: Path) -> None:
     """Same lower bounds as pyproject.toml, an upper bound for each, and the tested versions within."""
-    declared = {canonicalize_name(r.name): r.specifier for r in map(Requirement, PROJECT["dependencies"])}
+    declared: dict[str, SpecifierSet] = {
+        canonicalize_name(r.name): r.specifier for r in map(Requirement, PROJECT["dependencies"])
+    }
     declared["python"] = SpecifierSet(PROJECT["requires-python"])
     for name, versions in packages(environment).items():
         assert lower(versions) == lower(declared[canonicalize_name(name)]), name

@@ -17,9 +17,14 @@ from mcd.slices.shards import FORMAT
 class Volumes(Protocol):
     """What a shard takes of a preprocessed subject; `mcd.imaging.preprocess.Preprocessed` says more of each."""
 
-    volumes: dict[str, np.ndarray]
-    label: np.ndarray | None
-    info: dict[str, Any]
+    @property
+    def volumes(self) -> dict[str, np.ndarray]: ...
+
+    @property
+    def label(self) -> np.ndarray | None: ...
+
+    @property
+    def info(self) -> dict[str, Any]: ...
 
 
 def write_shard(path: str | Path, folders: Mapping[str, str | Path]) -> None:

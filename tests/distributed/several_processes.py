@@ -45,7 +45,7 @@ def train(folder: Path, case: str, **more: Any) -> Path:
     output = folder / str(started_together()) / f"{algorithm}_{precision}.pt"
     output.parent.mkdir(exist_ok=True)  # the second process may be done before the first has written
     double = precision == "double"
-    pretraining_run.train = train_in_double if double else loop.train
+    pretraining_run.train = train_in_double if double else loop.train  # type: ignore[attr-defined]
     history = pretrain(
         shards=sorted(folder.glob("*.h5")),
         split=folder / "split.json",
@@ -65,7 +65,7 @@ def train(folder: Path, case: str, **more: Any) -> Path:
 
 
 def train_all(folder: Path, cases: list[str]) -> None:
-    nn.modules.module.register_module_forward_pre_hook(to_the_weights_precision)
+    nn.modules.module.register_module_forward_pre_hook(to_the_weights_precision)  # type: ignore[arg-type]
     with together(torch.device("cpu")):  # gloo joins processes once
         for case in cases:
             train(folder, case)

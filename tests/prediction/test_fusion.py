@@ -1,6 +1,7 @@
 """Fusion: the mean, STAPLE against SimpleITK's filter, and a pair's scores."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ def save_model(path: Path, modality: str, seed: int, regions: dict[str, list[int
 
 def test_a_pairs_scores_hold_those_of_the_single_networks(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
     models = [save_model(tmp_path / f"{name}.pt", name, seed) for seed, name in enumerate("AB")]
-    data = {"shards": tiny_cohort.shards, "split": tiny_cohort.split}
+    data: dict[str, Any] = {"shards": tiny_cohort.shards, "split": tiny_cohort.split}
     run = {"cohort": "tiny", "pair": "A-B", "method": "multi_condos", "label_ratio": 0.5, "seed": 0}
     fused = evaluate_fused(**data, models=models, scores=tmp_path / "fused.csv", columns={**run, "modality": "A-B"})
     assert list(fused["method"].unique()) == [f"multi_condos/{way}" for way in ("first", "second", "mean", "staple")]

@@ -138,6 +138,7 @@ def test_it_learns_and_the_scores_are_those_of_the_stored_masks(tiny_cohort: Tin
     assert table.loc[table["region"] == "WT", "DSC"].min() > 0.6
     for row in table.itertuples():
         label = read_preprocessed(tiny_cohort.folders[row.subject]).label
+        assert label is not None
         truth = np.isin(label, REGIONS[row.region])
         prediction = read_predictions(predictions, row.subject)[row.region]
         assert prediction.shape == truth.shape  # every slice is predicted, with and without a target

@@ -1,5 +1,7 @@
 """Simulated head-and-neck patients: reproducible, in HECKTOR's shape, and hard in the way that real ones are."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -9,7 +11,7 @@ from mcd.simulation.head_neck.drawing import bounding_box, simulate_head_neck
 
 SUBJECTS = [f"P{number}" for number in range(6)]
 # Coarser than the default, to be quick: what is tested here does not need the detail.
-COARSE = {"ct_spacing": (2.0, 2.0, 3.0), "pet_spacing": (4.0, 4.0, 4.0)}
+COARSE: dict[str, Any] = {"ct_spacing": (2.0, 2.0, 3.0), "pet_spacing": (4.0, 4.0, 4.0)}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -190,7 +191,7 @@ def _ct_grid(patient: Patient, spacing: Triple) -> Grid:
     return full.crop(tuple(low), tuple(high))
 
 
-def _image(patient: Patient, grid: Grid, array: NDArray) -> sitk.Image:
+def _image(patient: Patient, grid: Grid, array: NDArray[Any]) -> sitk.Image:
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(grid.spacing[::-1])
     first = patient.corner + [float(grid.axis(dimension)[0]) for dimension in range(3)]

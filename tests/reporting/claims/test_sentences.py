@@ -44,7 +44,7 @@ def test_a_claim_names_what_its_table_has(claim: Claim, made: dict[str, plan.Com
         modalities, ratios, metrics = (
             {name for _, name in spec.columns},
             {ratio for ratio, _ in spec.rows},
-            spec.metrics,
+            set(spec.metrics),
         )
     elif claim.table in PRINTED:
         printed = reported(PRINTED[claim.table])
@@ -52,7 +52,7 @@ def test_a_claim_names_what_its_table_has(claim: Claim, made: dict[str, plan.Com
         modalities, ratios = set(printed["modality"]), set()
         assert claim.dataset is None or claim.dataset in set(printed["dataset"])
     else:
-        methods, modalities, ratios, metrics = {spec.label for spec in METHODS.values()}, set(), set(), [claim.metric]
+        methods, modalities, ratios, metrics = {spec.label for spec in METHODS.values()}, set(), set(), {claim.metric}
     assert claim.methods
     assert set(claim.methods) <= methods
     elsewhere = (claim.than or {}).get("modalities", ())
