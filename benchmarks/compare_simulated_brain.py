@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
+from matplotlib.axes import Axes
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -86,7 +87,7 @@ def print_table(real: list[Patient], simulated: list[Patient]) -> None:
         print(f"| volume, ml | {name} (median) | {cells[0]} | {cells[1]} |")
 
 
-def show(axis: plt.Axes, patient: Patient, modality: str, contours: bool) -> None:
+def show(axis: Axes, patient: Patient, modality: str, contours: bool) -> None:
     z = int(np.argmax((patient.label > 0).sum((1, 2))))
     rows, columns = slice(32, 226), slice(40, 200)
     volume, label = patient.volumes[modality], patient.label[z, rows, columns]

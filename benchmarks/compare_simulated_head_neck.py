@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -149,8 +150,8 @@ def show(column: Array, patient: Patient) -> None:
     height, width = patient.ct.shape[1:]
     top, left = (int(np.clip(c - 80 / d, 0, max(n - 160 / d, 0))) for c, d, n in ((y, dy, height), (x, dx, width)))
     rows, columns = slice(top, top + round(160 / dy)), slice(left, left + round(160 / dx))
-    ct: dict = {"cmap": "gray", "vmin": -160, "vmax": 240}
-    pet: dict = {"cmap": "gray_r", "vmin": 0, "vmax": 10}
+    ct: dict[str, Any] = {"cmap": "gray", "vmin": -160, "vmax": 240}
+    pet: dict[str, Any] = {"cmap": "gray_r", "vmin": 0, "vmax": 10}
     pictures = [
         (patient.ct[z, rows, columns], ct, 1.0),
         (patient.pet[z, rows, columns], pet, 1.0),
@@ -167,7 +168,7 @@ def show(column: Array, patient: Patient) -> None:
 def draw(real: list[Patient], simulated: list[Patient], path: Path) -> None:
     shown = [("real", p) for p in real] + [("simulated", p) for p in simulated[: 6 - len(real)]]
     figure = plt.figure(figsize=(10, 9.4), layout="constrained")
-    images, plots = figure.subfigures(2, 1, height_ratios=[4, 1.1])
+    images, plots = figure.subfigures(2, 1, squeeze=False, height_ratios=[4, 1.1])[:, 0]
     axes = images.subplots(4, len(shown), squeeze=False, height_ratios=[1, 1, 1.1, 1.1])
     for axis in axes.flat:
         axis.set_axis_off()

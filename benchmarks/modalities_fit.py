@@ -9,6 +9,7 @@ import argparse
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -36,7 +37,9 @@ def main() -> None:
         for pair in cohort.pairs:
             a, b = pair.split("-")
             found: dict[str, list[float]] = {"as they lie": [gain(pre, a, b) for pre in patients]}
-            changes = {f"{4 * n} mm along {'zyx'[k]}": (np.roll, n, k) for n in (5, 10) for k in range(3)}
+            changes: dict[str, tuple[Any, ...]] = {
+                f"{4 * n} mm along {'zyx'[k]}": (np.roll, n, k) for n in (5, 10) for k in range(3)
+            }
             changes |= {f"mirrored along {'zyx'[k]}": (np.flip, k) for k in (0, 2)}
             for change, (function, *where) in changes.items():
                 moved = [

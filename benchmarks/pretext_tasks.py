@@ -12,7 +12,7 @@ import argparse
 import copy
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,16 @@ TASKS: dict[str, str] = {
 
 def chance(method: Pretraining, algorithm: str, batch_size: int) -> float:
     """The accuracy of guessing."""
-    options = method.options
-    return {
+    options: Any = method.options
+    chances: dict[str, Callable[[], float]] = {
         "rotation": lambda: 1 / 4,
-        "jigsaw": lambda: 1 / options.permutations,  # type: ignore[attr-defined]
-        "m_jigsaw": lambda: 1 / options.grid**2,  # type: ignore[attr-defined]
+        "jigsaw": lambda: 1 / options.permutations,
+        "m_jigsaw": lambda: 1 / options.grid**2,
         "exemplar": lambda: 1 / 2,
-        "cpc": lambda: 1 / (1 + options.negatives),  # type: ignore[attr-defined]
-        "gl": lambda: (2 * batch_size / options.parts - 1) / (2 * batch_size - 1),  # type: ignore[attr-defined]
-    }.get(algorithm, lambda: 1 / batch_size)()
+        "cpc": lambda: 1 / (1 + options.negatives),
+        "gl": lambda: (2 * batch_size / options.parts - 1) / (2 * batch_size - 1),
+    }
+    return chances.get(algorithm, lambda: 1 / batch_size)()
 
 
 @torch.no_grad()

@@ -8,7 +8,9 @@ Prints the tables of docs/registration.md.
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -28,7 +30,9 @@ MOVES = {
 }
 
 
-def displaced(image, turn, shift, scale):
+def displaced(
+    image: sitk.Image, turn: Sequence[float], shift: Sequence[float], scale: float
+) -> tuple[sitk.Image, np.ndarray, np.ndarray]:
     """An image whose header was moved about its middle, and the matrix and translation that did it."""
     centre = np.asarray(image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()]))
     matrix = np.reshape(sitk.Euler3DTransform((0, 0, 0), *turn).GetMatrix(), (3, 3)) * scale
@@ -40,7 +44,9 @@ def displaced(image, turn, shift, scale):
     return moved, matrix, translation
 
 
-def recover(folder, title, fixed, moving, options, **files):
+def recover(
+    folder: str, title: str, fixed: str | Path, moving: str | Path, options: dict[str, Any], **files: Any
+) -> None:
     for name, (turn, shift, scale) in MOVES.items():
         kind = "affine" if scale != 1 else "rigid"
         moved, matrix, translation = displaced(read_volume(moving), turn, shift, scale)
@@ -59,12 +65,12 @@ def recover(folder, title, fixed, moving, options, **files):
         print(f"| {title} | {name} | {kind} | {numbers} | {seconds:.0f} | {found['problem'] or '-'} |", flush=True)
 
 
-def sarcomas(real):
+def sarcomas(real: Path) -> None:
     parts = {"T1": "MR_T1", "CT": "CT", "PET": "PET"}
     for order in (("CT", "PET", "T1"), ("T1", "CT", "PET")):
         for patient in ("STS_001", "STS_002"):
             images = {name: real / "sarcoma_pet_ct" / patient / parts[name] / "image.nii.gz" for name in order}
-            options = {"size": (96, 96), "spacing": (2, 2, 2), "statistics_region": {"CT": "body"}}
+            options: dict[str, Any] = {"size": (96, 96), "spacing": (2, 2, 2), "statistics_region": {"CT": "body"}}
             pre = preprocess_subject(Subject(patient, images), PreprocessOptions(registration="rigid", **options))
             for name, found in pre.info["registration"].items():
                 numbers = f"{found['similarity_before']:.3f} | {found['similarity_after']:.3f} | {found['displacement_mm']:.1f}"

@@ -31,7 +31,12 @@ def main() -> None:
     for number, run in enumerate(table.runs):
         cohort = config.cohorts[run.cohort]
         names = [f"P{patient:05d}" for patient in range(int(cohort.test) * arguments.times)]
-        keys = {"cohort": run.cohort, "pair": run.pair, "modality": run.modality, "method": run.method}
+        keys: dict[str, str | float] = {
+            "cohort": run.cohort,
+            "pair": run.pair,
+            "modality": run.modality,
+            "method": run.method,
+        }
         keys |= {"label_ratio": run.ratio, "seed": run.seed}
         index = pd.MultiIndex.from_product([names, cohort.regions], names=["subject", "region"])
         scores = pd.DataFrame(rng.uniform(size=(len(index), 5)), index, ["DSC", "Sen", "PPV", "HD95", "BIoU"])

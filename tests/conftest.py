@@ -9,6 +9,17 @@ from tiny import TinyCohort, make_tiny_cohort
 REAL = Path(os.environ.get("MCD_REAL_PATIENTS", Path(__file__).parents[2] / "shared" / "data"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device", default="cpu", help="where the tests train that can train elsewhere: cpu, cuda, cuda:1"
+    )
+
+
+@pytest.fixture(scope="session")
+def device(pytestconfig: pytest.Config) -> str:
+    return str(pytestconfig.getoption("--device"))
+
+
 @pytest.fixture(scope="session")
 def real_patients() -> Path:
     """The folder of real patients; skips where it is not found."""

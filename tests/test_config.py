@@ -230,7 +230,8 @@ def test_what_a_pretraining_hands_back_is_what_its_class_trains(name: str) -> No
         4: "everything but the output layer",
     }
     spec = PRETRAININGS[name]
-    method = pretraining_class(spec.algorithm)
+    method_class = pretraining_class(spec.algorithm)
+    up_layers = method_class.up_layers
     if name in ("con_only", "loss_c"):  # how far DSGAN trains depends on its losses
-        method = method(method.options_class(**spec.options), 2, ["CT", "PET"], (32, 32))
-    assert spec.hands_back == words[method.up_layers]
+        up_layers = method_class(method_class.options_class(**spec.options), 2, ["CT", "PET"], (32, 32)).up_layers
+    assert spec.hands_back == words[up_layers]

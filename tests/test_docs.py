@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from workflow_rules import names_in
 
 from mcd.config import Section
 from mcd.pretraining.dsgan import DSGANOptions
@@ -22,7 +23,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?!https?:)([^)#]+)[^)]*\)")
 def names_of(path: Path) -> set[str]:
     """What a file defines: rules and functions of a workflow file; of a module, its names, and `Class.name`."""
     if path.suffix == ".smk":
-        return set(re.findall(r"^ *(?:rule |def )?(\w+)(?=:$|\(| =)", path.read_text(), re.MULTILINE))
+        return names_in(path)
     names: set[str] = set()
     for node in ast.parse(path.read_text()).body:
         own = _defined(node)
@@ -67,4 +68,5 @@ def test_a_name_that_is_not_there_is_noticed() -> None:
     ]
     assert {"comparisons", "Run", "Run.cohort", "SINGLE"} <= names_of(ROOT / "mcd/plan/__init__.py")
     assert {"pretrain_pair"} <= names_of(ROOT / "rules/pretrain.smk")
+    assert {"finetune_modality", "finetune_pair"} <= names_of(ROOT / "rules/finetune.smk")  # one made from the other
     assert "nothing" not in names_of(ROOT / "mcd/plan/__init__.py")

@@ -1,7 +1,6 @@
 """`envs/`, `pyproject.toml` and `constraints.txt` agree, and an environment holds what its rules import and nothing else."""
 
 import ast
-import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from workflow_rules import environment_of, rules, script_of
 
 from mcd.cohorts import simulated_layouts
 from mcd.cohorts.simulated import simulator_of
@@ -20,7 +20,6 @@ from mcd.cohorts.simulated import simulator_of
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-RULE = re.compile(r"^ *(?:use )?rule (\w+)\b.*?:\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 
 LOOKED_UP = {  # modules that a file finds by name
     ROOT / "mcd/cohorts/simulated.py": [simulator_of(layout).draw.partition(":")[0] for layout in simulated_layouts()]
@@ -40,16 +39,11 @@ def packages(environment: Path) -> dict[str, SpecifierSet]:
     return found
 
 
-def rules_of(environment: Path) -> list[str]:
+def scripts_in(environment: Path) -> set[str]:
     """The scripts of the rules that name an environment."""
-    scripts = []
-    for path in (ROOT / "rules").glob("*.smk"):
-        for _, body in RULE.findall(path.read_text()):
-            script = re.search(r'"\.\./workflow_scripts/(\w+)\.py"', body)
-            if f'"../envs/{environment.name}"' in body:
-                assert script
-                scripts.append(script[1])
-    return scripts
+    scripts = {script_of(rule) for rule in rules() if environment_of(rule) == environment}
+    assert None not in scripts
+    return {script.stem for script in scripts if script}
 
 
 def own_file(name: str) -> Path | None:
@@ -80,7 +74,8 @@ def imports(file: Path) -> list[str]:
 
 def needed(script: str) -> set[str]:
     """PyPI's names of what a script imports, itself or through this project's modules."""
-    waiting, seen, found = [ROOT / f"workflow_scripts/{script}.py"], set(), set()
+    waiting, seen = [ROOT / f"workflow_scripts/{script}.py"], set()
+    found: set[str] = set()
     while waiting:
         file = waiting.pop()
         if file in seen:
@@ -98,7 +93,7 @@ def needed(script: str) -> set[str]:
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_an_environment_holds_what_its_rules_import_and_nothing_else(environment: Path) -> None:
     there = packages(environment).keys() - {"python"}
-    by_rule = {script: needed(script) for script in rules_of(environment)}
+    by_rule = {script: needed(script) for script in sorted(scripts_in(environment))}
     assert by_rule, "no rule uses it"
     assert {script: sorted(names - there) for script, names in by_rule.items() if names - there} == {}
     assert sorted(there - set().union(*by_rule.values())) == []
@@ -120,7 +115,9 @@ def lower(versions: SpecifierSet) -> str:
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_an_environment_agrees_with_the_package(environment: Path) -> None:
     """Same lower bounds as pyproject.toml, an upper bound for each, and the tested versions within."""
-    declared = {canonicalize_name(r.name): r.specifier for r in map(Requirement, PROJECT["dependencies"])}
+    declared: dict[str, SpecifierSet] = {
+        canonicalize_name(r.name): r.specifier for r in map(Requirement, PROJECT["dependencies"])
+    }
     declared["python"] = SpecifierSet(PROJECT["requires-python"])
     for name, versions in packages(environment).items():
         assert lower(versions) == lower(declared[canonicalize_name(name)]), name

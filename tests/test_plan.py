@@ -78,7 +78,9 @@ def test_ablations_are_the_losses_that_their_names_say() -> None:
     for key, label in plan.TABLE_V.items():
         if key == "fully_supervised":
             continue
-        options = DSGANOptions(**PRETRAININGS[METHODS[key].pretraining].options)
+        pretraining = METHODS[key].pretraining
+        assert pretraining
+        options = DSGANOptions(**PRETRAININGS[pretraining].options)
         assert "+".join(name for loss, name in letters.items() if getattr(options, loss)) == label
         assert options.shared == 1
 

@@ -1,30 +1,53 @@
-"""A tiny cohort for every test that needs slices."""
+"""A tiny cohort for every test that needs slices; no image library is needed until its volumes are asked for as files."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcd.imaging.geometry import Grid
-from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, write_preprocessed
 from mcd.slices.splits import Split, write_split
-from mcd.slices.write_shards import write_shard
+from mcd.slices.write_shards import write_subjects
+
+if TYPE_CHECKING:
+    from mcd.imaging.preprocess import Preprocessed
 
 
 @dataclass(frozen=True)
 class TinyCohort:
     """Six subjects in two shards: disc-shaped bodies with a blob (codes 1 inside 2), bright in A, dark in B."""
 
-    folders: dict[str, Path]
+    folder: Path
+    subjects: list[str]
     shards: list[Path]
     split: Path
     modalities: tuple[str, str] = ("A", "B")
     size: tuple[int, int] = (32, 32)
     depth: int = 8
 
+    @cached_property
+    def folders(self) -> dict[str, Path]:
+        """Each subject's folder as preprocessing leaves it, written when first asked for."""
+        from mcd.imaging.preprocess import write_preprocessed
 
-def tiny_subject(seed: int, size: tuple[int, int] = (32, 32), depth: int = 8) -> Preprocessed:
+        folders = {name: self.folder / "subjects" / name for name in self.subjects}
+        for index, folder in enumerate(folders.values()):
+            write_preprocessed(tiny_subject(index), folder)
+        return folders
+
+
+@dataclass
+class TinyVolumes:
+    """What a shard takes of a subject."""
+
+    volumes: dict[str, np.ndarray]
+    label: np.ndarray | None
+    info: dict[str, Any]
+
+
+def tiny_volumes(seed: int, size: tuple[int, int] = (32, 32), depth: int = 8) -> TinyVolumes:
     """One subject; its first and last slices are black in B, and its outer slices hold no label."""
     rng = np.random.default_rng(seed)
     z, y, x = np.mgrid[:depth, : size[0], : size[1]].astype(float)
@@ -37,31 +60,54 @@ def tiny_subject(seed: int, size: tuple[int, int] = (32, 32), depth: int = 8) ->
         volume = rng.normal(0, 0.5, body.shape) + contrast * (label > 0) + 0.1 * np.sin(y / 3)
         volumes[name] = np.where(body, volume, 0).astype(np.float32)
     volumes["B"][[0, -1]] = 0
-    grid = Grid((size[1], size[0], depth), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    spacing = [1.0, 1.0, 2.0]
+    grid = {
+        "size": [size[1], size[0], depth],
+        "spacing": spacing,
+        "origin": [0.0, 0.0, 0.0],
+        "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1],
+    }
     statistics = {
         name: {"region": "nonzero", "p_low": float(seed), "p_high": 100.0 + seed, "mean": 50.0, "sd": 20.0}
         for name in volumes
     }
     info = {
         "modalities": ["A", "B"],
-        "options": asdict(PreprocessOptions(size=(size[1], size[0]), spacing=(1.0, 1.0, 2.0))),
+        "options": {
+            "size": [size[1], size[0]],
+            "spacing": spacing,
+            "interpolation": "nearest",
+            "statistics_region": "nonzero",
+            "percentiles": [1.0, 99.0],
+            "centre": "region",
+            "body_threshold": -500.0,
+            "registration": "off",
+        },
         "boxed": False,
         "statistics": statistics,
         "label": {},
-        "grid": grid.to_json(),
-        "raw_grids": {"A": grid.to_json(), "B": grid.to_json()},
+        "grid": grid,
+        "raw_grids": {"A": grid, "B": grid},
     }
-    return Preprocessed(volumes, label, {name: volume != 0 for name, volume in volumes.items()}, grid, info)
+    return TinyVolumes(volumes, label, info)
+
+
+def tiny_subject(seed: int, size: tuple[int, int] = (32, 32), depth: int = 8) -> "Preprocessed":
+    """The same as preprocessing returns it."""
+    from mcd.imaging.geometry import Grid
+    from mcd.imaging.preprocess import Preprocessed
+
+    made = tiny_volumes(seed, size, depth)
+    regions = {name: volume != 0 for name, volume in made.volumes.items()}
+    return Preprocessed(made.volumes, made.label, regions, Grid.from_json(made.info["grid"]), made.info)
 
 
 def make_tiny_cohort(folder: Path, subjects: Sequence[str] = ("p0", "p1", "p2", "p3", "p4", "p5")) -> TinyCohort:
-    folders = {name: folder / "subjects" / name for name in subjects}
-    for index, name in enumerate(subjects):
-        write_preprocessed(tiny_subject(index), folders[name])
     half = len(subjects) // 2
     shards = [folder / "0.h5", folder / "1.h5"]
-    for shard, names in zip(shards, (subjects[:half], subjects[half:]), strict=True):
-        write_shard(shard, {name: folders[name] for name in names})
+    numbered = [(name, tiny_volumes(index)) for index, name in enumerate(subjects)]
+    for shard, part in zip(shards, (numbered[:half], numbered[half:]), strict=True):
+        write_subjects(shard, part)
     split = folder / "split.json"
     write_split(Split(train=list(subjects[:-2]), test=list(subjects[-2:])), split)
-    return TinyCohort(folders, shards, split)
+    return TinyCohort(folder, list(subjects), shards, split)

@@ -81,6 +81,9 @@ def together(device: torch.device) -> Iterator[None]:
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
+        if device.type != "cuda":
+            # A process that ends while another still connects makes that one fail first, and its message the one shown.
+            dist.barrier()
         yield
     finally:
         dist.destroy_process_group()

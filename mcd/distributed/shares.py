@@ -53,8 +53,8 @@ def shared(network: Callable[[Tensor], Output], images: Tensor) -> Output:
     with _share():
         outputs = network(images[start:stop])
     if isinstance(outputs, Tensor):
-        return _Gather.apply(outputs, start, count)
-    return tuple(_Gather.apply(output, start, count) for output in outputs)
+        return _Gather.apply(outputs, start, count)  # type: ignore[no-untyped-call]
+    return tuple(_Gather.apply(output, start, count) for output in outputs)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -123,7 +123,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
         self.running_var.lerp_((variance * count / max(count - 1, 1)).to(self.running_var), self.momentum)
-        return _Normalise.apply(features, mean, variance, count, self.weight, self.bias, self.eps)
+        return _Normalise.apply(features, mean, variance, count, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
 
 
 class _Normalise(torch.autograd.Function):

@@ -1,5 +1,7 @@
 """How like its original an image is (SSIM), and how like a set of originals a set of images is (FID). No torch."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -8,7 +10,7 @@ SIGMA, RADIUS = 1.5, 5  # pixels: the 11 x 11 Gaussian window of Wang et al. 200
 K1, K2 = 0.01, 0.03  # of the same
 
 
-def ssim(real: NDArray, made: NDArray, data_range: float) -> NDArray[np.float64]:
+def ssim(real: NDArray[Any], made: NDArray[Any], data_range: float) -> NDArray[np.float64]:
     """Structural similarity (Wang et al. 2004) of each slice: (N,) from two stacks (N, H, W) of at least 11 x 11 pixels.
 
     Window, constants and the plain (not sample) moments are the publication's; the mean is over the places where the window
@@ -34,7 +36,7 @@ def ssim(real: NDArray, made: NDArray, data_range: float) -> NDArray[np.float64]
     return (luminance * structure)[:, inside, inside].mean(axis=(1, 2))
 
 
-def frechet_distance(real: NDArray, made: NDArray) -> float:
+def frechet_distance(real: NDArray[Any], made: NDArray[Any]) -> float:
     """Fréchet distance between two normal distributions fitted to features (N, D) and (M, D), the D of FID.
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Heusel et al. 2017). With centred features A1, A2 and C = A^T A / (n - 1), the

@@ -19,7 +19,6 @@ from mcd.files import read_json, write_json
 from mcd.imaging.geometry import Grid, array_of, resample
 from mcd.imaging.io import read_volume, write_volume
 from mcd.imaging.registration import (
-    REGISTRATIONS,
     WORKING_MM,
     Registration,
     coarse,
@@ -27,6 +26,7 @@ from mcd.imaging.registration import (
     surroundings,
     window,
 )
+from mcd.imaging.registration_summary import REGISTRATIONS
 from mcd.subject import Subject
 
 INTERPOLATIONS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}

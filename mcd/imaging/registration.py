@@ -260,7 +260,7 @@ def _affine_about(centre: np.ndarray, transform: sitk.AffineTransform) -> sitk.A
 
 def _plain(transform: sitk.Euler3DTransform | sitk.AffineTransform) -> sitk.AffineTransform:
     """Return a linear transform as a matrix and a translation, without a centre."""
-    return sitk.AffineTransform(transform.GetMatrix(), transform.TransformPoint((0.0, 0.0, 0.0)))
+    return sitk.AffineTransform(transform.GetMatrix(), transform.TransformPoint((0.0, 0.0, 0.0)))  # type: ignore[no-untyped-call]
 
 
 def _displacement(grid: Grid, region: np.ndarray, one: sitk.AffineTransform, other: sitk.AffineTransform) -> float:

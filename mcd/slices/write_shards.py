@@ -1,16 +1,30 @@
 """Writing shards from preprocessed subjects. Apart from the reading, because a training machine needs no image library."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
 
 from mcd.errors import McdError
 from mcd.files import atomic_path
-from mcd.imaging.preprocess import read_preprocessed
 from mcd.slices.shards import FORMAT
+
+
+class Volumes(Protocol):
+    """What a shard takes of a preprocessed subject; `mcd.imaging.preprocess.Preprocessed` says more of each."""
+
+    @property
+    def volumes(self) -> dict[str, np.ndarray]: ...
+
+    @property
+    def label(self) -> np.ndarray | None: ...
+
+    @property
+    def info(self) -> dict[str, Any]: ...
 
 
 def write_shard(path: str | Path, folders: Mapping[str, str | Path]) -> None:
@@ -19,19 +33,27 @@ def write_shard(path: str | Path, folders: Mapping[str, str | Path]) -> None:
     Raises:
         McdError: where subjects differ in modalities or slice size, or only some of them have a label.
     """
-    subjects = sorted(folders)
-    first = read_preprocessed(folders[subjects[0]])
+    from mcd.imaging.preprocess import read_preprocessed
+
+    write_subjects(path, ((subject, read_preprocessed(folders[subject])) for subject in sorted(folders)))
+
+
+def write_subjects(path: str | Path, subjects: Iterable[tuple[str, Volumes]]) -> None:
+    """Write subjects, each with its name, to one shard, in their order and holding one at a time; raises like `write_shard`."""
+    rest = iter(subjects)
+    name, first = next(rest)
     modalities = list(first.volumes)
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         writer = _Writer(file, modalities, next(iter(first.volumes.values())).shape[1:], first.label is not None)
-        for subject in subjects:
-            writer.append(subject, folders[subject])
-        writer.finish(subjects)
+        for subject, pre in chain([(name, first)], rest):
+            writer.append(subject, pre)
+        writer.finish()
 
 
 class _Writer:
     def __init__(self, file: h5py.File, modalities: list[str], size: tuple[int, int], labelled: bool) -> None:
         self.file, self.modalities, self.size, self.labelled = file, modalities, size, labelled
+        self.subjects: list[str] = []
         self.infos: list[str] = []
         self.code_counts: list[np.ndarray] = []
 
@@ -53,17 +75,16 @@ class _Writer:
         self.content: list[np.ndarray] = []
         self.subject: list[np.ndarray] = []
 
-    def append(self, subject: str, folder: str | Path) -> None:
-        pre = read_preprocessed(folder)
+    def append(self, subject: str, pre: Volumes) -> None:
         volumes = list(pre.volumes.values())
         if list(pre.volumes) != self.modalities or volumes[0].shape[1:] != self.size:
             raise McdError(
-                f"{folder}: modalities {list(pre.volumes)} of {volumes[0].shape[1:]} pixels do not fit the shard's "
+                f"{subject}: modalities {list(pre.volumes)} of {volumes[0].shape[1:]} pixels do not fit the shard's "
                 f"{self.modalities} of {self.size}; preprocess the whole cohort with one configuration"
             )
         if (pre.label is not None) != self.labelled:
             raise McdError(
-                f"{folder}: some subjects of the cohort have a label and others none; give all or none a label"
+                f"{subject}: some subjects of the cohort have a label and others none; give all or none a label"
             )
         images = np.stack(volumes, axis=1).astype(np.float16)
         self._extend("images", images)
@@ -72,6 +93,7 @@ class _Writer:
             self.code_counts.append(np.stack([np.bincount(s.ravel(), minlength=256) for s in pre.label]))
         self.content.append((images != 0).any(axis=(2, 3)))
         self.subject.append(np.full(len(images), len(self.infos), dtype=np.int32))
+        self.subjects.append(subject)
         self.infos.append(json.dumps(pre.info))
 
     def _extend(self, name: str, values: np.ndarray) -> None:
@@ -80,7 +102,7 @@ class _Writer:
         dataset.resize(start + len(values), axis=0)
         dataset[start:] = values
 
-    def finish(self, subjects: Sequence[str]) -> None:
+    def finish(self) -> None:
         self.file.create_dataset("content", data=np.concatenate(self.content), fletcher32=True, chunks=True)
         self.file.create_dataset("subject", data=np.concatenate(self.subject), fletcher32=True, chunks=True)
         codes = np.zeros(0, dtype=int)
@@ -91,7 +113,7 @@ class _Writer:
         self.file.attrs.update(
             format=FORMAT,
             modalities=self.modalities,
-            subjects=list(subjects),
+            subjects=self.subjects,
             label_codes=codes,
             info=self.infos,
         )

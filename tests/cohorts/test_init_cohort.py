@@ -87,6 +87,7 @@ def test_patterns_of_names(tmp_path: Path, names: list[str], expected: dict[str,
     write_guess(guess, tmp_path / "mine.tsv", tmp_path / "mine.yaml")
     config = load_config(yaml.safe_load((tmp_path / "mine.yaml").read_text()))
     (cohort,) = config.cohorts.values()
+    assert cohort.sheet
     read = subjects(Path(cohort.sheet), cohort.modalities, root=cohort.raw_folder)
     assert len(read) == 3
     assert all(subject.label and list(subject.images) == cohort.modalities for subject in read)

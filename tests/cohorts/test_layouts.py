@@ -26,6 +26,7 @@ def touch(*paths: Path) -> None:
 def brats(tmp_path: Path) -> Path:
     for patient in ("Brats18_CBICA_B", "Brats18_2013_A"):
         subject = brats2018.files(tmp_path, patient)
+        assert subject.label
         touch(*subject.images.values(), subject.label)
     touch(tmp_path / "LGG" / "low" / "low_t1.nii.gz", tmp_path / "survival_data.csv")
     return tmp_path
@@ -35,6 +36,7 @@ def brats(tmp_path: Path) -> Path:
 def hecktor(tmp_path: Path) -> Path:
     for patient in ("CHGJ007", "CHUS001"):
         subject = hecktor2020.files(tmp_path / "nii", patient)
+        assert subject.label
         touch(*subject.images.values(), subject.label)
     boxes = {"CHUS001": (-1.5, 142.5, 0, 144, 10, 154), "CHGJ007": (0, 144, 0, 144, -200.25, -56.25)}
     hecktor2020.write_boxes(boxes, tmp_path / hecktor2020.BOXES)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import SimpleITK as sitk
@@ -59,7 +60,9 @@ def test_listing_patients_loads_no_image_library() -> None:
 @pytest.mark.parametrize(
     ("layout", "spacing"), [("brats2018", {"MR": (6, 6, 6)}), ("hecktor2020", {"CT": (6, 6, 6), "PET": (6, 6, 6)})]
 )
-def test_a_patient_is_written_whole_at_the_spacing_of_each_scanner(layout: str, spacing: dict, tmp_path: Path) -> None:
+def test_a_patient_is_written_whole_at_the_spacing_of_each_scanner(
+    layout: str, spacing: dict[str, Any], tmp_path: Path
+) -> None:
     files = patient_files(layout, tmp_path, "SIM0001")
     write_patient(layout, files, "SIM0001", seed=0, noise=1.0, spacing=spacing)
     assert set(spacing) == set(simulator_of(layout).scanners)

@@ -15,6 +15,7 @@ from mcd.distributed.processes import launch, own_gpu, started_together, togethe
 from mcd.pretraining import run as pretraining_run
 from mcd.pretraining.run import pretrain
 from mcd.training import loop
+from mcd.training.history import History
 from mcd.training.method import Method
 from mcd.training.schedule import Compute
 
@@ -35,7 +36,7 @@ def to_the_weights_precision(module: nn.Module, inputs: tuple[Any, ...]) -> tupl
     return None
 
 
-def train_in_double(method: Method, *positional: Any, **named: Any) -> loop.History:
+def train_in_double(method: Method, *positional: Any, **named: Any) -> History:
     return loop.train(method.double(), *positional, **named)
 
 
@@ -45,7 +46,7 @@ def train(folder: Path, case: str, **more: Any) -> Path:
     output = folder / str(started_together()) / f"{algorithm}_{precision}.pt"
     output.parent.mkdir(exist_ok=True)  # the second process may be done before the first has written
     double = precision == "double"
-    pretraining_run.train = train_in_double if double else loop.train
+    pretraining_run.train = train_in_double if double else loop.train  # type: ignore[attr-defined]
     history = pretrain(
         shards=sorted(folder.glob("*.h5")),
         split=folder / "split.json",
@@ -65,7 +66,7 @@ def train(folder: Path, case: str, **more: Any) -> Path:
 
 
 def train_all(folder: Path, cases: list[str]) -> None:
-    nn.modules.module.register_module_forward_pre_hook(to_the_weights_precision)
+    nn.modules.module.register_module_forward_pre_hook(to_the_weights_precision)  # type: ignore[arg-type]
     with together(torch.device("cpu")):  # gloo joins processes once
         for case in cases:
             train(folder, case)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from several_processes import train
+from several_processes import to_the_weights_precision, train
 from tiny import make_tiny_cohort
 from torch import nn
 
@@ -95,9 +95,7 @@ def test_the_batch_matters_to_what_is_compared(folder: Path, tmp_path: Path, mon
     """Without the statistics of the whole batch, weights differ by far more than the tolerance above."""
     name = "simclr_double"
     monkeypatch.setenv("WORLD_SIZE", "1")
-    handle = nn.modules.module.register_module_forward_pre_hook(
-        __import__("several_processes").to_the_weights_precision
-    )
+    handle = nn.modules.module.register_module_forward_pre_hook(to_the_weights_precision)  # type: ignore[arg-type]
     monkeypatch.setattr(
         shares, "shared", lambda network, images: torch.cat([network(part) for part in images.split(7)])
     )
@@ -121,8 +119,8 @@ def test_a_batch_norm_s_gradient_is_torch_s() -> None:
     twin = features.detach().clone().requires_grad_()
     mean, variance, count = shares.moments(features)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shares.dist, "all_reduce", lambda values: None)
-        output = shares._Normalise.apply(features, mean, variance, count, ours.weight, ours.bias, ours.eps)
+        patch.setattr("torch.distributed.all_reduce", lambda values: None)
+        output = shares._Normalise.apply(features, mean, variance, count, ours.weight, ours.bias, ours.eps)  # type: ignore[no-untyped-call]
         weights = torch.randn_like(output)
         (output * weights).sum().backward()
     expected = torchs(twin)

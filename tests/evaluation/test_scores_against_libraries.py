@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import surface_distance
 import torch
-from monai.metrics import compute_dice, compute_hausdorff_distance, get_confusion_matrix
-from monai.metrics.confusion_matrix import compute_confusion_matrix_metric
+from monai.metrics.confusion_matrix import compute_confusion_matrix_metric, get_confusion_matrix
+from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+from monai.metrics.meandice import compute_dice
 from scipy import ndimage
 
 from mcd.evaluation.metrics import score_subject
@@ -15,7 +16,7 @@ from mcd.evaluation.metrics import score_subject
 SPACINGS = [(1.0, 1.0, 1.0), (3.0, 1.0, 1.0), (2.5, 0.7, 0.9)]
 
 
-def pair(kind, seed):
+def pair(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Two masks (z, y, x): noise, single voxels, smooth blobs, or a blob against the whole volume."""
     rng = np.random.default_rng(seed)
     shape = tuple(rng.integers(8, 24, size=3))
@@ -25,7 +26,7 @@ def pair(kind, seed):
         masks = np.zeros((2, *shape), dtype=bool)
         for mask in masks:
             mask[tuple(rng.integers(shape))] = True
-        return masks
+        return masks[0], masks[1]
     field = ndimage.gaussian_filter(rng.normal(size=(2, *shape)), (0, 2, 2, 2))
     blob, other = field > np.quantile(field, 0.85)
     return (blob, np.ones(shape, dtype=bool)) if kind == "full" else (blob, other | blob & (field[0] > field[0].mean()))
@@ -34,7 +35,7 @@ def pair(kind, seed):
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("kind", ["noise", "voxels", "blobs", "full"])
 @pytest.mark.parametrize("seed", range(3))
-def test_against_monai(kind, seed, spacing):
+def test_against_monai(kind: str, seed: int, spacing: tuple[float, float, float]) -> None:
     truth, prediction = pair(kind, seed)
     row = score_subject({"r": truth}, {"r": prediction}, spacing)[0]
     y, y_pred = (torch.from_numpy(np.ascontiguousarray(mask))[None, None].float() for mask in (truth, prediction))
@@ -48,7 +49,7 @@ def test_against_monai(kind, seed, spacing):
 
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("seed", range(5))
-def test_hd95_near_surface_distance(seed, spacing):
+def test_hd95_near_surface_distance(seed: int, spacing: tuple[float, float, float]) -> None:
     """surface-distance has its surface elements between the voxels and weighs them by area: a voxel's diagonal apart."""
     grid = np.stack(np.meshgrid(*[np.arange(n) for n in (20, 36, 36)], indexing="ij"), -1) * spacing
     rng = np.random.default_rng(seed)
@@ -63,7 +64,7 @@ def test_hd95_near_surface_distance(seed, spacing):
     assert abs(ours - theirs) <= math.hypot(*spacing)
 
 
-def test_hd95_equals_surface_distance_where_the_definitions_agree():
+def test_hd95_equals_surface_distance_where_the_definitions_agree() -> None:
     """A shift along an axis moves every surface element of a box by as much, whatever its area."""
     truth, prediction = np.zeros((2, 12, 30, 30), dtype=bool)
     truth[2:6, 8:20, 8:20] = prediction[7:11, 8:20, 8:20] = True  # 5 slices of 3 mm

@@ -1,6 +1,7 @@
 """Tests against enumeration, corrected as Holm says, and tails for few patients."""
 
 import math
+from collections.abc import Hashable
 from itertools import product
 
 import numpy as np
@@ -14,7 +15,7 @@ from mcd.evaluation.bootstrap import bootstrap_means
 from mcd.evaluation.statistics import expanded_tail, holm, wilcoxon_holm
 
 
-def test_expanded_tails_cover_where_few_patients_make_the_percentile_interval_too_narrow():
+def test_expanded_tails_cover_where_few_patients_make_the_percentile_interval_too_narrow() -> None:
     # Student's 97.5 % quantile of 9 degrees of freedom is 2.262, and the normal tail beyond 2.262 * sqrt(10 / 9) 0.0086
     assert expanded_tail(0.025, 10) == pytest.approx(0.0086, abs=1e-4)
     assert expanded_tail(0.025, 10_000) == pytest.approx(0.025, abs=1e-4)
@@ -29,7 +30,7 @@ def test_expanded_tails_cover_where_few_patients_make_the_percentile_interval_to
     assert 0.92 < hits["expanded"] / 600 < 0.97
 
 
-def test_holm_by_hand():
+def test_holm_by_hand() -> None:
     # Sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1 = 0.02, 0.03, 0.06, 0.04; the last is raised to the one before.
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(holm([0.5, 0.6]), [1, 1])
@@ -38,7 +39,7 @@ def test_holm_by_hand():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_is_the_step_down_procedure(p):
+def test_holm_is_the_step_down_procedure(p: list[float]) -> None:
     """For every level, adjusted p <= level is what going down the sorted p values rejects until the first failure."""
     adjusted = holm(p)
     assert (adjusted >= np.array(p)).all()
@@ -54,7 +55,7 @@ def test_holm_is_the_step_down_procedure(p):
         assert set(np.flatnonzero(adjusted <= level).tolist()) == rejected
 
 
-def exact_p(differences):
+def exact_p(differences: np.ndarray) -> float:
     """Two-sided signed-rank p value by going through all signs."""
     ranks = rankdata(np.abs(differences))
     observed = abs(sum(ranks * np.sign(differences)))
@@ -62,12 +63,14 @@ def exact_p(differences):
     return float((np.abs(signs @ ranks) >= observed - 1e-9).mean())
 
 
-def test_wilcoxon_against_enumeration_paired_by_patient():
+def test_wilcoxon_against_enumeration_paired_by_patient() -> None:
     rng = np.random.default_rng(3)
     patients = [f"p{i}" for i in range(10)]
     reference = pd.Series(rng.random(10), index=patients)
     others = {"worse": reference - rng.random(10), "alike": reference + rng.normal(0, 0.1, 10)}
-    shuffled = {name: values.sample(frac=1, random_state=1) for name, values in others.items()}
+    shuffled: dict[Hashable, pd.Series] = {
+        name: values.sample(frac=1, random_state=1) for name, values in others.items()
+    }
     tests = wilcoxon_holm(reference, shuffled)
     for name, values in others.items():
         assert tests.loc[name, "p"] == pytest.approx(exact_p((values - reference).to_numpy()))
@@ -76,7 +79,7 @@ def test_wilcoxon_against_enumeration_paired_by_patient():
     assert tests.loc["worse", "p_holm"] == pytest.approx(2 * 2 / 2**10)
 
 
-def test_no_difference_no_partner_and_undefined():
+def test_no_difference_no_partner_and_undefined() -> None:
     reference = pd.Series([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], index=list("abcdef"))
     tests = wilcoxon_holm(
         reference,
@@ -92,5 +95,5 @@ def test_no_difference_no_partner_and_undefined():
     assert tests.loc["partly", "p_holm"] == min(1, 2 * tests.loc["partly", "p"])  # two tests, not three
 
 
-def test_nothing_to_test():
+def test_nothing_to_test() -> None:
     assert wilcoxon_holm(pd.Series([0.1], index=["a"]), {}).empty

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -365,7 +366,7 @@ def test_an_empty_region_a_constant_image_and_a_far_modality_are_named(save: Cal
         ({"size": (9, 9), "centre": "box"}, "centre: 'box'"),
     ],
 )
-def test_options_name_the_key_at_fault(values: dict, message: str) -> None:
+def test_options_name_the_key_at_fault(values: dict[str, Any], message: str) -> None:
     with pytest.raises(McdError, match=message):
         PreprocessOptions(**values)
 

@@ -80,8 +80,10 @@ def test_sharing_follows_table_1(k: int) -> None:
 def test_shared_layers_share_batch_statistics() -> None:
     generator = DomainSharingGenerator(4, 1)
     generator.a(torch.randn(2, 1, 32, 32))
-    torch.testing.assert_close(generator.b.encoder[4][1].running_mean, generator.a.encoder[4][1].running_mean)
-    assert generator.b.encoder[3][1].running_mean.abs().sum() == 0
+    torch.testing.assert_close(
+        generator.b.get_buffer("encoder.4.1.running_mean"), generator.a.get_buffer("encoder.4.1.running_mean")
+    )
+    assert generator.b.get_buffer("encoder.3.1.running_mean").abs().sum() == 0
 
 
 @pytest.mark.parametrize("k", [-1, 4])

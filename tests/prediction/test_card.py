@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,7 @@ def model(trained: Path, tmp_path: Path) -> Path:
 def run_test(cohort: TinyCohort, model: Path, columns: Mapping[str, object] = RUN) -> Path:
     """Predict and score the test patients; the score file lies beside the model."""
     scores, predictions = model.with_name("scores.csv"), model.with_name("predictions.h5")
-    data = {"shards": cohort.shards, "split": cohort.split, "predictions": predictions}
+    data: dict[str, Any] = {"shards": cohort.shards, "split": cohort.split, "predictions": predictions}
     predict_test(**data, model=model)
     score_predictions(**data, scores=scores, columns=columns)
     return scores

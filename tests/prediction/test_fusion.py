@@ -1,6 +1,7 @@
 """Fusion: the mean, STAPLE against SimpleITK's filter, and a pair's scores."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,7 +98,7 @@ RUN = {"cohort": "tiny", "pair": "A-B", "method": "multi_condos", "label_ratio":
 def test_a_pairs_scores_hold_those_of_the_single_networks(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
     models = [save_model(tmp_path / f"{name}.pt", name, seed) for seed, name in enumerate("AB")]
     predictions = [predict(tiny_cohort, model) for model in models]
-    data = {"shards": tiny_cohort.shards, "split": tiny_cohort.split}
+    data: dict[str, Any] = {"shards": tiny_cohort.shards, "split": tiny_cohort.split}
     rows = score_fused(
         **data, predictions=predictions, scores=tmp_path / "fused.csv", columns={**RUN, "modality": "A-B"}
     )
@@ -115,7 +116,7 @@ def test_fusion_from_predictions_is_that_of_the_networks(tiny_cohort: TinyCohort
     """Each way is held against networks that predict again: masks and stored probabilities lose nothing that counts."""
     models = [save_model(tmp_path / f"{name}.pt", name, seed) for seed, name in enumerate("AB")]
     columns = {**RUN, "modality": "A-B"}
-    data = {"shards": tiny_cohort.shards, "split": tiny_cohort.split}
+    data: dict[str, Any] = {"shards": tiny_cohort.shards, "split": tiny_cohort.split}
     predictions = [predict(tiny_cohort, model) for model in models]
     rows = score_fused(**data, predictions=predictions, scores=tmp_path / "fused.csv", columns=columns)
     expected = []
@@ -155,7 +156,7 @@ def test_a_stored_probability_keeps_every_mean_on_its_side(tmp_path: Path) -> No
 
 def test_what_does_not_go_together_is_not_fused(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
     models = [save_model(tmp_path / "A.pt", "A", 0), save_model(tmp_path / "B.pt", "B", 1, {"WT": [1, 2]})]
-    data = {"shards": tiny_cohort.shards, "split": tiny_cohort.split, "scores": tmp_path / "s.csv"}
+    data: dict[str, Any] = {"shards": tiny_cohort.shards, "split": tiny_cohort.split, "scores": tmp_path / "s.csv"}
     with pytest.raises(McdError, match=r"B\.h5: predicts .* fuse networks of one kind"):
         score_fused(**data, predictions=[predict(tiny_cohort, model) for model in models], columns=RUN)
     models[1] = save_model(tmp_path / "B.pt", "B", 1)

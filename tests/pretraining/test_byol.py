@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_momentum_rises_from_its_start_to_one() -> None:
     assert momentum(0.9, 0.25) == pytest.approx(1 - 0.1 * (math.cos(math.pi / 4) + 1) / 2)
 
 
-def test_no_gradient_reaches_the_target_and_no_optimiser_owns_it(method: BYOL, bodies: Callable) -> None:
+def test_no_gradient_reaches_the_target_and_no_optimiser_owns_it(method: BYOL, bodies: Callable[..., Any]) -> None:
     method.losses(bodies(size=(32, 32)), "network")["total"].backward()
     target = [*method.target_encoder.parameters(), *method.target_head.parameters()]
     assert all(parameter.grad is None for parameter in target)
@@ -65,7 +66,7 @@ def test_heads_have_the_batch_normalisation_that_keeps_small_batches_from_collap
     assert any(isinstance(layer, nn.BatchNorm1d) for layer in method.predictor)
 
 
-def test_learns_without_collapse(bodies: Callable) -> None:
+def test_learns_without_collapse(bodies: Callable[..., Any]) -> None:
     torch.manual_seed(0)
     method = BYOL(BYOLOptions(crop=(0.8, 1.0)), 4, ["A"], (32, 32))
     batch = bodies(size=(32, 32))

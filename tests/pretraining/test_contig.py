@@ -1,6 +1,7 @@
 """ContIG."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,12 @@ from mcd.pretraining.contig import ContIG, ContIGOptions
 from mcd.pretraining.views import random_view
 
 
-def make(**options: object) -> ContIG:
+def make(**options: Any) -> ContIG:
     torch.manual_seed(0)
     return ContIG(ContIGOptions(**options), 4, ["A", "B"], (32, 32))
 
 
-def test_learns_which_slices_belong_together(bodies: Callable, learn: Callable) -> None:
+def test_learns_which_slices_belong_together(bodies: Callable[..., Any], learn: Callable[..., Any]) -> None:
     batch = bodies(channels=2, size=(32, 32))
     rows = learn(make(crop=(0.8, 1.0)), batch, 40)
     assert np.mean([row["total"] for row in rows[-5:]]) < 0.7 * np.mean([row["total"] for row in rows[:5]])
@@ -25,7 +26,9 @@ def test_learns_which_slices_belong_together(bodies: Callable, learn: Callable) 
 
 
 @pytest.mark.parametrize(("alpha", "weights"), [(1.0, (1, 0)), (0.0, (0, 1)), (0.75, (0.75, 0.25))])
-def test_alpha_weighs_the_two_directions(bodies: Callable, alpha: float, weights: tuple[float, float]) -> None:
+def test_alpha_weighs_the_two_directions(
+    bodies: Callable[..., Any], alpha: float, weights: tuple[float, float]
+) -> None:
     method, batch = make(alpha=alpha), bodies(channels=2, size=(32, 32))
     torch.manual_seed(1)
     total = method.losses(batch, "network")["total"]
@@ -38,7 +41,7 @@ def test_alpha_weighs_the_two_directions(bodies: Callable, alpha: float, weights
     assert total.item() == pytest.approx((weights[0] * there + weights[1] * back).item(), rel=1e-5)
 
 
-def test_the_two_modalities_are_cropped_independently(bodies: Callable) -> None:
+def test_the_two_modalities_are_cropped_independently(bodies: Callable[..., Any]) -> None:
     """Twins with equal weights on two equal modalities: only under one and the same view would the embeddings agree."""
     method, batch = make(), bodies(channels=1, size=(32, 32))
     batch = type(batch)(batch.images.repeat(1, 2, 1, 1), None, batch.subjects, batch.heights)
@@ -56,4 +59,4 @@ def test_each_modality_gets_its_own_encoder() -> None:
     a, b = method.unet_state("A"), method.unet_state("B")
     assert a.keys() == b.keys()
     assert not torch.equal(a["encoder.0.0.weight"], b["encoder.0.0.weight"])
-    assert torch.equal(b["encoder.0.0.weight"], method.encoders[1].encoder[0][0].weight)
+    assert torch.equal(b["encoder.0.0.weight"], method.get_parameter("encoders.1.encoder.0.0.weight"))

@@ -14,7 +14,7 @@ from mcd.pretraining.cpc import CPC, GRID, CPCOptions, overlapping_patches
 from mcd.slices.batches import Batch
 
 
-def _cpc(filters: int = 4, **options) -> CPC:
+def _cpc(filters: int = 4, **options: Any) -> CPC:
     torch.manual_seed(0)
     return CPC(CPCOptions(**options), filters, ("A",), (64, 64))
 
@@ -115,7 +115,7 @@ def test_the_tips_of_bodies_do_not_break_it() -> None:
     losses["total"].backward()
 
 
-def test_hands_back_an_encoder_for_batch_norm(bodies: Callable[..., Batch], learn: Callable) -> None:
+def test_hands_back_an_encoder_for_batch_norm(bodies: Callable[..., Batch], learn: Callable[..., Any]) -> None:
     """After some training the U-Net's own encoder, in evaluation, gives features like those that were trained."""
     method, batch = _cpc(), bodies(8)
     learn(method, batch, 10)
@@ -145,7 +145,7 @@ def test_more_steps_than_rows_are_refused() -> None:
         _cpc(steps=6)
 
 
-def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable) -> None:
+def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable[..., Any]) -> None:
     rows = learn(_cpc(), bodies(6), 15)
     assert rows[-1]["total"] < 0.85 * rows[0]["total"]
     assert rows[-1]["accuracy"] > 2 * rows[0]["accuracy"]

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from mcd.pretraining.exemplar import Exemplar, ExemplarOptions, allowed_negative
 from mcd.slices.batches import Batch
 
 
-def _exemplar(**options) -> Exemplar:
+def _exemplar(**options: Any) -> Exemplar:
     torch.manual_seed(0)
     return Exemplar(ExemplarOptions(**options), 4, ("A",), (64, 64))
 
@@ -61,7 +62,7 @@ def test_a_collapsed_network_pays_the_margin(negatives: str, bodies: Callable[..
 
 
 @pytest.mark.parametrize("negatives", ["derangement", "semi_hard"])
-def test_learns_one_batch(negatives: str, bodies: Callable[..., Batch], learn: Callable) -> None:
+def test_learns_one_batch(negatives: str, bodies: Callable[..., Batch], learn: Callable[..., Any]) -> None:
     gentle = {"crop": (0.8, 1.0), "mirror": 0.0, "gamma": 1.0, "blurred": 0.0}  # little left to chance in so few steps
     rows = learn(_exemplar(negatives=negatives, **gentle), bodies(8), 15)
     early, late = (np.mean([row["total"] for row in part]) for part in (rows[:4], rows[-4:]))

@@ -1,6 +1,7 @@
 import hashlib
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from mcd.pretraining.jigsaw import TILES, Jigsaw, JigsawOptions, distant_permuta
 from mcd.slices.batches import Batch
 
 
-def _jigsaw(filters: int = 4, **options) -> Jigsaw:
+def _jigsaw(filters: int = 4, **options: Any) -> Jigsaw:
     torch.manual_seed(0)
     return Jigsaw(JigsawOptions(**options), filters, ("A",), (64, 64))
 
@@ -84,7 +85,7 @@ def test_the_label_is_the_order_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert losses["total"] < 1e-6
 
 
-def test_learns_the_orders_of_one_batch(bodies: Callable[..., Batch], learn: Callable) -> None:
+def test_learns_the_orders_of_one_batch(bodies: Callable[..., Batch], learn: Callable[..., Any]) -> None:
     rows = learn(_jigsaw(permutations=4, embedding=64), bodies(8), 25)
     early, late = (np.mean([row["total"] for row in part]) for part in (rows[:5], rows[-5:]))
     assert late < 0.7 * early

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from mcd.pretraining.tiles import reorder
 from mcd.slices.batches import Batch
 
 
-def _m_jigsaw(**options) -> MJigsaw:
+def _m_jigsaw(**options: Any) -> MJigsaw:
     torch.manual_seed(0)
     return MJigsaw(MJigsawOptions(**options), 4, ("A", "B"), (64, 64))
 
@@ -76,7 +77,7 @@ def test_one_encoder_is_handed_back_for_both() -> None:
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable) -> None:
+def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable[..., Any]) -> None:
     rows = learn(_m_jigsaw(), bodies(8, 2), 15)
     assert rows[-1]["total"] < 0.7 * rows[0]["total"]
     assert rows[-1]["accuracy"] > 0.5

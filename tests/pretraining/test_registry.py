@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from interruption import epochs_begun, killed_in
 from tiny import TinyCohort, make_tiny_cohort
 
 from mcd.methods import METHODS, PRETRAININGS
@@ -17,6 +18,7 @@ from mcd.segmentation.run import finetune
 from mcd.slices.augment import Augmentation
 from mcd.training import loop
 from mcd.training.checkpoint import Checkpoint, load_checkpoint
+from mcd.training.history import History
 from mcd.training.schedule import Compute, Schedule
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -29,30 +31,26 @@ SMALL: dict[str, dict[str, Any]] = {
 FILTERS, EPOCHS = 2, 3
 
 
-class Interrupted(Exception):
-    """Stands for a killed job."""
-
-
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> TinyCohort:
     return make_tiny_cohort(tmp_path_factory.mktemp("registry"))
 
 
 @pytest.fixture(scope="module")
-def trained(cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def trained(cohort: TinyCohort, device: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Algorithm -> its checkpoint, trained when first asked for."""
     folder = tmp_path_factory.mktemp("trained")
 
     class Trained(dict[str, Path]):
         def __missing__(self, algorithm: str) -> Path:
             self[algorithm] = folder / f"{algorithm}.pt"
-            run(cohort, algorithm, self[algorithm])
+            run(cohort, algorithm, self[algorithm], device)
             return self[algorithm]
 
     return Trained()
 
 
-def run(cohort: TinyCohort, algorithm: str, output: Path, **more: Any) -> loop.History:
+def run(cohort: TinyCohort, algorithm: str, output: Path, device: str, **more: Any) -> History:
     return pretrain(
         shards=cohort.shards,
         split=cohort.split,
@@ -64,7 +62,7 @@ def run(cohort: TinyCohort, algorithm: str, output: Path, **more: Any) -> loop.H
         epochs=EPOCHS,
         batch_size=8,
         steps_per_epoch=2,
-        compute=Compute(device="cpu"),
+        compute=Compute(device=device),
         **more,
     )
 
@@ -102,33 +100,27 @@ def test_trains_and_says_what_it_trained(algorithm: str, trained: dict[str, Path
 
 @pytest.mark.parametrize("algorithm", REGISTRY)
 def test_goes_on_after_a_kill_to_the_same_weights(
-    algorithm: str, cohort: TinyCohort, trained: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    algorithm: str,
+    cohort: TinyCohort,
+    trained: dict[str, Path],
+    tmp_path: Path,
+    device: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     method_class = pretraining_class(algorithm)
-    before_epoch = method_class.before_epoch
-    killed, begun = [], []
-
-    def dies_once(self: Any, epoch: int, epochs: int) -> None:
-        if epoch == EPOCHS - 1 and not killed:
-            killed.append(epoch)
-            raise Interrupted
-        begun.append(epoch)
-        before_epoch(self, epoch, epochs)
-
     saving = loop.train
 
-    def saves_every_epoch(*positional: Any, **named: Any) -> loop.History:
+    def saves_every_epoch(*positional: Any, **named: Any) -> History:
         return saving(*positional, **named, save_every=0.0)
 
-    monkeypatch.setattr(method_class, "before_epoch", dies_once)
     monkeypatch.setattr("mcd.pretraining.run.train", saves_every_epoch)
     output, resume = tmp_path / "out.pt", tmp_path / "resume.pt"
-    with pytest.raises(Interrupted):
-        run(cohort, algorithm, output, resume=resume)
+    with killed_in(EPOCHS - 1, method_class):
+        run(cohort, algorithm, output, device, resume=resume)
     assert not output.exists()
     assert len(list(tmp_path.glob("resume.pt*"))) == 1
-    begun.clear()
-    history = run(cohort, algorithm, output, resume=resume)
+    with epochs_begun(method_class) as begun:
+        history = run(cohort, algorithm, output, device, resume=resume)
     assert begun[0] == EPOCHS - 1  # it went on, and did not start again
     assert [row["epoch"] for row in history][:EPOCHS] == list(range(1, EPOCHS + 1))
     assert equal(load_checkpoint(output), load_checkpoint(trained[algorithm]))
@@ -137,7 +129,7 @@ def test_goes_on_after_a_kill_to_the_same_weights(
 
 @pytest.mark.parametrize("algorithm", REGISTRY)
 def test_fine_tuning_takes_over_what_was_trained_and_nothing_else(
-    algorithm: str, cohort: TinyCohort, trained: dict[str, Path], tmp_path: Path
+    algorithm: str, cohort: TinyCohort, trained: dict[str, Path], tmp_path: Path, device: str
 ) -> None:
     """At a learning rate of 0 the fine-tuned parameters are those that it began with."""
 
@@ -153,7 +145,7 @@ def test_fine_tuning_takes_over_what_was_trained_and_nothing_else(
             schedule=Schedule(epochs=1, batch_size=4, steps_per_epoch=1, learning_rate=0.0),
             augmentation=Augmentation(),
             pretrained=pretrained,
-            compute=Compute(device="cpu"),
+            compute=Compute(device=device),
         )
         return load_checkpoint(tmp_path / "model.pt", "segmentation")
 

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from mcd.pretraining.rotation import Rotation, RotationOptions, all_turns
 from mcd.slices.batches import Batch
 
 
-def _rotation(**options) -> Rotation:
+def _rotation(**options: Any) -> Rotation:
     torch.manual_seed(0)
     return Rotation(RotationOptions(**options), 4, ("A",), (64, 64))
 
@@ -65,7 +66,7 @@ def test_labels_are_the_turns_that_were_made(bodies: Callable[..., Batch], monke
         assert counts.tolist() == [64] * 4 if copies == "all" else counts.min() > 5
 
 
-def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable) -> None:
+def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable[..., Any]) -> None:
     rows = learn(_rotation(), bodies(), 12)
     assert rows[-1]["total"] < 0.5 * rows[0]["total"]
     assert rows[-1]["accuracy"] > 0.9

@@ -1,6 +1,7 @@
 """SimCLR."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
 
 
-def test_learns_to_tell_slices_apart(bodies: Callable, learn: Callable) -> None:
+def test_learns_to_tell_slices_apart(bodies: Callable[..., Any], learn: Callable[..., Any]) -> None:
     torch.manual_seed(0)
     rows = learn(SimCLR(SimCLROptions(crop=(0.8, 1.0)), 4, ["A"], (32, 32)), bodies(size=(32, 32)), 40)
     start, end = (
@@ -33,7 +34,7 @@ def test_neighbouring_slices_of_a_subject_do_not_meet_in_a_batch(tiny_cohort: Ti
                 assert (np.diff(heights) >= 0.1).all()
 
 
-def test_the_temperature_is_the_options(bodies: Callable) -> None:
+def test_the_temperature_is_the_options(bodies: Callable[..., Any]) -> None:
     torch.manual_seed(0)
     cold = SimCLR(SimCLROptions(temperature=0.1), 4, ["A"], (32, 32))
     warm = SimCLR(SimCLROptions(temperature=10.0), 4, ["A"], (32, 32))

@@ -1,6 +1,7 @@
 """SwAV."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ import torch
 from mcd.pretraining.swav import SwAV, SwAVOptions
 
 
-def make(**options: object) -> SwAV:
+def make(**options: Any) -> SwAV:
     torch.manual_seed(0)
     defaults = {"prototypes": 12, "small_views": 2, "queue": 16}
     method = SwAV(SwAVOptions(**{**defaults, **options}), 4, ["A"], (32, 32))
@@ -16,7 +17,7 @@ def make(**options: object) -> SwAV:
     return method
 
 
-def test_learns_without_collapse(bodies: Callable, learn: Callable) -> None:
+def test_learns_without_collapse(bodies: Callable[..., Any], learn: Callable[..., Any]) -> None:
     method = make(crop=(0.8, 1.0), small_crop=(0.5, 0.8), small_views=1)
     rows = learn(method, bodies(size=(32, 32)), 40, 3e-3)
     totals = [row["total"] for row in rows]
@@ -25,7 +26,9 @@ def test_learns_without_collapse(bodies: Callable, learn: Callable) -> None:
     assert rows[-1]["prototypes_used"] > 0.3
 
 
-def test_prototypes_stand_still_at_first_and_stay_of_length_one(bodies: Callable, learn: Callable) -> None:
+def test_prototypes_stand_still_at_first_and_stay_of_length_one(
+    bodies: Callable[..., Any], learn: Callable[..., Any]
+) -> None:
     method = make()
     before = method.prototypes.weight.detach().clone()
     method.before_epoch(0, 10)
@@ -38,7 +41,7 @@ def test_prototypes_stand_still_at_first_and_stay_of_length_one(bodies: Callable
     assert torch.allclose(method.prototypes.weight.norm(dim=1), torch.ones(12))
 
 
-def test_the_queue_holds_the_latest_embeddings_first_and_waits_until_it_is_full(bodies: Callable) -> None:
+def test_the_queue_holds_the_latest_embeddings_first_and_waits_until_it_is_full(bodies: Callable[..., Any]) -> None:
     method = make(queue=12)
     draws = [torch.nn.functional.normalize(torch.randn(2, 8, 128), dim=2) for _ in range(3)]
     alone = method._codes(draws[0])
@@ -65,7 +68,7 @@ def test_the_queue_takes_part_from_its_start_on_only() -> None:
     assert not torch.allclose(method._codes(z), early)
 
 
-def test_small_views_are_small_and_may_be_left_out(bodies: Callable) -> None:
+def test_small_views_are_small_and_may_be_left_out(bodies: Callable[..., Any]) -> None:
     assert make().small_size == (16, 16)
     assert make()._embeddings(bodies(size=(32, 32)).images).shape == (4, 8, 128)
     assert make(small_views=0)._embeddings(bodies(size=(32, 32)).images).shape == (2, 8, 128)

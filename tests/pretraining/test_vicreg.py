@@ -1,6 +1,7 @@
 """VICReg."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def test_collapse_costs_variance_and_redundancy_costs_covariance() -> None:
     assert covariance_loss(z.repeat(1, 4)) > 10 * covariance_loss(3 * torch.randn(200, 4))
 
 
-def test_learns_without_collapse(bodies: Callable, learn: Callable) -> None:
+def test_learns_without_collapse(bodies: Callable[..., Any], learn: Callable[..., Any]) -> None:
     torch.manual_seed(0)
     rows = learn(VICReg(VICRegOptions(crop=(0.8, 1.0)), 4, ["A"], (32, 32)), bodies(size=(32, 32)), 30)
     assert np.mean([row["total"] for row in rows[-5:]]) < 0.92 * np.mean([row["total"] for row in rows[:5]])

@@ -1,6 +1,7 @@
 """From pre-training to scores: what is transferred, what is learnt, what is written."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -130,7 +131,7 @@ def run_evaluation(cohort: TinyCohort, model: Path) -> tuple[pd.DataFrame, Path]
         "seed": 0,
     }
     predictions = model.parent / "predictions.h5"
-    data = {"shards": cohort.shards, "split": cohort.split, "predictions": predictions}
+    data: dict[str, Any] = {"shards": cohort.shards, "split": cohort.split, "predictions": predictions}
     predict_test(**data, model=model)
     rows = score_predictions(**data, scores=model.parent / "scores.csv", columns=columns)
     return pd.DataFrame(rows), predictions
@@ -144,6 +145,7 @@ def test_it_learns_and_the_scores_are_those_of_the_stored_masks(tiny_cohort: Tin
     pd.testing.assert_frame_equal(written, table[written.columns], atol=1e-6)
     for row in table.itertuples():
         label = read_preprocessed(tiny_cohort.folders[row.subject]).label
+        assert label is not None
         truth = np.isin(label, REGIONS[row.region])
         prediction = read_predictions(predictions, row.subject)[row.region]
         assert prediction.shape == truth.shape  # every slice is predicted, with and without a target

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from interruption import epochs_begun, killed_in
 from tiny import TinyCohort
 
 from mcd.errors import McdError
@@ -30,12 +31,16 @@ from mcd.training.schedule import Compute, Schedule
 REGIONS = {"core": [1], "whole": [1, 2]}
 ALGORITHMS = [name for name in REGISTRY if segmentation_class(name).uses_unlabelled]
 SMALL: dict[str, dict[str, Any]] = {"sass": {"discriminator_filters": 4}}
-CPU = Compute(device="cpu", precision="fp32")
 
 Make = Callable[..., SemiSupervised]
 
 
-def arguments(cohort: TinyCohort, algorithm: str, output: Path, epochs: int = 2) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def compute(device: str) -> Compute:
+    return Compute(device=device, precision="fp32")
+
+
+def arguments(cohort: TinyCohort, algorithm: str, output: Path, compute: Compute, epochs: int = 2) -> dict[str, Any]:
     return {
         "shards": cohort.shards,
         "split": cohort.split,
@@ -48,7 +53,7 @@ def arguments(cohort: TinyCohort, algorithm: str, output: Path, epochs: int = 2)
         "augmentation": Augmentation(),
         "algorithm": algorithm,
         "options": SMALL.get(algorithm),
-        "compute": CPU,
+        "compute": compute,
     }
 
 
@@ -58,7 +63,7 @@ def test_the_three_of_the_paper_are_there() -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_it_trains_saves_a_plain_unet_and_is_scored(
-    algorithm: str, tiny_cohort: TinyCohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    algorithm: str, tiny_cohort: TinyCohort, tmp_path: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: set[tuple[str, str]] = set()
     original, counts = Shards.read, Shards.code_voxels
@@ -74,7 +79,7 @@ def test_it_trains_saves_a_plain_unet_and_is_scored(
     with monkeypatch.context() as patch:
         patch.setattr(Shards, "read", spy)
         patch.setattr(Shards, "code_voxels", spy_counts)
-        history = finetune(**arguments(tiny_cohort, algorithm, tmp_path / "model.pt"))
+        history = finetune(**arguments(tiny_cohort, algorithm, tmp_path / "model.pt", compute))
     assert {name for name, dataset in read if dataset == "labels"} == {"p0"}
     assert {name for name, dataset in read if dataset == "images"} == {"p0", "p1", "p2", "p3"}
     assert len(history) == 2
@@ -89,12 +94,12 @@ def test_it_trains_saves_a_plain_unet_and_is_scored(
         split=tiny_cohort.split,
         model=tmp_path / "model.pt",
         predictions=tmp_path / "masks.h5",
-        compute=CPU,
+        compute=compute,
     )
     assert predicted_subjects(tmp_path / "masks.h5") == ["p4", "p5"]
 
 
-def test_both_halves_are_drawn_from_all_slices_with_content(tiny_cohort: TinyCohort) -> None:
+def test_both_halves_are_drawn_from_all_slices_with_content(tiny_cohort: TinyCohort, compute: Compute) -> None:
     """With targets in one half alone, what tells labelled from unlabelled would be the target."""
     with Shards(tiny_cohort.shards) as shards:
         slices = _training_slices(
@@ -104,7 +109,7 @@ def test_both_halves_are_drawn_from_all_slices_with_content(tiny_cohort: TinyCoh
             "B",
             REGIONS,
             mixed=True,
-            device=torch.device("cpu"),
+            device=compute.torch_device(),
             memory_limit=1e9,
         )
         assert isinstance(slices, MixedSlices)
@@ -116,13 +121,9 @@ def test_both_halves_are_drawn_from_all_slices_with_content(tiny_cohort: TinyCoh
         assert slices.labelled.regions == REGIONS
 
 
-class _Killed(Exception):
-    pass
-
-
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(
-    algorithm: str, tiny_cohort: TinyCohort, tmp_path: Path, make_method: Make, monkeypatch: pytest.MonkeyPatch
+    algorithm: str, tiny_cohort: TinyCohort, tmp_path: Path, make_method: Make, compute: Compute
 ) -> None:
     schedule = Schedule(epochs=4, batch_size=4, learning_rate=1e-3, steps_per_epoch=2)
 
@@ -131,21 +132,17 @@ def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(
         with Shards(tiny_cohort.shards) as shards:
             labelled = SliceSet(shards, ["p0"], ["A"], regions=REGIONS, select="target")
             slices = MixedSlices(labelled, SliceSet(shards, ["p1", "p2"], ["A"]))
-            train(method, slices, schedule, CPU, seed=1, resume=resume, save_every=0)
+            train(method, slices, schedule, compute, seed=1, resume=resume, save_every=0)
         return method
 
     whole = run(None)
 
-    def kill(self: Method, epoch: int, epochs: int) -> None:
-        if epoch == 2:
-            raise _Killed
-
     resume = tmp_path / "resume.pt"
-    with monkeypatch.context() as patch:
-        patch.setattr(Method, "before_epoch", kill)
-        with pytest.raises(_Killed):
-            run(resume)
-    again = run(resume)
+    with killed_in(2, segmentation_class(algorithm)):
+        run(resume)
+    with epochs_begun(segmentation_class(algorithm)) as begun:
+        again = run(resume)
+    assert begun == [2, 3]
     state = again.state_dict()
     assert all(torch.equal(state[key], value) for key, value in whole.state_dict().items())
     assert state["progress"] == 1
@@ -241,16 +238,16 @@ def test_the_ramp_ends_with_the_training_whatever_its_length(algorithm: str, ste
     ],
 )
 def test_an_impossible_option_is_named(
-    algorithm: str, options: dict[str, Any], message: str, tiny_cohort: TinyCohort, tmp_path: Path
+    algorithm: str, options: dict[str, Any], message: str, tiny_cohort: TinyCohort, tmp_path: Path, compute: Compute
 ) -> None:
     with pytest.raises(McdError, match=message) as error:
-        finetune(**{**arguments(tiny_cohort, algorithm, tmp_path / "model.pt"), "options": options})
+        finetune(**{**arguments(tiny_cohort, algorithm, tmp_path / "model.pt", compute), "options": options})
     assert "\n" not in str(error.value)
 
 
-def test_without_unlabelled_subjects_it_says_so(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+def test_without_unlabelled_subjects_it_says_so(tiny_cohort: TinyCohort, tmp_path: Path, compute: Compute) -> None:
     with pytest.raises(McdError, match="label_ratio 1: labels every training subject"):
-        finetune(**{**arguments(tiny_cohort, "dtml", tmp_path / "model.pt"), "label_ratio": 1.0})
+        finetune(**{**arguments(tiny_cohort, "dtml", tmp_path / "model.pt", compute), "label_ratio": 1.0})
 
 
 def test_the_ramp_of_no_option_is_the_whole_training() -> None:

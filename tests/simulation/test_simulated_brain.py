@@ -3,6 +3,8 @@
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,12 +189,12 @@ def test_noise_is_the_users_to_set() -> None:
 @pytest.mark.parametrize(
     "mistake", [{"spacing": {"MR": (1, 1, 0)}}, {"spacing": {"MR": (1, 20, 1)}}, {"noise": -1.0}, {"noise": np.nan}]
 )
-def test_impossible_wishes_are_refused_in_one_line(mistake: dict) -> None:
+def test_impossible_wishes_are_refused_in_one_line(mistake: dict[str, Any]) -> None:
     with pytest.raises(McdError, match=r"^(spacing|noise) [^\n]*needs[^\n]*$"):
         simulate_brain("sim-0", seed=0, **mistake)
 
 
-def test_missing_atlas_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_missing_atlas_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     brain_anatomy.atlas.cache_clear()
     monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
     with pytest.raises(McdError, match=r"mni_icbm152_gm.*install nilearn"):
@@ -224,8 +226,8 @@ def test_generators_are_separate_streams() -> None:
 def test_smooth_fields_have_unit_spread_and_do_not_depend_on_the_grid() -> None:
     extent = (150.0, 180.0, 160.0)
     coarse = SamplingGrid.over(extent, (2.0, 2.0, 2.0))
-    for make in (lambda rng, grid: smooth_field(rng, grid, 9.0), lambda rng, grid: fractal_field(rng, grid, 12.0)):
-        field = make(generator(3, "f"), coarse)
+    for make, length in ((smooth_field, 9.0), (fractal_field, 12.0)):
+        field = make(generator(3, "f"), coarse, length)
         assert abs(field.mean()) < 0.1
         assert field.std() == pytest.approx(1, abs=0.08)
     # Where voxel centres coincide, a crop of a grid three times as fine has the same values.

@@ -1,5 +1,7 @@
 """Simulated head-and-neck patients: reproducible, in HECKTOR's shape, and hard in the way that real ones are."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -10,7 +12,7 @@ from mcd.simulation.head_neck.patient import bounding_box
 
 SUBJECTS = [f"P{number}" for number in range(6)]
 # Coarser than the default, to be quick: what is tested here does not need the detail.
-COARSE = {"spacing": {"CT": (2.0, 2.0, 3.0), "PET": (4.0, 4.0, 4.0)}}
+COARSE: dict[str, Any] = {"spacing": {"CT": (2.0, 2.0, 3.0), "PET": (4.0, 4.0, 4.0)}}
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Batches: the right slices, the right channels, whether in memory or streamed."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -46,7 +48,7 @@ def test_a_batch_holds_what_was_preprocessed(shards: Shards, tiny_cohort: TinyCo
 
 
 def test_streamed_equals_held_in_memory(shards: Shards) -> None:
-    arguments = {"regions": REGIONS, "select": "content"}
+    arguments: dict[str, Any] = {"regions": REGIONS, "select": "content"}
     held = SliceSet(shards, ["p0", "p3", "p5"], ["A", "B"], **arguments)
     streamed = SliceSet(shards, ["p0", "p3", "p5"], ["A", "B"], memory_limit=0, **arguments)
     assert held.in_memory

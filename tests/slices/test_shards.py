@@ -1,6 +1,8 @@
 """Shards: what goes in comes out, and damage is noticed."""
 
+import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import h5py
@@ -9,13 +11,15 @@ import pytest
 from tiny import TinyCohort, make_tiny_cohort, tiny_subject
 
 from mcd.errors import McdError
-from mcd.imaging.preprocess import read_preprocessed, write_preprocessed
+from mcd.imaging.preprocess import PreprocessOptions, read_preprocessed, write_preprocessed
 from mcd.slices.shards import Shards
 from mcd.slices.write_shards import write_shard
 
 
-def test_round_trip(tiny_cohort: TinyCohort) -> None:
-    with Shards(tiny_cohort.shards) as shards:
+def test_round_trip(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+    """Of folders as preprocessing leaves them, whatever the order in which they are given."""
+    write_shard(tmp_path / "all.h5", dict(reversed(tiny_cohort.folders.items())))
+    with Shards([tmp_path / "all.h5"]) as shards:
         assert shards.modalities == ["A", "B"]
         assert shards.size == (32, 32)
         assert list(shards.subjects) == list(tiny_cohort.folders)
@@ -34,6 +38,16 @@ def test_round_trip(tiny_cohort: TinyCohort) -> None:
                 np.testing.assert_array_equal(voxels, (pre.label == code).sum((1, 2)))
             assert shards.subject(name).info == pre.info
             assert shards.subject(name).spacing == (2.0, 1.0, 1.0)
+
+
+def test_the_tiny_cohort_is_what_its_folders_make(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+    """Its shards are written without an image library, and its volumes say the options that preprocessing has."""
+    names = list(tiny_cohort.folders)
+    write_shard(tmp_path / "0.h5", {name: tiny_cohort.folders[name] for name in names[: len(names) // 2]})
+    assert (tmp_path / "0.h5").read_bytes() == tiny_cohort.shards[0].read_bytes()
+    options = json.loads(json.dumps(asdict(PreprocessOptions(size=(32, 32), spacing=(1.0, 1.0, 2.0)))))
+    with Shards(tiny_cohort.shards) as shards:
+        assert shards.subject("p0").info["options"] == options
 
 
 def test_rows_are_read_as_asked(tiny_cohort: TinyCohort) -> None:

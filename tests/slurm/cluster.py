@@ -1,9 +1,11 @@
 """A Slurm cluster of one machine, on loopback: munged, slurmctld and slurmd as children of the test.
 
-Slurm's own programs look for /etc/slurm/slurm.conf (a job's `srun` knows no other place), so it is written there, and nothing
-is started where a configuration of somebody else's lies. The kernel ends the daemons when this process ends, however it ends.
+Slurm's own programs look for /etc/slurm/slurm.conf (a job's `srun` knows no other place), so this process and its children
+get an /etc/slurm of their own, in memory: the machine's stays as it is. Nothing is started where the machine has a
+configuration of its own. The kernel ends the daemons when this process ends, however it ends.
 """
 
+import ctypes
 import os
 import secrets
 import shutil
@@ -17,7 +19,6 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "setpriv")
 CONFIGURATION = Path("/etc/slurm")
-MARK = "# A cluster of one machine for tests/slurm: may be overwritten.\n"
 SECONDS_TO_DOWN = 6
 """Without a sign of life from a node."""
 
@@ -29,10 +30,25 @@ def missing() -> str | None:
         return f"no {', '.join(absent)} here (apt-get install slurm-wlm munge)"
     if os.geteuid() != 0:
         return "only root can start Slurm's daemons"
-    conf = CONFIGURATION / "slurm.conf"
-    if conf.exists() and not conf.read_text().startswith(MARK):
-        return f"{conf} is not of these tests: this machine has a Slurm of its own, which they leave alone"
+    if not CONFIGURATION.is_dir():
+        return f"no {CONFIGURATION} to put a configuration over (Debian's packages create it)"
+    if (CONFIGURATION / "slurm.conf").exists():
+        return f"{CONFIGURATION}/slurm.conf: this machine has a Slurm of its own, which these tests leave alone"
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        return "no mount namespace can be had here (in a container: --cap-add SYS_ADMIN)"
     return None
+
+
+def own_configuration() -> None:
+    """From now on, an empty folder in memory is this thread's and its children's /etc/slurm, and nobody else's."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    new_namespace, recursive, private = 0x00020000, 0x4000, 0x40000  # CLONE_NEWNS, MS_REC, MS_PRIVATE
+    if (
+        libc.unshare(new_namespace)  # os.unshare comes with Python 3.12
+        or libc.mount(b"none", b"/", None, ctypes.c_ulong(recursive | private), None)  # no mount reaches the machine
+        or libc.mount(b"tmpfs", bytes(CONFIGURATION), b"tmpfs", ctypes.c_ulong(0), None)
+    ):
+        raise OSError(ctypes.get_errno(), "a private /etc/slurm")
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
@@ -96,9 +112,9 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """,
             "gres.conf": "Name=gpu Count=1 File=/dev/null\n",
         }
-        CONFIGURATION.mkdir(exist_ok=True)
+        own_configuration()
         for name, content in files.items():
-            (CONFIGURATION / name).write_text(MARK + content)
+            (CONFIGURATION / name).write_text(content)
 
     def start(self) -> "Cluster":
         files = [f"--{kind}-file={self.folder}/munge.{kind}" for kind in ("key", "seed", "pid", "log")]
@@ -150,8 +166,6 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
-        for name in ("slurm.conf", "gres.conf"):
-            (CONFIGURATION / name).unlink(missing_ok=True)
 
     def _start(self, program: str, *arguments: str) -> None:
         with open(self.folder / f"{program}.out", "ab") as log:

@@ -29,20 +29,20 @@ def weights(network: nn.Module) -> Tensor:
     return nn.utils.parameters_to_vector(network.parameters())
 
 
-def test_its_steps_are_those_of_torch_to_the_last_bit():
+def test_its_steps_are_those_of_torch_to_the_last_bit() -> None:
     ours, _ = descend(Adam, steps=20)
     theirs, _ = descend(torch.optim.Adam, steps=20)
     assert torch.equal(weights(ours), weights(theirs))
     assert not torch.equal(weights(ours), weights(descend(Adam, steps=0)[0]))
 
 
-def test_no_step_is_recorded_for_a_gradient():
+def test_no_step_is_recorded_for_a_gradient() -> None:
     network, optimizer = descend(Adam, steps=1)
     assert all(value.grad_fn is None for state in optimizer.state.values() for value in state.values())
     assert all(parameter.is_leaf for parameter in network.parameters())
 
 
-def test_it_goes_on_from_the_state_of_either():
+def test_it_goes_on_from_the_state_of_either() -> None:
     ours, optimizer = descend(Adam, steps=5)
     theirs, _ = descend(torch.optim.Adam, steps=5)
     continued = torch.optim.Adam(theirs.parameters(), fused=True)
@@ -54,7 +54,7 @@ def test_it_goes_on_from_the_state_of_either():
     assert torch.equal(weights(ours), weights(theirs))
 
 
-def test_a_step_does_not_import_the_compiler():
+def test_a_step_does_not_import_the_compiler() -> None:
     code = (
         "import sys, torch; from mcd.training.adam import Adam; "
         "p = torch.nn.Parameter(torch.ones(2)); a = Adam([p], fused=True); "

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interruption import killed_in
 from tiny import TinyCohort
 from torch import nn
 
@@ -26,10 +27,6 @@ from mcd.training.method import Losses, Method
 from mcd.training.schedule import Compute, Schedule
 
 SCHEDULE = Schedule(epochs=4, batch_size=5, learning_rate=1e-3, decay="cosine", warmup_epochs=1)
-
-
-class Killed(BaseException):
-    """Stands for a signal: nothing catches it."""
 
 
 @pytest.fixture(scope="module")
@@ -50,20 +47,9 @@ def test_a_killed_training_resumes_to_the_same_weights(slices: SliceSet, tmp_pat
     whole = make_dsgan()
     history = run(whole, slices)
 
-    killed = make_dsgan()
-    step = killed.losses
-
-    def die_in_the_third_epoch(batch: Batch, player: str) -> Losses:
-        die_in_the_third_epoch.calls += 1  # type: ignore[attr-defined]
-        if die_in_the_third_epoch.calls > 2 * 3 * 2 + 1:  # type: ignore[attr-defined]
-            raise Killed
-        return step(batch, player)
-
-    die_in_the_third_epoch.calls = 0  # type: ignore[attr-defined]
-    killed.losses = die_in_the_third_epoch  # type: ignore[method-assign]
     resume = tmp_path / "resume.pt"
-    with pytest.raises(Killed):
-        run(killed, slices, resume=resume, save_every=0)
+    with killed_in(2, DSGAN):
+        run(make_dsgan(), slices, resume=resume, save_every=0)
     first_try = torch.load(resume)["history"]
     assert len(first_try) == 2
 

@@ -45,7 +45,8 @@ def install(folder: Path) -> None:
 
 def closure(names: set[str]) -> set[str]:
     """Distributions with everything that they require."""
-    waiting, found = [canonicalize_name(name) for name in names], set()
+    waiting = [canonicalize_name(name) for name in names]
+    found: set[str] = set()
     while waiting:
         name = waiting.pop()
         if name in found:

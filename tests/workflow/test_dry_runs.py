@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fake_cohorts import make
 from snakemake_run import ROOT, snakemake
+from workflow_rules import rules, script_of
 
 pytestmark = pytest.mark.workflow
 
@@ -18,7 +19,7 @@ def fake_cohorts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("cohorts")
     make(folder)
     for sheet in (ROOT / "configs/real").glob("*.tsv"):
-        for row in csv.DictReader(sheet.open(), delimiter="\t"):
+        for row in csv.DictReader(sheet.read_text().splitlines(), delimiter="\t"):
             for column in row.keys() - {"subject", "split"}:
                 path = folder / row[column]
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,30 +139,31 @@ def test_a_simulated_patient_needs_no_other_patients_file(tmp_path: Path) -> Non
         assert job_counts(run.stdout) == jobs
 
 
-def rules() -> Iterator[tuple[str, str]]:
-    for path in sorted((ROOT / "rules").glob("*.smk")):
-        yield from re.findall(r"^ *rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL)
-
-
-@pytest.mark.parametrize(("name", "body"), list(rules()), ids=[name for name, _ in rules()])
-def test_every_rule_is_complete(name: str, body: str) -> None:
-    assert body.lstrip().startswith('"""'), "a rule has a docstring"
-    if "output:" in body:
-        for directive in ("log:", "benchmark:", "conda:", "resources:", "mem_mb=", "runtime=", "script:"):
-            assert directive in body, directive
-        script = re.search(r'"\.\./workflow_scripts/(\w+)\.py"', body)
-        assert script
-        assert (ROOT / f"workflow_scripts/{script[1]}.py").exists()
+def test_every_rule_is_complete() -> None:
+    works = [rule for rule in rules() if rule.output]
+    assert len(works) >= 20
+    missing = [(rule.name, "docstring") for rule in rules() if not rule.docstring]
+    for rule in works:
+        script = script_of(rule)
+        has = {
+            "log": rule.log,
+            "benchmark": rule.benchmark,
+            "conda": rule.conda_env,
+            "mem_mb": "mem_mb" in rule.resources,
+            "runtime": "runtime" in rule.resources,
+            "script": script and script.parent == ROOT / "workflow_scripts" and script.exists(),
+        }
+        missing += [(rule.name, directive) for directive, there in has.items() if not there]
+    assert missing == []
 
 
 def test_every_table_and_figure_stands_in_snakemakes_report() -> None:
     """Pictures and pages of results, but for those that are made on request alone."""
-    found = 0
-    for name, body in rules():
-        output = body.partition("output:")[2].partition("log:")[0]
-        for match in re.finditer(r'(report\(\s*)?"results/(?!curves)[^"]*\.(png|html)"(.*?)\)', output, re.DOTALL):
-            assert match[1], name
-            assert "caption=" in match[3], name
-            assert "category=" in match[3], name
-            found += 1
-    assert found >= 11
+    shown = {
+        f"{rule.name}: {path}": path.flags.get("report")
+        for rule in rules()
+        for path in rule.output
+        if re.match(r"results/(?!curves).*\.(png|html)$", path)
+    }
+    assert len(shown) >= 11
+    assert [path for path, report in shown.items() if not (report and report.caption and report.category)] == []

@@ -128,8 +128,8 @@ def test_the_page_has_every_test_patient_with_every_method(finished: Path) -> No
                 name: ["fully_supervised", "multi_condos"] for name in modalities
             }
             assert {row[0] for row in patient["scores"]} == {0.5, 1.0}
-        for subject in finished.glob(f"work/{cohort}/subjects/*"):
-            assert f"Preprocessed volumes of {subject.name} " in page
+        for folder in finished.glob(f"work/{cohort}/subjects/*"):
+            assert f"Preprocessed volumes of {folder.name} " in page
     assert "finetune pair" in page
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from snakemake_run import ROOT
+from workflow_rules import rules
 
 pytestmark = pytest.mark.workflow
 
@@ -43,27 +44,10 @@ def test_snakemake_takes_every_key(name: str) -> None:
 
 
 def test_lsf_asks_for_a_gpu_for_every_rule_that_does() -> None:
-    trains = {
-        name
-        for path in (ROOT / "rules").glob("*.smk")
-        for name, body in _rules(path.read_text())
-        if "gpu=" in body or "use rule finetune_modality" in body
-    }
+    trains = {rule.name for rule in rules() if "gpu" in rule.resources}
+    assert {"pretrain_pair", "finetune_pair"} <= trains
     lines = yaml.safe_load((ROOT / "profiles/lsf/config.yaml").read_text())["set-resources"]
     assert {line.split(":")[0] for line in lines} == trains
-
-
-def _rules(text: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for line in text.splitlines():
-        words = line.rstrip(":").split()
-        if line.startswith("rule "):
-            found.append((words[1], line))
-        elif line.startswith("use rule "):
-            found.append((words[words.index("as") + 1], line))
-        elif found:
-            found[-1] = (found[-1][0], f"{found[-1][1]}\n{line}")
-    return found
 
 
 def test_jobs_go_through_the_generic_clusters_submit_command(tmp_path: Path) -> None:

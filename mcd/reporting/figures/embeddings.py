@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -59,7 +60,7 @@ _GREY = "#888888"
 _LOOKS = ((BLUE, "o"), (ORANGE, "^"))
 
 
-def distances(similarity: NDArray) -> tuple[float, float]:
+def distances(similarity: NDArray[Any]) -> tuple[float, float]:
     """Mean cosine distance across modalities, of pairs and of what is not paired, from (2n, 2n) cosines (X first)."""
     half = len(similarity) // 2
     across = 1 - similarity[:half, half:].astype(np.float64)
@@ -67,7 +68,7 @@ def distances(similarity: NDArray) -> tuple[float, float]:
     return float(across[paired].mean()), float(across[~paired].mean())
 
 
-def embed(similarity: NDArray, seed: int) -> NDArray[np.float64]:
+def embed(similarity: NDArray[Any], seed: int) -> NDArray[np.float64]:
     """t-SNE (van der Maaten and Hinton 2008) of features by their (n, n) cosines: (n, 2), the same for the same seed.
 
     t-SNE takes squared Euclidean distances; between features of unit length these are 2 (1 - cosine).

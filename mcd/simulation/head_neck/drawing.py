@@ -9,6 +9,7 @@ Arrays and triples are (z, y, x) unless they belong to SimpleITK or to a box.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -62,7 +63,7 @@ def _ct_grid(patient: Patient, spacing: Triple) -> SamplingGrid:
     return full.crop(tuple(low), tuple(high))
 
 
-def _image(patient: Patient, grid: SamplingGrid, array: NDArray) -> sitk.Image:
+def _image(patient: Patient, grid: SamplingGrid, array: NDArray[Any]) -> sitk.Image:
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(grid.spacing[::-1])
     first = patient.corner + [float(grid.axis(dimension)[0]) for dimension in range(3)]

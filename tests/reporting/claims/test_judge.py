@@ -1,19 +1,20 @@
 """Claims on made-up patients whose answer is known by construction, and on what the paper prints."""
 
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import bootstrap
-from test_sentences import CLAIMS, claim
+from some_claims import CLAIMS, claim
 
 from mcd.evaluation.score_rows import write_scores
 from mcd.evaluation.statistics import expanded_tail
 from mcd.reporting.claims.judge import (
     NOT_COMPUTED,
     Finding,
-    Key,
     fewest_patients,
     judge_means,
     judge_patients,
@@ -21,7 +22,8 @@ from mcd.reporting.claims.judge import (
     means_of,
     write_claims,
 )
-from mcd.reporting.claims.sentences import CLOSE, Claim, Terms
+from mcd.reporting.claims.sentences import CLOSE, Claim, Key, Terms
+from mcd.reporting.tables.spec import TableSpec
 
 PATIENTS = 20
 
@@ -187,7 +189,7 @@ def test_cohorts_are_drawn_apart() -> None:
     one = judge_patients(claim(over="average"), {key: values for key, values in made.items() if key[0] == "h"})
     two = judge_patients(claim(over="average"), {key: values for key, values in made.items() if key[0] == "b"})
     both = judge_patients(claim(over="average"), made)
-    widths = [np.subtract(found.ci_high, found.ci_low) for found in (one, two, both)]
+    widths = [np.subtract(found.ci_high, found.ci_low) for found in (one, two, both)]  # type: ignore[arg-type]
     assert widths[2] == pytest.approx(np.hypot(widths[0], widths[1]) / 2, rel=0.1)
     assert both.datasets == ("h", "b")
 
@@ -198,7 +200,9 @@ def test_one_of_many_equal_methods_seldom_fails_by_chance() -> None:
     verdicts = []
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        made = {("h", "CT", name, 0.1, "DSC"): pd.Series(rng.normal(0.5, 0.1, PATIENTS)) for name in ["A", *names]}
+        made: dict[Key, pd.Series] = {
+            ("h", "CT", name, 0.1, "DSC"): pd.Series(rng.normal(0.5, 0.1, PATIENTS)) for name in ["A", *names]
+        }
         verdicts.append(judge_patients(claim(right=tuple(names)), made).verdict)
     assert verdicts.count("holds") == 0
     assert verdicts.count("fails") <= 2
@@ -302,7 +306,9 @@ def test_printed_errors_are_shown() -> None:
 # --- the file ---
 
 
-def test_the_file_says_what_was_tested_on_whom(scores, make_spec, tmp_path) -> None:
+def test_the_file_says_what_was_tested_on_whom(
+    scores: pd.DataFrame, make_spec: Callable[..., TableSpec], tmp_path: Path
+) -> None:
     """A Table II of four methods on two simulated cohorts, a Table IX of single numbers, and nothing else."""
     spec = make_spec(metrics=["DSC", "Sen"])
     files = [tmp_path / "scores.csv"]

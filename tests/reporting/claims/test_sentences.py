@@ -5,27 +5,22 @@ from pathlib import Path
 
 import pytest
 import yaml
+from some_claims import CLAIMS, claim
 
 from mcd import plan
 from mcd.config import load_config
 from mcd.methods import METHODS
 from mcd.reporting.claims.judge import means_of
-from mcd.reporting.claims.sentences import PRINTED, Claim, contrasts, read_claims, reading
+from mcd.reporting.claims.sentences import PRINTED, Claim, contrasts, reading
 from mcd.reporting.printed.paper import reported
 
 ROOT = Path(__file__).parents[3]
-CLAIMS = read_claims()
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, plan.Comparison]:
     config = load_config(yaml.safe_load((ROOT / "configs/paper.yaml").read_text()), check_options=False)
     return plan.comparisons(config)
-
-
-def claim(**changes: object) -> Claim:
-    fields = {"number": 1, "section": "V", "sentence": "", "table": "table2", "metric": "DSC", "relation": "above"}
-    return Claim(**{**fields, "over": "every", "left": ("A",), "right": ("B",), **changes})  # type: ignore[arg-type]
 
 
 def test_there_are_enough_from_every_table_and_figure() -> None:
@@ -49,7 +44,7 @@ def test_a_claim_names_what_its_table_has(claim: Claim, made: dict[str, plan.Com
         modalities, ratios, metrics = (
             {name for _, name in spec.columns},
             {ratio for ratio, _ in spec.rows},
-            spec.metrics,
+            set(spec.metrics),
         )
     elif claim.table in PRINTED:
         printed = reported(PRINTED[claim.table])
@@ -57,7 +52,7 @@ def test_a_claim_names_what_its_table_has(claim: Claim, made: dict[str, plan.Com
         modalities, ratios = set(printed["modality"]), set()
         assert claim.dataset is None or claim.dataset in set(printed["dataset"])
     else:
-        methods, modalities, ratios, metrics = {spec.label for spec in METHODS.values()}, set(), set(), [claim.metric]
+        methods, modalities, ratios, metrics = {spec.label for spec in METHODS.values()}, set(), set(), {claim.metric}
     assert claim.methods
     assert set(claim.methods) <= methods
     elsewhere = (claim.than or {}).get("modalities", ())

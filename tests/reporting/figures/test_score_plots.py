@@ -1,5 +1,6 @@
 """Figures of numbers: what is drawn is what the table says."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ CONFIG = load_config(
     },
     check_options=False,
 )
-DRAW = {
+DRAW: dict[str, Callable[..., None]] = {
     "fig5": score_plots.draw_ratio_curves,
     "fig6": score_plots.draw_sharing,
     "fig7": score_plots.draw_feature_losses,
@@ -84,8 +85,13 @@ class Drawing:
         write_table([folder / "scores.csv"], self.spec, folder / "wide.csv", folder / "long.csv", folder / "page.html")
         self.path = folder / f"{name}.png"
         self.figures: list[Figure] = []
-        save = score_plots.save
-        monkeypatch.setattr(score_plots, "save", lambda figure, path: (self.figures.append(figure), save(figure, path)))
+        save = score_plots.save  # type: ignore[attr-defined]
+
+        def keep(figure: Figure, path: Path) -> None:
+            self.figures.append(figure)
+            save(figure, path)
+
+        monkeypatch.setattr(score_plots, "save", keep)
 
     def made(self) -> Figure:
         more = []

@@ -82,4 +82,4 @@ def test_an_outline_is_closed_at_the_edge_and_leaves_the_image_its_place(mask: s
         for line in path.to_polygons(closed_only=False)
     ]
     assert sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in lines) == pytest.approx(length)
-    assert all(np.array_equal(line[0], line[-1]) for line in lines)
+    assert all(np.array_equal(line[0], line[-1]) for line in map(np.asarray, lines))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
@@ -21,6 +22,12 @@ def cosines(noise: float, pairs: int = 20) -> np.ndarray:
     both = np.concatenate([first, first + noise * rng.normal(size=first.shape)])
     both /= np.linalg.norm(both, axis=1, keepdims=True)
     return both @ both.T
+
+
+def shown_in(panel: Axes) -> np.ndarray:
+    values = panel.images[0].get_array()
+    assert values is not None
+    return values
 
 
 @pytest.fixture
@@ -60,9 +67,9 @@ def test_every_image_stands_beside_its_error(
         real, image, error, other_image, other_error = panels[5 * line : 5 * line + 5]
         first, second = read[2 * (line // 4) : 2 * (line // 4) + 2]
         index = (2, 4, 3, 5)[line % 4]
-        np.testing.assert_allclose(real.images[0].get_array(), first.grey(index % 2))
-        np.testing.assert_allclose(other_image.images[0].get_array(), second.grey(index))
-        np.testing.assert_allclose(other_error.images[0].get_array(), 100 * second.error(index))
+        np.testing.assert_allclose(shown_in(real), first.grey(index % 2))
+        np.testing.assert_allclose(shown_in(other_image), second.grey(index))
+        np.testing.assert_allclose(shown_in(other_error), 100 * second.error(index))
         assert bool(image.images) == bool(error.images) == (index < 4)
     words = " ".join(text.get_text() for text in figures[0].texts)
     for word in ("hecktor (simulated), CT-PET, patient p1, slice 7", "P-GAN", "Multi-ConDoS", "% of the real"):
@@ -99,10 +106,10 @@ def test_lines_join_pairs_and_titles_have_their_distance(
         assert f"{made.method}: pairs {paired:.3f}, others {others:.3f}" in panel.get_title()
         *joints, first, second = panel.lines
         points = embed(similarity, 0)
-        np.testing.assert_allclose(first.get_xydata(), points[:20])
-        np.testing.assert_allclose(second.get_xydata(), points[20:])
+        np.testing.assert_allclose(np.asarray(first.get_xydata()), points[:20])
+        np.testing.assert_allclose(np.asarray(second.get_xydata()), points[20:])
         for index, joint in enumerate(joints):
-            np.testing.assert_allclose(joint.get_xydata(), points[[index, 20 + index]])
+            np.testing.assert_allclose(np.asarray(joint.get_xydata()), points[[index, 20 + index]])
         assert len(joints) == 20
     assert "hecktor (simulated), CT-PET" in figures[0].axes[0].get_title()
 
