@@ -19,6 +19,7 @@ rule aggregate_table:
             category="Tables",
             labels={"table": "{table}", "format": "page"},
         ),
+        content="work/tables/{table}.json",
     log:
         "logs/aggregate_table/{table}.log",
     benchmark:
@@ -81,6 +82,7 @@ rule aggregate_costs:
             category="Tables",
             labels={"table": "table9", "format": "page"},
         ),
+        content="work/tables/table9.json",
     log:
         "logs/aggregate_costs.log",
     benchmark:

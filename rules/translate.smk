@@ -52,6 +52,7 @@ rule aggregate_translations:
             category="Tables",
             labels={"table": "table4", "format": "page"},
         ),
+        content="work/tables/table4.json",
     log:
         "logs/aggregate_translations.log",
     benchmark:

@@ -143,10 +143,10 @@ def _differences(ranking: str | Path, rows: Iterable[str], spec: TableSpec) -> d
     except FileNotFoundError:
         raise McdError(f"{ranking}: no such file") from None
     except (ValueError, AttributeError) as error:
-        raise McdError(f"{ranking}: not a ranking of pairings ({error}); delete it to have it made again") from None
+        raise McdError(f"{ranking}: not a ranking of pairings ({error}); delete it to regenerate it") from None
     wanted = {row: key(pair for pair, own in spec.row_of_pair.items() if own == row) for row in rows}
     if missing := [row for row, pairs in wanted.items() if pairs not in found]:
-        raise McdError(f"{ranking}: does not rank {missing[0]}; delete the file to have it made again")
+        raise McdError(f"{ranking}: does not rank {missing[0]}; delete the file to regenerate it")
     return {row: found[pairs] for row, pairs in wanted.items()}
 
 
@@ -165,7 +165,7 @@ def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str],
     except FileNotFoundError:
         raise McdError(f"{long_csv}: no such file") from None
     except (ValueError, AttributeError) as error:
-        raise McdError(f"{long_csv}: not a long table ({error}); delete it to have it made again") from None
+        raise McdError(f"{long_csv}: not a long table ({error}); delete it to regenerate it") from None
 
     def value(column: tuple[str, str], row: str, ratio: float | None, metric: str) -> Value:
         try:
@@ -173,7 +173,7 @@ def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str],
         except KeyError:
             raise McdError(
                 f"{long_csv}: {spec.name} needs {metric} of {row} on {' '.join(column)} at {100 * (ratio or 0):g} %, which is "
-                "not there; delete the file to have it made again"
+                "not there; delete the file to regenerate it"
             ) from None
 
     return value

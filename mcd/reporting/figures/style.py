@@ -34,6 +34,15 @@ BLACK, ORANGE, SKY_BLUE, GREEN, BLUE, VERMILLION, PURPLE = (
     "#cc79a7",
 )
 
+OUTLINES = ("#E69F00", "#56B4E9", "#F577C0", "#F0E442", "#00C08B", "#FF6A2B")
+"""Of the page's viewer: the same palette, with those brighter that do not stand out from grey tissue on a screen."""
+
+REGIONS = (ORANGE, SKY_BLUE, PURPLE, GREEN)
+"""Outlines of a label's regions on a grey slice, in order."""
+
+AUXILIARY = "#888888"
+"""What only joins or explains."""
+
 house_style = partial(
     matplotlib.rc_context,
     {

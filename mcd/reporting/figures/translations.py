@@ -45,7 +45,7 @@ def draw_translations(shown: Sequence[Translated], path: str | Path) -> None:
         slices = {_slice(found, pair, method) for method in methods}
         if len(slices) > 1:
             raise McdError(
-                f"{path}: the methods' examples of {' '.join(pair)} show different slices; delete them to have them made again"
+                f"{path}: the methods' examples of {' '.join(pair)} show different slices; delete them to regenerate them"
             )
     # In mm, by hand, as Fig. 2.
     names, head, between, foot = 15, 6, 6, 13

@@ -52,10 +52,10 @@ def read_cost(losses: str | Path) -> dict[str, Any]:
         raise McdError(f"{losses}: no such file") from None
     except (KeyError, ValueError) as error:  # ValueError: pandas' parser errors, too
         raise McdError(
-            f"{losses}: has no measured time and memory ({error}); delete it to have it made again"
+            f"{losses}: has no measured time and memory ({error}); delete it to regenerate it"
         ) from None
     if measured[["seconds", "images"]].isna().any(axis=None) or not measured["seconds"].sum() > 0:
-        raise McdError(f"{losses}: some epochs have no measured time; delete it to have it made again")
+        raise McdError(f"{losses}: some epochs have no measured time; delete it to regenerate it")
     return {
         "seconds": measured["seconds"].sum(),
         "images": measured["images"].sum(),
@@ -109,8 +109,10 @@ def cost_table(made: Sequence[Pretrained], spec: TableSpec) -> pd.DataFrame:
     return pd.DataFrame(rows).dropna(subset="value")
 
 
-def write_costs(made: Sequence[Pretrained], spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path) -> None:
-    """Write Table IX as every table is written: wide CSV, long CSV, HTML page.
+def write_costs(
+    made: Sequence[Pretrained], spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path, out_json: Path
+) -> None:
+    """Write Table IX as every table is written (`score_tables.write_long`).
 
     Methods that need a training a modality stand under a heading that says so, metrics that nothing measured are left out
     (memory of a GPU where there was none), and a note names the devices.
@@ -131,4 +133,5 @@ def write_costs(made: Sequence[Pretrained], spec: TableSpec, out_csv: Path, out_
         out_csv,
         out_long,
         out_html,
+        out_json,
     )

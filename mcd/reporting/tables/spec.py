@@ -30,6 +30,11 @@ MEASURES: dict[str, Metric] = {
 }
 
 
+def label_ratio(value: float | None) -> float | None:
+    """A label ratio to look up by, whether it was computed or read from a file; None where a table has none."""
+    return None if value is None or value != value else round(float(value), 6)
+
+
 @dataclass(frozen=True)
 class TableSpec:
     """One table. Methods are named as the reader sees them; `methods` translates the keys of the score files.

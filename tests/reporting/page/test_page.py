@@ -23,8 +23,9 @@ from mcd.prediction.masks import write_predictions
 from mcd.reporting.claims.judge import write_claims
 from mcd.reporting.claims.sentences import read_claims
 from mcd.reporting.figures.loss_curves import draw_curves
-from mcd.reporting.page.build import PageCohort, PageContents, write_page
-from mcd.reporting.page.patients import Prediction, grey, pack, unpack
+from mcd.reporting.page.build import write_page
+from mcd.reporting.page.contents import PageCohort, PageContents, Prediction
+from mcd.reporting.page.patients import grey, pack, unpack
 from mcd.reporting.page.timing import read_benchmarks, summarise
 from mcd.reporting.tables.score_tables import write_table
 from mcd.reporting.tables.spec import TableSpec
@@ -72,7 +73,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
         METHODS,
         simulated=["tiny"],
     )
-    write_table(scores, spec, *(folder / f"table2{end}" for end in (".csv", "_long.csv", ".html")))
+    write_table(scores, spec, *(folder / f"table2{end}" for end in (".csv", "_long.csv", ".html", ".json")))
     losses = pd.DataFrame({"epoch": [1, 2], "total": [2.0, 1.0]})
     losses.to_csv(folder / "losses.csv", index=False)
     draw_curves(folder / "losses.csv", folder / "picture.png")
@@ -101,7 +102,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
         shown="10 % of the labels, seed 0",
         ratio=0.1,
         reference="dsgan",
-        tables={"table2": folder / "table2.html"},
+        tables={"table2": folder / "table2.json"},
         pictures={"fig5": folder / "picture.png"},
         captions={"fig5": "Losses < 3."},
         claims=folder / "claims.csv",

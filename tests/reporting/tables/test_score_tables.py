@@ -17,7 +17,7 @@ from mcd.reporting.tables.score_tables import LONG_COLUMNS, compare, long_table,
 @pytest.fixture
 def written(scores_files, make_spec, tmp_path):
     def write(**changes):
-        paths = [tmp_path / name for name in ("table2.csv", "table2_long.csv", "table2.html")]
+        paths = [tmp_path / name for name in ("table2.csv", "table2_long.csv", "table2.html", "table2.json")]
         write_table(scores_files, make_spec(**changes), *paths)
         return pd.read_csv(paths[0]), pd.read_csv(paths[1]), paths[2].read_text(encoding="utf-8")
 
