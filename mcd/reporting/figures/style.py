@@ -40,6 +40,9 @@ OUTLINES = ("#E69F00", "#56B4E9", "#F577C0", "#F0E442", "#00C08B", "#FF6A2B")
 REGIONS = (ORANGE, SKY_BLUE, PURPLE, GREEN)
 """Outlines of a label's regions on a grey slice, in order."""
 
+EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.3}
+"""Of a marker, so that overlapping ones are told apart."""
+
 AUXILIARY = "#888888"
 """What only joins or explains."""
 
@@ -110,7 +113,7 @@ class Look:
 
     def line(self) -> dict[str, Any]:
         """Keywords of a line with markers."""
-        return {**vars(self), "markeredgecolor": "white", "markeredgewidth": 0.3}
+        return {**vars(self), **EDGE}
 
 
 def _looks() -> dict[str, Look]:
@@ -131,6 +134,9 @@ def _looks() -> dict[str, Look]:
 
 LOOKS: dict[str, Look] = _looks()
 """Method key -> its look, the same in every figure."""
+
+MODALITIES = (Look(BLUE, "o"), Look(ORANGE, "^"))
+"""The first and the second of a pair."""
 
 SERIES = [Look(VERMILLION, "o"), Look(BLUE, "^"), Look(ORANGE, "D"), Look(GREEN, "v"), Look(PURPLE, "P")]
 """For series that are no methods, in order."""

@@ -45,7 +45,7 @@ def _row(claim: Mapping[Any, str]) -> dict[str, Any]:
 
 
 def _judgement(claim: Mapping[Any, str], prefix: str) -> dict[str, str]:
-    """The verdict of the run ("") or the print ("paper_") with its remark and the numbers behind it, "" where there are none."""
+    """The verdict of the run ("") or the print ("paper_"), its remark and the numbers behind it; "" is what there is not."""
     metric = MEASURES[claim["metric"]]
     found = dict.fromkeys(("difference", "value", "unit", "interval", "cases", "share"), "")
     found |= {"verdict": claim[f"{prefix}verdict"], "remark": claim[f"{prefix}remark"]}

@@ -148,9 +148,7 @@ def patient_texts(
     room -= sum(map(len, texts.values()))
     cohorts = {cohort.name: cohort for cohort in contents.cohorts}
     with ExitStack() as stack:
-        opened = {
-            name: stack.enter_context(Shards(cohort.shards)) for name, cohort in cohorts.items() if cohort.shards
-        }
+        opened = {name: stack.enter_context(Shards(cohort.shards)) for name, cohort in cohorts.items() if cohort.shards}
         for name, subject in _in_turn(contents):
             slices = _slices(opened[name], subject, cohorts[name], contents.predictions)
             text = json_text({**bare.get((name, subject), {"scores": []}), **slices})

@@ -51,9 +51,7 @@ def read_cost(losses: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise McdError(f"{losses}: no such file") from None
     except (KeyError, ValueError) as error:  # ValueError: pandas' parser errors, too
-        raise McdError(
-            f"{losses}: has no measured time and memory ({error}); delete it to regenerate it"
-        ) from None
+        raise McdError(f"{losses}: has no measured time and memory ({error}); delete it to regenerate it") from None
     if measured[["seconds", "images"]].isna().any(axis=None) or not measured["seconds"].sum() > 0:
         raise McdError(f"{losses}: some epochs have no measured time; delete it to regenerate it")
     return {

@@ -96,9 +96,7 @@ def _read(paths: Sequence[str | Path], columns: Sequence[str]) -> pd.DataFrame:
             raise McdError(f"{path}: no such file") from None
         except (ValueError, KeyError) as error:
             message = str(error).splitlines()[0]
-            raise McdError(
-                f"{path}: not a file of a translation ({message}); delete it to regenerate it"
-            ) from None
+            raise McdError(f"{path}: not a file of a translation ({message}); delete it to regenerate it") from None
     found = pd.concat(tables, ignore_index=True)
     identity = [name for name in (*RUN, "subject") if name in found]
     if found.duplicated(identity).any():

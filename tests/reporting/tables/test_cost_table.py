@@ -164,9 +164,7 @@ def test_a_file_without_its_costs_is_named_with_the_remedy(fault: str, tmp_path:
         (table.drop(columns="seconds") if fault == "old" else table.assign(seconds=[None, 2.0])).to_csv(
             path, index=False
         )
-    with pytest.raises(
-        McdError, match="no such file" if fault == "missing" else "delete it to regenerate it"
-    ) as error:
+    with pytest.raises(McdError, match="no such file" if fault == "missing" else "delete it to regenerate it") as error:
         read_cost(path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)

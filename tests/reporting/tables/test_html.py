@@ -1,6 +1,5 @@
 """The page: what is best, what is simulated, what the paper printed, and text that stays text."""
 
-
 from html.parser import HTMLParser
 
 import pandas as pd
