@@ -324,6 +324,15 @@ def test_one_view_is_shown_and_links_lead_to_the_others(browser: Browser, page: 
     assert state(browser, "view") == "figures"
 
 
+def test_a_link_that_is_followed_while_a_patient_is_drawn_is_not_lost(browser: Browser, page: Path) -> None:
+    """What is drawn goes into the address, unless that names another view by now, whose event has not come yet."""
+    browser.open(page, "patient=tiny/p4")
+    browser.until("document.getElementById('main').dataset.edges !== undefined")
+    browser.value("(document.querySelector('nav a[href=\"#checks\"]').click(), remember(0))")
+    browser.until("document.getElementById('main').dataset.view === 'checks'")
+    assert browser.value("location.hash") == "#checks"
+
+
 def test_a_head_sorts_by_keyboard_and_the_third_press_brings_the_printed_order_back(
     browser: Browser, page: Path
 ) -> None:
