@@ -21,7 +21,8 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from mcd.files import atomic_path
-from mcd.simulation.head_neck.drawing import bounding_box, simulate_head_neck
+from mcd.simulation.head_neck.drawing import simulate_head_neck
+from mcd.simulation.head_neck.patient import bounding_box
 
 CREDIT = (
     "First columns: real patients STS_001 and STS_002 of TCIA's Soft-tissue-Sarcoma "

@@ -1,5 +1,5 @@
 """How well modalities fit as they lie, moved, mirrored, and beside another patient's: where the thresholds of
-`mcd/cohorts/check_cohort.py` come from.
+`mcd/cohorts/fit.py` come from.
 
     python benchmarks/modalities_fit.py --config configs/real/brats_2013.yaml --size 48
     mcd simulate brats2018 /tmp/brats    # and a configuration with `layout: brats2018` and `folder: /tmp/brats`
@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from mcd.cohorts.check_cohort import gain
 from mcd.cohorts.find import find_subjects
+from mcd.cohorts.fit import gain
 from mcd.config import expand, load_config
 from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, preprocess_subject
 

@@ -17,32 +17,23 @@ from typing import Any
 
 import yaml
 
-from mcd.cohorts import LAYOUTS
 from mcd.config import load_config
 
 PER_SHARD = 16
+PATIENT = "SIM0001"  # as `simulated_subjects` calls the first
 
 
 def simulate(layout: str, folder: Path) -> None:
-    from mcd.simulation.write import write_brain, write_head_neck
+    from mcd.cohorts.simulated import patient_files, write_patient
 
-    subject = LAYOUTS[layout].files(folder / "raw", "P")
-    files = {**subject.images, "label": subject.label}
-    for path in files.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write = write_brain if layout == "brats2018" else write_head_neck
-    write({name: str(path) for name, path in files.items()}, "P", seed=0, noise=1.0, spacing={})
+    write_patient(layout, patient_files(layout, folder / "raw", PATIENT), PATIENT, seed=0, noise=1.0, spacing={})
 
 
 def preprocess(layout: str, folder: Path, modalities: list[str], options: dict[str, Any]) -> None:
-    from dataclasses import replace
-
+    from mcd.cohorts.simulated import simulated_subjects
     from mcd.imaging.preprocess import PreprocessOptions, preprocess_subject, write_preprocessed
-    from mcd.simulation.head_neck.drawing import bounding_box
 
-    subject = LAYOUTS[layout].files(folder / "raw", "P")
-    box = bounding_box("P", seed=0) if layout == "hecktor2020" else None
-    subject = replace(subject, images={name: subject.images[name] for name in modalities}, box=box)
+    (subject,) = simulated_subjects(layout, folder / "raw", modalities, 1, seed=0)
     write_preprocessed(preprocess_subject(subject, PreprocessOptions(**options)), folder / "subject")
 
 

@@ -31,6 +31,7 @@ from mcd.evaluation.overlap import dsc
 from mcd.files import read_json, write_json
 from mcd.models.unet import UNet
 from mcd.prediction.fusion import THRESHOLD
+from mcd.prediction.score import true_masks
 from mcd.prediction.slices import BATCH_SIZE, predict_slices
 from mcd.pretraining.run import pretrain
 from mcd.seeding import derive_seed
@@ -192,8 +193,9 @@ def score(study: Study, name: str, seed: int, modality: str, ratio: float) -> fl
         found = []
         for subject in parts.test:
             slices = slices_of(subjects=[subject], select="all")
-            predicted, truth = predict_slices(unet.eval(), slices, BATCH_SIZE, compute)
-            found.append(np.mean([dsc(there, mask) for there, mask in zip(truth, predicted >= THRESHOLD, strict=True)]))
+            predicted = predict_slices(unet.eval(), slices, BATCH_SIZE, compute) >= THRESHOLD
+            truth = true_masks(shards, subject, settings["regions"])
+            found.append(np.mean([dsc(there, mask) for there, mask in zip(truth.values(), predicted, strict=True)]))
     return float(np.mean(found))
 
 

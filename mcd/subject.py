@@ -1,8 +1,6 @@
-"""One patient of a cohort, as files on disk."""
+"""One patient of a cohort, as files on disk, and how patients and modalities may be named."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,6 @@ from mcd.errors import McdError
 # What may stand in a path, in a Snakemake wildcard and in a table without quoting.
 SUBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 MODALITY = re.compile(r"[A-Za-z0-9]+")  # no hyphen: it joins the two modalities of a pair
-SPLITS = ("train", "test")
-VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 # Columns and file names of our own that a modality must not take.
 RESERVED = ("subject", "label", "mask", "box", "split", "info")
 
@@ -59,24 +55,6 @@ class Subject:
         )
 
 
-Fault = Callable[[McdError, str], None]
-"""What a layout does with a mistake and the id of the patient that it concerns ("" for the cohort)."""
-
-
-def refuse(error: McdError, subject: str = "") -> None:
-    """The `Fault` of the workflow, where the first mistake is the end. `mcd check-cohort` has one that notes it instead."""
-    raise error
-
-
-@contextmanager
-def faults(fault: Fault, subject: str = "") -> Iterator[None]:
-    """Pass an `McdError` raised inside the block to `fault`."""
-    try:
-        yield
-    except McdError as error:
-        fault(error, subject)
-
-
 def check_id(identifier: str, where: str) -> str:
     """Return `identifier`, or raise `McdError` (prefixed with `where`) unless it is safe in paths and wildcards."""
     if not SUBJECT_ID.fullmatch(identifier):
@@ -95,11 +73,3 @@ def check_modality(modality: str, where: str) -> str:
             f"and none of {', '.join(RESERVED)}"
         )
     return modality
-
-
-def choose_modalities(asked: list[str] | None, offered: tuple[str, ...], layout: str) -> tuple[str, ...]:
-    """Return the modalities asked for, in that order; all those offered for None; `McdError` for an unknown one."""
-    for modality in asked or ():
-        if modality not in offered:
-            raise McdError(f"layout {layout} has no modality {modality!r}; choose among {', '.join(offered)}")
-    return tuple(asked) if asked else offered

@@ -3,6 +3,7 @@
 Wildcards
     cohort       a key of `cohorts` in the configuration
     subject      a patient's id
+    file         what a simulated cohort has once, beside its patients
     shard        number of a shard of the cohort, from 0
     pair         two modalities joined by a hyphen, such as CT-PET; `single` where a cohort has no pairs
     pretraining  a key of mcd.methods.PRETRAININGS
@@ -20,12 +21,15 @@ from pathlib import Path
 sys.path.insert(0, workflow.basedir)  # the package beside this workflow, installed or not
 
 from mcd import plan
-from mcd.cohorts.find import find_subjects, simulated_subjects
+from mcd.cohorts.find import find_subjects
+from mcd.cohorts.simulated import patient_files, simulated_subjects, simulator_of
 from mcd.config import load_config
 from mcd.errors import McdError
+from mcd.evaluation.metrics import METRIC_VERSIONS
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.reporting.claims.sentences import read_claims
+from mcd.subject import MODALITY, SUBJECT_ID
 
 
 def or_explain(function, *arguments):
@@ -41,24 +45,13 @@ COHORTS = list(CONFIG.cohorts)
 REGISTERED = [name for name, cohort in CONFIG.cohorts.items() if cohort.registered]
 
 
-def raw_folder(cohort):
-    """Where a cohort's raw files lie; simulated ones are written to data/<cohort>."""
-    return f"data/{cohort}" if CONFIG.cohorts[cohort].simulate else CONFIG.cohorts[cohort].raw_folder
-
-
-def raw_files_of(cohort):
-    """What `find_subjects` takes, in words that a script can be given."""
-    settings = CONFIG.cohorts[cohort]
-    paths = {"folder": raw_folder(cohort), "sheet": settings.sheet_path}
-    words = {name: str(path) if path else None for name, path in paths.items()}
-    return {"layout": settings.layout, **words, "modalities": settings.modalities}
-
-
 def list_subjects(cohort):
+    """A cohort's patients: those that are on disk, or those that will be simulated, into data/<cohort>."""
     settings = CONFIG.cohorts[cohort]
-    if settings.simulate:
-        return simulated_subjects(settings.layout, raw_folder(cohort), settings.modalities, settings.simulate.subjects)
-    return find_subjects(**raw_files_of(cohort))
+    layout, modalities, simulate = settings.layout, settings.modalities, settings.simulate
+    if simulate:
+        return simulated_subjects(layout, f"data/{cohort}", modalities, simulate.subjects, seed=simulate.seed)
+    return find_subjects(layout, settings.raw_folder, settings.sheet_path, modalities)
 
 
 SUBJECTS = {cohort: {subject.id: subject for subject in or_explain(list_subjects, cohort)} for cohort in COHORTS}
@@ -71,14 +64,14 @@ def alternatives(names):
 
 wildcard_constraints:
     cohort=alternatives(COHORTS),
-    subject=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    subject=SUBJECT_ID.pattern,
     shard=r"\d+",
-    pair=r"[A-Za-z0-9]+-[A-Za-z0-9]+|single",
+    pair=f"{MODALITY.pattern}-{MODALITY.pattern}|{plan.SINGLE}",
     pretraining=alternatives(PRETRAININGS),
     method=alternatives(METHODS),
-    modality=r"[A-Za-z0-9]+",
-    first=r"[A-Za-z0-9]+",
-    second=r"[A-Za-z0-9]+",
+    modality=MODALITY.pattern,
+    first=MODALITY.pattern,
+    second=MODALITY.pattern,
     percent=r"\d+(\.\d+)?",
     seed=r"\d+",
 

@@ -1,10 +1,11 @@
-"""Stage 4: segmentation networks, fine-tuned on a share of the labels or trained from scratch (paper Sec. IV-D), and their
-scores. Training and test are one job, since starting torch takes as long as testing a model of the default run.
+"""Stage 4: segmentation networks, fine-tuned on a share of the labels or trained from scratch (paper Sec. IV-D), and what
+they predict. Training and prediction are one job, since starting torch takes as long as predicting in the default run; scores
+are apart (score.smk).
 """
 
 
 rule finetune_modality:
-    """Train the U-Net of a modality that is in no pair on the labelled slices; then predict and score every test patient."""
+    """Train the U-Net of a modality that is in no pair on the labelled slices; then predict every test patient."""
     input:
         unpack(pretrained),
         shards=lambda wildcards: shard_files(wildcards.cohort),
@@ -12,7 +13,6 @@ rule finetune_modality:
     output:
         models=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/model.pt"],
         losses=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/losses.csv"],
-        scores=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/scores.csv"],
         predictions=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/predictions.h5"],
     log:
         "logs/{cohort}/finetune_modality/single/{method}/{modality}/labels{percent}/seed{seed}.log",
@@ -28,6 +28,7 @@ rule finetune_modality:
     params:
         training=finetuning_settings,
         runs=finetuned_runs,
+        keep_probabilities=keeps_probabilities,
         cohort=lambda wildcards: plan.cohort_facts(CONFIG, wildcards.cohort),
         compute=COMPUTE,
         # beside the outputs' place, for the reason given in pretrain.smk
@@ -47,10 +48,6 @@ use rule finetune_modality as finetune_pair with:
             "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/losses.csv",
             "work/{cohort}/{first}-{second}/{method}/{second}/labels{percent}/seed{seed}/losses.csv",
         ],
-        scores=[
-            "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/scores.csv",
-            "work/{cohort}/{first}-{second}/{method}/{second}/labels{percent}/seed{seed}/scores.csv",
-        ],
         predictions=[
             "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/predictions.h5",
             "work/{cohort}/{first}-{second}/{method}/{second}/labels{percent}/seed{seed}/predictions.h5",
@@ -59,32 +56,6 @@ use rule finetune_modality as finetune_pair with:
         "logs/{cohort}/finetune_pair/{first}-{second}/{method}/labels{percent}/seed{seed}.log",
     benchmark:
         "work/benchmarks/{cohort}/finetune_pair/{first}-{second}/{method}/labels{percent}/seed{seed}.tsv"
-
-
-rule fuse_pair:
-    """Score the networks of a pair's two modalities on the test patients, each alone and fused (beyond the paper)."""
-    input:
-        models=lambda wildcards: [model_file(run) for run in plan.fused_from(CONFIG, fused_run(wildcards))],
-        shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=split_file,
-    output:
-        scores="work/{cohort}/{pair}/{method}/{pair}/labels{percent}/seed{seed}/scores.csv",
-    log:
-        "logs/{cohort}/fuse_pair/{pair}/{method}/labels{percent}/seed{seed}.log",
-    benchmark:
-        "work/benchmarks/{cohort}/fuse_pair/{pair}/{method}/labels{percent}/seed{seed}.tsv"
-    conda:
-        "../envs/training.yaml"
-    threads: CONFIG.compute.threads
-    resources:
-        gpu=training_gpus,
-        mem_mb=training_memory,
-        runtime=hours(2),
-    params:
-        run=lambda wildcards: asdict(fused_run(wildcards)),
-        compute=COMPUTE,
-    script:
-        "../workflow_scripts/fuse_pair.py"
 
 
 rule export_predictions:

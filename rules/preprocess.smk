@@ -5,7 +5,6 @@ rule preprocess_subject:
     """Resample one patient's modalities and label to a common grid, crop, clip and z-score them."""
     input:
         raw=lambda wildcards: list(raw_files(SUBJECTS[wildcards.cohort][wildcards.subject])),
-        boxes=bounding_boxes,
     output:
         folder=directory("work/{cohort}/subjects/{subject}"),
     log:

@@ -2,8 +2,7 @@
 
 import shutil
 
-BRAINS = [name for name, cohort in CONFIG.cohorts.items() if cohort.simulate and cohort.layout == "brats2018"]
-HEADS = [name for name, cohort in CONFIG.cohorts.items() if cohort.simulate and cohort.layout == "hecktor2020"]
+SIMULATED = {name: cohort.layout for name, cohort in CONFIG.cohorts.items() if cohort.simulate}
 
 
 def simulation(wildcards):
@@ -21,9 +20,15 @@ def raw_files(subject):
             yield str(path)
 
 
-def bounding_boxes(wildcards):
-    """The CSV of boxes that a simulated HECKTOR cohort is given; a real one's was read with its patients."""
-    return f"data/{wildcards.cohort}/hecktor2020_bounding_boxes.csv" if wildcards.cohort in HEADS else []
+def cohort_files(cohort):
+    """What stands beside the patients of a simulated cohort, such as HECKTOR's CSV of boxes: file name -> path."""
+    names = simulator_of(SIMULATED[cohort]).cohort_files if cohort in SIMULATED else ()
+    return {name: f"data/{cohort}/{name}" for name in names}
+
+
+def subjects_of(cohort):
+    """A cohort's patients, in words that a script can be given."""
+    return [subject.to_json() for subject in SUBJECTS[cohort].values()]
 
 
 def split_file(wildcards):
@@ -72,6 +77,13 @@ def fused_run(wildcards):
     """The run that fuses a pair's networks; its pair stands in the modality's place."""
     ratio, seed = float(wildcards.percent) / 100, int(wildcards.seed)
     return plan.Run(wildcards.cohort, wildcards.pair, wildcards.method, wildcards.pair, ratio, seed)
+
+
+def keeps_probabilities(wildcards):
+    """Of each run that is trained, whether its probabilities are kept beside its masks: the mean of a fusion needs them."""
+    fused = plan.fused_runs(CONFIG)
+    keys = ["cohort", "pair", "method", "modality", "label_ratio", "seed"]  # in the order of a Run
+    return [plan.Run(*(run[key] for key in keys)) in fused for run in finetuned_runs(wildcards)]
 
 
 COMPUTE = CONFIG.compute.model_dump()

@@ -77,7 +77,7 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize(
     "module",
-    ["mcd", "mcd.plan", "mcd.cohorts.check_cohort", "mcd.cohorts.init_cohort", "mcd.slices.write_shards", "mcd.cli"],
+    ["mcd", "mcd.plan", "mcd.cohorts.check_cohort", "mcd.cohorts.guess", "mcd.slices.write_shards", "mcd.cli"],
 )
 def test_everything_without_torch_does_not_load_it(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

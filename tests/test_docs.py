@@ -22,7 +22,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?!https?:)([^)#]+)[^)]*\)")
 def names_of(path: Path) -> set[str]:
     """What a file defines: rules and functions of a workflow file; of a module, its names, and `Class.name`."""
     if path.suffix == ".smk":
-        return set(re.findall(r"^(?:rule |def )?(\w+)(?=:$|\(| =)", path.read_text(), re.MULTILINE))
+        return set(re.findall(r"^ *(?:rule |def )?(\w+)(?=:$|\(| =)", path.read_text(), re.MULTILINE))
     names: set[str] = set()
     for node in ast.parse(path.read_text()).body:
         own = _defined(node)

@@ -14,11 +14,17 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from mcd.cohorts import simulated_layouts
+from mcd.cohorts.simulated import simulator_of
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-RULE = re.compile(r"^(?:use )?rule (\w+)\b.*?:\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+RULE = re.compile(r"^ *(?:use )?rule (\w+)\b.*?:\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 
+LOOKED_UP = {  # modules that a file finds by name
+    ROOT / "mcd/cohorts/simulated.py": [simulator_of(layout).draw.partition(":")[0] for layout in simulated_layouts()]
+}
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}  # conda -> PyPI, where they differ
 IMPORT_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}  # import -> PyPI, where they differ
 
@@ -80,7 +86,7 @@ def needed(script: str) -> set[str]:
         if file in seen:
             continue
         seen.add(file)
-        for name in imports(file):
+        for name in [*imports(file), *LOOKED_UP.get(file, ())]:
             parts = name.split(".")
             own = [own_file(".".join(parts[: count + 1])) for count in range(len(parts))]
             waiting += [path for path in own if path]
@@ -101,7 +107,7 @@ def test_an_environment_holds_what_its_rules_import_and_nothing_else(environment
 def test_the_search_for_imports_sees_what_is_hidden() -> None:
     """Imports inside functions and behind other modules; data files; but not what only type checkers read."""
     assert "simpleitk" in needed("preprocess_subject")  # through mcd.imaging.io
-    assert "nilearn" in needed("simulate_brain")  # importlib.resources
+    assert "nilearn" in needed("simulate_patient")  # by way of a layout's simulator, and importlib.resources
     assert "torch" in needed("finetune")
     assert "torch" not in needed("draw_segmentations")  # mcd.segmentation names its classes for type checkers
     assert list(imported(ast.parse("def f():\n    import a.b\n    from c import d"))) == ["a.b", "c.d"]

@@ -152,9 +152,12 @@ def test_fusion_takes_the_runs_of_table_2(paper: Config) -> None:
         parts = plan.fused_from(paper, run)
         assert [part.modality for part in parts] == run.modality.split("-")
         assert set(parts) <= table2  # nothing is trained for it
+        assert set(parts) <= plan.fused_runs(paper)
+    assert len(plan.fused_runs(paper)) == len(fusion.runs) * 2  # of each pair its two, and of no other run
     assert fusion.spec.columns == [("hecktor", "CT-PET"), ("brats", "T1CE-T2"), ("brats", "FLAIR-T1")]
     assert len(fusion.spec.rows) == 2 * 2 * 4  # ratios, methods, ways
     unpaired = paper.model_copy(
         update={"cohorts": {name: cohort.model_copy(update={"pairs": []}) for name, cohort in paper.cohorts.items()}}
     )
     assert plan.fusion_comparison(unpaired) == {}
+    assert plan.fused_runs(unpaired) == set()

@@ -1,12 +1,12 @@
-"""Train segmentation networks, of one modality or of a pair's two, on a share of the labels; then predict and score."""
+"""Train segmentation networks, of one modality or of a pair's two, on a share of the labels; then predict."""
 
 from door import log_to
 
 with log_to(snakemake.log):
     from pathlib import Path
 
-    from mcd.prediction.card import record_test
-    from mcd.segmentation.run import evaluate, finetune
+    from mcd.prediction.run import predict_test
+    from mcd.segmentation.run import finetune
     from mcd.slices.augment import Augmentation
     from mcd.training.loop import write_history
     from mcd.training.schedule import Compute, Schedule
@@ -28,14 +28,12 @@ with log_to(snakemake.log):
             **training,
         )
         write_history(history, snakemake.output.losses[number])
-        scores = evaluate(
+        predict_test(
             **data,
             model=snakemake.output.models[number],
-            scores=snakemake.output.scores[number],
             predictions=snakemake.output.predictions[number],
-            columns=run,
+            keep_probabilities=snakemake.params.keep_probabilities[number],
             compute=compute,
         )
-        record_test(snakemake.output.models[number], scores)
     for resume in snakemake.params.resume:
         Path(resume).unlink(missing_ok=True)

@@ -1,17 +1,14 @@
-"""Score the networks of a pair's two modalities, each alone and fused."""
+"""Score the predictions for a pair's two modalities, each alone and fused."""
 
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.segmentation.run import evaluate_fused
-    from mcd.training.schedule import Compute
+    from mcd.prediction.score import score_fused
 
-    run = {**snakemake.params.run, "label_ratio": snakemake.params.run["ratio"]}
-    evaluate_fused(
+    score_fused(
+        predictions=snakemake.input.predictions,
         shards=snakemake.input.shards,
         split=snakemake.input.split,
-        models=snakemake.input.models,
         scores=snakemake.output.scores,
-        columns=run,
-        compute=Compute(**snakemake.params.compute),
+        columns={**snakemake.params.run, "label_ratio": snakemake.params.run["ratio"]},
     )

@@ -3,12 +3,9 @@
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.cohorts.hecktor2020 import with_box
     from mcd.imaging.preprocess import PreprocessOptions, preprocess_subject, write_preprocessed
     from mcd.subject import Subject
 
     subject = Subject.from_json(snakemake.params.subject)
-    if snakemake.input.boxes:
-        subject = with_box(subject, snakemake.input.boxes)
     preprocessed = preprocess_subject(subject, PreprocessOptions(**snakemake.params.options))
     write_preprocessed(preprocessed, snakemake.output.folder)

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from mcd.cohorts import find_layout, simulated_layouts
 from mcd.errors import McdError
 
 SHOWN = 15
@@ -13,7 +14,7 @@ SHOWN = 15
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Declare this module's commands by `command(name, function, help)`."""
     sub = command("simulate", _simulate, "Write a simulated cohort's raw files in an official layout.")
-    sub.add_argument("layout", choices=["brats2018", "hecktor2020"])
+    sub.add_argument("layout", choices=simulated_layouts())
     sub.add_argument("folder", type=Path)
     sub.add_argument("--subjects", type=int, default=4)
     sub.add_argument("--seed", type=int, default=0)
@@ -49,40 +50,40 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
 def _simulate(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from mcd.cohorts import hecktor2020
-    from mcd.cohorts.find import simulated_subjects
-    from mcd.simulation.head_neck.drawing import bounding_box
-    from mcd.simulation.write import write_brain, write_head_neck
+    from mcd.cohorts.simulated import (
+        patient_files,
+        simulated_subjects,
+        simulator_of,
+        write_cohort_file,
+        write_patient,
+    )
 
-    brain = options.layout == "brats2018"
-    modalities = ["T1", "T1CE", "T2", "FLAIR"] if brain else ["CT", "PET"]
-    subjects = simulated_subjects(options.layout, options.folder, modalities, options.subjects)
+    layout, folder, seed = options.layout, options.folder, options.seed
+    subjects = simulated_subjects(layout, folder, find_layout(layout).modalities, options.subjects, seed=seed)
     for subject in tqdm(subjects, unit="patient"):
-        files = {name: str(path) for name, path in {**subject.images, "label": subject.label}.items()}
-        (write_brain if brain else write_head_neck)(
-            files, subject.id, seed=options.seed, noise=options.noise, spacing={}
-        )
-    if not brain:
-        boxes = {subject.id: bounding_box(subject.id, seed=options.seed) for subject in subjects}
-        hecktor2020.write_boxes(boxes, options.folder / hecktor2020.BOXES)
+        files = patient_files(layout, folder, subject.id)
+        write_patient(layout, files, subject.id, seed=seed, noise=options.noise, spacing={})
+    for name in simulator_of(layout).cohort_files:
+        write_cohort_file(layout, name, subjects, folder / name)
 
 
 def _init_cohort(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from mcd.cohorts.check_cohort import print_table
-    from mcd.cohorts.init_cohort import cohort_name, guess_cohort, table_of, write_guess
+    from mcd.cohorts.findings import print_table
+    from mcd.cohorts.first_configuration import cohort_name, table_of, write_guess
+    from mcd.cohorts.guess import guess_cohort
 
     stem = options.output or Path(cohort_name(options.folder))
     sheet, configuration = Path(f"{stem}.tsv"), Path(f"{stem}.yaml")
     guess = guess_cohort(options.folder, lambda patients: tqdm(patients, unit="label"))
     print_table(["guess", "pattern (* is the patient)", "files", "patients without", "remark"], table_of(guess))
     write_guess(guess, sheet, configuration)
-    print(f"{len(guess.complete)} of {len(guess.patients)} patients have every modality, and stand in {sheet}.")
+    print(f"{len(guess.complete)} of {len(guess.patients)} patients have every modality, and are in {sheet}.")
     if guess.layout:
         print(f"The folder also has the official layout {guess.layout}, which needs no sheet.")
     print(
-        f"Patients are called as their folders or files. If that says who they are, change the column subject of {sheet}."
+        f"Patients are named after their folders or files. If that says who they are, change the column subject of {sheet}."
     )
     print(f"Correct both files, then: mcd check-cohort --config {configuration}")
 
@@ -91,12 +92,14 @@ def _check_cohort(options: argparse.Namespace) -> None:
     import yaml
     from tqdm import tqdm
 
-    from mcd.cohorts.check_cohort import Finding, check_cohort, print_findings, write_findings
+    from mcd.cohorts.check_cohort import check_cohort
     from mcd.cohorts.find import find_subjects
+    from mcd.cohorts.findings import Finding, print_findings, write_findings
+    from mcd.cohorts.layout import faults
     from mcd.config import load_config
     from mcd.imaging.preprocess import PreprocessOptions
+    from mcd.pair import Pair
     from mcd.slices.splits import make_split
-    from mcd.subject import faults
 
     try:
         config = load_config(yaml.safe_load(options.config.read_text(encoding="utf-8")), check_options=False)
@@ -121,7 +124,7 @@ def _check_cohort(options: argparse.Namespace) -> None:
         subjects,
         PreprocessOptions(**cohort.preprocessing.model_dump()),
         cohort.regions,
-        cohort.pairs,
+        [Pair(pair) for pair in cohort.pairs],
         jobs=options.jobs,
         progress=lambda patients: tqdm(patients, total=len(subjects), unit="patient"),
     )
@@ -135,7 +138,7 @@ def _check_cohort(options: argparse.Namespace) -> None:
         f"{len(subjects)} patients checked, {good} without a finding: {errors} errors, {len(found) - errors} warnings"
     )
     if errors:
-        raise McdError(f"{name}: {errors} errors; mend what the table names, and check again")
+        raise McdError(f"{name}: {errors} errors; correct what the table names, and check again")
 
 
 def _grouping(options: argparse.Namespace) -> None:

@@ -16,11 +16,19 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     sub.add_argument("model", type=Path, help="checkpoint of a fine-tuning")
     sub.add_argument("--output", type=Path, help="Markdown file to write; none for the terminal")
+    _scores_option(sub)
     sub.add_argument("--licence", help="put this licence of yours into the model's file first")
 
     sub = command("export", _export, "Write a model as ONNX, checked against torch.")
     sub.add_argument("model", type=Path, help="checkpoint of a fine-tuning")
     sub.add_argument("--output", type=Path, required=True, help="the ONNX file to write")
+    _scores_option(sub)
+
+
+def _scores_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--scores", type=Path, help="scores of the model's test, for its card (default scores.csv beside the model)"
+    )
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -47,12 +55,13 @@ def _inspect(options: argparse.Namespace) -> None:
 
 def _card(options: argparse.Namespace) -> None:
     from mcd.files import atomic_path
-    from mcd.prediction.card import record_licence, render
+    from mcd.prediction.card import record_licence, render, scores_of
     from mcd.training.checkpoint import load_checkpoint
 
     if options.licence:
         record_licence(options.model, options.licence)
-    text = render(load_checkpoint(options.model, "segmentation"))
+    checkpoint = load_checkpoint(options.model, "segmentation")
+    text = render(checkpoint, scores_of(options.model, checkpoint.description, options.scores))
     if options.output is None:
         print(text, end="")
         return
@@ -63,5 +72,5 @@ def _card(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     from mcd.prediction.onnx import export_onnx
 
-    difference = export_onnx(options.model, options.output)
+    difference = export_onnx(options.model, options.output, options.scores)
     print(f"{options.output}: probabilities in onnxruntime differ from torch's by {difference:.1e} at most")

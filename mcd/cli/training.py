@@ -24,8 +24,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--model", type=Path, required=True, help="checkpoint of `mcd finetune`")
     sub.add_argument("--shards", type=Path, nargs="+", required=True)
     sub.add_argument("--split", type=Path, required=True)
-    sub.add_argument("--output", type=Path, required=True, help="folder for scores.csv and predictions.h5")
-    sub.add_argument("--card", action="store_true", help="put the scores into the model's card (`mcd card`)")
+    sub.add_argument("--output", type=Path, required=True, help="folder for predictions.h5 and scores.csv")
 
 
 def _training_inputs(sub: argparse.ArgumentParser) -> None:
@@ -111,20 +110,21 @@ def _finetune(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from mcd.prediction.card import record_test
-    from mcd.segmentation.run import evaluate
+    import pandas as pd
+
+    from mcd.evaluation.score_rows import RUN
+    from mcd.prediction.run import predict_test
+    from mcd.prediction.score import score_predictions
     from mcd.training.checkpoint import load_checkpoint
 
     about = load_checkpoint(options.model, "segmentation").description
-    names = ("cohort", "pair", "modality", "method", "label_ratio", "seed")
-    table = evaluate(
-        shards=options.shards,
-        split=options.split,
-        model=options.model,
+    data = {"shards": options.shards, "split": options.split}
+    predictions = options.output / "predictions.h5"
+    predict_test(**data, model=options.model, predictions=predictions)
+    rows = score_predictions(
+        **data,
+        predictions=predictions,
         scores=options.output / "scores.csv",
-        predictions=options.output / "predictions.h5",
-        columns={name: about.get(name, "") for name in names},
+        columns={name: about.get(name, "") for name in (*RUN, "seed")},
     )
-    if options.card:
-        record_test(options.model, table)
-    print(table.drop(columns=list(names)).to_string(index=False))
+    print(pd.DataFrame(rows).drop(columns=[*RUN, "seed"]).to_string(index=False))

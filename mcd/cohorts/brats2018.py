@@ -5,8 +5,9 @@ Only the high-grade patients are taken, as in the paper (Sec. V: 210 HGG patient
 
 from pathlib import Path
 
+from mcd.cohorts.layout import Fault, Layout, Simulator, choose_modalities, faults, refuse
 from mcd.errors import McdError
-from mcd.subject import Fault, Subject, check_id, choose_modalities, faults, refuse
+from mcd.subject import Subject, check_id
 
 MODALITIES = ("T1", "T1CE", "T2", "FLAIR")
 
@@ -55,3 +56,10 @@ def _find(patient: Path, ending: str) -> Path | None:
         if len(candidates) == 1:
             return candidates[0]
     return None
+
+
+LAYOUT = Layout(
+    subjects,
+    MODALITIES,
+    simulator=Simulator(files, "mcd.simulation.brain.drawing:simulate_brain", scanners=("MR",)),
+)

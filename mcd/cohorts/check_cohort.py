@@ -4,60 +4,29 @@ Files are read and preprocessed by the workflow's own code, so what passes here 
 the next file is looked at.
 """
 
-import csv
 import hashlib
 import multiprocessing
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import astuple, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from mcd.cohorts.findings import Finding
+from mcd.cohorts.fit import gain, misfits
 from mcd.errors import McdError
-from mcd.files import atomic_path
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume
 from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, preprocess_subject
+from mcd.pair import Pair
 from mcd.subject import Subject
 
-# Our choices. Two modalities share more information as they lie than 20 mm apart: 1.34 to 10 times as much in six real and
-# eight simulated patients; shifted by 20 or 40 mm in-plane, upside down, or with another patient's second modality mostly less
-# than 1.25 times. A brain has so much more (3.4 at least) that another patient's shows beside the cohort only: it has at
-# most 0.35 of the patients' median, and the right one 0.57 at least. docs/own_scans.md has the numbers.
-LEAST_GAIN = 1.25
-LEAST_SHARE_OF_MEDIAN = 0.4
-_ENOUGH_FOR_A_MEDIAN = 4  # patients
-_APART_MM = 20.0
-_COARSE_MM = 4.0  # finer detail than this says little about where a body lies
-_BINS = 32
-_FEWEST_VOXELS = 4 * _BINS**2  # fewer leave the joint histogram empty, and any two images seem to share something
-
 LEAST_COVERED = 0.5  # our choice: below half of the reference's part of the crop, most of a slice has one modality only
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One row: `severity` is "error" (a run would stop, or be worth nothing) or "warning"; `patient` "" is the cohort."""
-
-    severity: str
-    patient: str
-    file: str
-    problem: str
-    remedy: str
-
-    @classmethod
-    def of(cls, error: McdError, patient: str, file: str = "") -> "Finding":
-        """Take an error's line, "file or key: what is wrong; what to do", apart. `file` goes before what the line names."""
-        where, _, rest = str(error).partition(": ")
-        problem, separator, remedy = rest.rpartition("; ")
-        return cls(
-            "error", patient, file or where, problem if separator else rest or where, remedy if separator else ""
-        )
 
 
 @dataclass
@@ -68,14 +37,14 @@ class Examined:
     findings: list[Finding] = field(default_factory=list)
     content: dict[str, str] = field(default_factory=dict)  # modality -> hash of its voxels
     codes: set[int] | None = None  # of the label above 0; None where there is none to read
-    gains: dict[str, float] = field(default_factory=dict)  # pair -> `gain`
+    gains: dict[Pair, float] = field(default_factory=dict)
 
 
 def check_cohort(
     subjects: Sequence[Subject],
     options: PreprocessOptions,
     regions: Mapping[str, Sequence[int]],
-    pairs: Sequence[str],
+    pairs: Sequence[Pair],
     *,
     jobs: int = 1,
     progress: Callable[[Iterable[Examined]], Iterable[Examined]] = iter,
@@ -85,7 +54,7 @@ def check_cohort(
     Args:
         subjects: as `find_subjects` returns them, with the files that are there.
         regions: region -> the label codes that make it up.
-        pairs: two modalities joined by a hyphen, which are compared with one another.
+        pairs: the modalities that are compared with one another.
         jobs: patients looked at side by side.
         progress: wraps the patients as they come, for a progress bar.
     """
@@ -99,10 +68,15 @@ def check_cohort(
             except BrokenProcessPool:
                 raise McdError("a process was killed, most likely for want of memory; give fewer --jobs") from None
     found = [finding for one in examined for finding in one.findings]
-    return [*found, *_duplicates(examined), *_labels(examined, regions), *_misfits(examined)]
+    gains: dict[Pair, list[tuple[Subject, float]]] = defaultdict(list)
+    for one in examined:
+        for pair, value in one.gains.items():
+            if np.isfinite(value):
+                gains[pair].append((one.subject, value))
+    return [*found, *_duplicates(examined), *_labels(examined, regions), *misfits(gains)]
 
 
-def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequence[str] = ()) -> Examined:
+def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequence[Pair] = ()) -> Examined:
     """Read each of a patient's files, then preprocess them together, or one by one where that fails."""
     one = Examined(subject)
     files = {**subject.images, "label": subject.label, "mask": subject.mask}
@@ -135,76 +109,11 @@ def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequenc
     return one
 
 
-def write_findings(findings: Sequence[Finding], path: str | Path) -> None:
-    """Write a CSV with one row a finding."""
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([column.name for column in fields(Finding)])
-        writer.writerows(astuple(finding) for finding in findings)
-
-
-def print_findings(findings: Sequence[Finding]) -> None:
-    """Print errors, then warnings, as tables."""
-    for severity in ("error", "warning"):
-        rows = [astuple(finding)[1:] for finding in findings if finding.severity == severity]
-        if rows:
-            print_table([f"{severity}s: patient", *(column.name for column in fields(Finding)[2:])], rows)
-
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table with aligned columns, and an empty line after it."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in (header, ["-" * width for width in widths], *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print()
-
-
-def gain(pre: Preprocessed, first: str, second: str) -> float:
-    """Return how many times the mutual information of two modalities as they lie is that of the two 20 mm apart.
-
-    The mean over both directions of every axis that is long enough; within either one's region. NaN where there is too
-    little to tell.
-    """
-    sides = pre.grid.spacing[::-1]
-    steps = [max(1, round(_COARSE_MM / side)) for side in sides]
-    coarse = tuple(slice(None, None, step) for step in steps)
-    one, other = ((pre.volumes[name][coarse], pre.regions[name][coarse]) for name in (first, second))
-    apart = [round(_APART_MM / (side * step)) for side, step in zip(sides, steps, strict=True)]
-    shifts = [
-        tuple(sign * voxels if axis == along else 0 for axis in range(3))
-        for along, voxels in enumerate(apart)
-        if 0 < voxels < one[0].shape[along] // 2
-        for sign in (1, -1)
-    ]
-    here = _mutual_information(one, other, (0, 0, 0))
-    displaced = [_mutual_information(one, other, shift) for shift in shifts]
-    return here / float(np.mean(displaced)) if displaced and np.mean(displaced) > 0 else float("nan")
-
-
-def _mutual_information(
-    one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], shift: tuple[int, ...]
-) -> float:
-    """The mutual information in nats of two (volume, region), the second moved by `shift` voxels; NaN for too few."""
-    ahead = tuple(slice(max(0, voxels), min(0, voxels) or None) for voxels in shift)
-    behind = tuple(slice(max(0, -voxels), min(0, -voxels) or None) for voxels in shift)
-    inside = one[1][ahead] | other[1][behind]
-    if inside.sum() < _FEWEST_VOXELS:
-        return float("nan")
-    joint = np.histogram2d(one[0][ahead][inside], other[0][behind][inside], bins=_BINS)[0]
-    joint /= joint.sum()
-    return _entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1)) - _entropy(joint)
-
-
-def _entropy(shares: np.ndarray) -> float:
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())
-
-
-def _preprocess(one: Examined, subject: Subject, options: PreprocessOptions, pairs: Sequence[str]) -> None:
+def _preprocess(one: Examined, subject: Subject, options: PreprocessOptions, pairs: Sequence[Pair]) -> None:
     """Note what preprocessing says of the patient as a whole or, where that fails, of each file with the reference."""
     reference = next(iter(one.subject.images), None)
     if reference not in subject.images:
-        return  # everything is measured against it, and that it cannot be read stands in the table
+        return  # everything is measured against it; that it cannot be read is a finding already
     parts = [subject, replace(subject, images={reference: subject.images[reference]}, label=None)]
     parts += [
         replace(subject, images={reference: subject.images[reference], name: path}, label=None)
@@ -236,7 +145,7 @@ def _preprocessing_failed(error: Exception, subject: Subject) -> Finding:
     return Finding.of(error, subject.id, files[0] if files else "")
 
 
-def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[str]) -> None:
+def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[Pair]) -> None:
     covered = {name: numbers["covered"] for name, numbers in pre.info["statistics"].items()}
     reference = next(iter(covered))
     for name, share in covered.items():
@@ -252,9 +161,8 @@ def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[str]) 
         problem = f"{lost:.1%} of the label's voxels lie outside the crop"
         _warn(one, one.subject.label, problem, "enlarge size, or change centre")
     for pair in pairs:
-        first, second = pair.split("-")
-        if first in pre.volumes and second in pre.volumes:
-            one.gains[pair] = gain(pre, first, second)
+        if set(pair.modalities) <= pre.volumes.keys():
+            one.gains[pair] = gain(pre, *pair.modalities)
 
 
 def _codes(label: sitk.Image) -> set[int]:
@@ -324,33 +232,13 @@ def _labels(examined: Sequence[Examined], regions: Mapping[str, Sequence[int]]) 
         for code in one.codes or ():
             holders[code].append(one.subject.id)
     for code in sorted(set(holders) - wanted):
-        problem = f"code {code} stands in no region; it is in {len(holders[code])} labels: {_some(holders[code])}"
+        problem = f"code {code} is in no region, and in {len(holders[code])} labels: {_some(holders[code])}"
         found.append(Finding("warning", "", "", problem, "add it to `regions`, if it is not meant to be background"))
     if any(one.codes is not None for one in examined):
         for region, codes in regions.items():
             if not set(codes) & set(holders):
                 problem = f"region {region}: none of its codes ({', '.join(map(str, codes))}) is in any label"
                 found.append(Finding("error", "", "", problem, "correct `regions`"))
-    return found
-
-
-def _misfits(examined: Sequence[Examined]) -> list[Finding]:
-    """The patients whose modalities share suspiciously little."""
-    gains: dict[str, list[tuple[Subject, float]]] = defaultdict(list)
-    for one in examined:
-        for pair, value in one.gains.items():
-            if np.isfinite(value):
-                gains[pair].append((one.subject, value))
-    found = []
-    for pair, values in gains.items():
-        usual = float(np.median([value for _, value in values])) if len(values) >= _ENOUGH_FOR_A_MEDIAN else 0.0
-        first, second = pair.split("-")
-        for subject, value in values:
-            if value < max(LEAST_GAIN, LEAST_SHARE_OF_MEDIAN * usual):
-                beside = f", {usual:.1f} in the cohort's median" if usual else ""
-                problem = f"fits {first} hardly better than 20 mm away ({value:.2f} times the information{beside})"
-                remedy = "look at both in a viewer: not registered, flipped, or another patient's?"
-                found.append(Finding("warning", subject.id, str(subject.images[second]), problem, remedy))
     return found
 
 

@@ -1,11 +1,11 @@
 """Finding a cohort's patients, whatever its layout."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from mcd.cohorts import LAYOUTS, samplesheet
-from mcd.subject import Fault, Subject, refuse
+from mcd.cohorts import find_layout
+from mcd.cohorts.layout import Fault, refuse
+from mcd.subject import Subject
 
 
 def find_subjects(
@@ -24,14 +24,9 @@ def find_subjects(
     Raises:
         McdError: where a layout finds none, or something is missing.
     """
-    if layout == "samplesheet":
+    chosen = find_layout(layout)
+    if chosen.needs_sheet:
         assert sheet is not None, "the configuration's schema asks for it"
-        return samplesheet.subjects(Path(sheet), list(modalities), Path(folder) if folder else None, fault)
+        return chosen.find(Path(sheet), list(modalities), fault, Path(folder) if folder else None)
     assert folder is not None, "the configuration's schema asks for it"
-    return LAYOUTS[layout].subjects(Path(folder), list(modalities), fault)
-
-
-def simulated_subjects(layout: str, folder: str | Path, modalities: Sequence[str], count: int) -> list[Subject]:
-    """The patients that a simulated cohort will have, with the places of their files in the official layout."""
-    subjects = [LAYOUTS[layout].files(Path(folder), f"SIM{number:04d}") for number in range(1, count + 1)]
-    return [replace(subject, images={name: subject.images[name] for name in modalities}) for subject in subjects]
+    return chosen.find(Path(folder), list(modalities), fault)

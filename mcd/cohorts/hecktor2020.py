@@ -6,12 +6,12 @@ It lies in the cohort's folder or in the folder above.
 
 import csv
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
+from mcd.cohorts.layout import Fault, Layout, Simulator, choose_modalities, faults, refuse
 from mcd.errors import McdError
 from mcd.files import atomic_path
-from mcd.subject import Fault, Subject, check_id, choose_modalities, faults, refuse
+from mcd.subject import Subject, check_id
 
 MODALITIES = ("CT", "PET")
 BOXES = "hecktor2020_bounding_boxes.csv"  # the name that we write; any single *bbox* or *bounding* CSV is read
@@ -77,7 +77,7 @@ def read_boxes(table: Path, fault: Fault = refuse) -> dict[str, tuple[float, ...
             where = f"{table}, line {rows.line_num}"
             with faults(fault, identifier):
                 if identifier in boxes:
-                    raise McdError(f"{where}: PatientID {identifier} comes twice; keep one row a patient")
+                    raise McdError(f"{where}: PatientID {identifier} appears twice; keep one row per patient")
                 boxes[identifier] = _box(row, where)
     return boxes
 
@@ -92,14 +92,6 @@ def _box(row: Mapping[str, str], where: str) -> tuple[float, ...]:
     if not all(low < high for low, high in zip(box[::2], box[1::2], strict=True)):
         raise McdError(f"{where}: the box of {row['PatientID']} is empty; x1 < x2, y1 < y2 and z1 < z2 must hold")
     return box
-
-
-def with_box(subject: Subject, table: str | Path) -> Subject:
-    """Return a patient with its box from a CSV. Raises `McdError` when it has none there."""
-    boxes = read_boxes(Path(table))
-    if subject.id not in boxes:
-        raise McdError(f"{table}: no row for PatientID {subject.id}; delete it to have it made again")
-    return replace(subject, box=boxes[subject.id])
 
 
 def write_boxes(boxes: Mapping[str, tuple[float, ...]], table: Path) -> None:
@@ -124,3 +116,20 @@ def _boxes_csv(folder: Path) -> Path:
             names = ", ".join(path.name for path in candidates)
             raise McdError(f"{place}: several bounding-box CSVs ({names}); keep one, or name the right one {BOXES}")
     raise McdError(f"{folder}: no bounding-box CSV in it or in the folder above; put {BOXES} there")
+
+
+def _write_boxes_of(subjects: list[Subject], table: Path) -> None:
+    write_boxes({subject.id: subject.box for subject in subjects if subject.box}, table)
+
+
+LAYOUT = Layout(
+    subjects,
+    MODALITIES,
+    simulator=Simulator(
+        files,
+        "mcd.simulation.head_neck.drawing:simulate_head_neck",
+        scanners=("CT", "PET"),
+        box="mcd.simulation.head_neck.patient:bounding_box",
+        cohort_files={BOXES: _write_boxes_of},
+    ),
+)

@@ -1,4 +1,4 @@
-"""The index of a cohort: what a layout found, one TSV row a patient, which every later stage reads.
+"""The index of a cohort: what was found of the raw files, one TSV row per patient.
 
 Columns: subject, one for each modality, label, mask, box (six numbers joined by spaces), split; an empty cell is
 "none". A file below the index's own folder is written relative to it, so that a working folder can be moved; others are
@@ -16,7 +16,7 @@ from mcd.subject import RESERVED, Subject
 
 
 def write_index(subjects: list[Subject], path: str | Path) -> None:
-    """Write one row a patient, in the order given. All patients must have the same modalities (`McdError`)."""
+    """Write one row per patient, in the order given. All patients must have the same modalities (`McdError`)."""
     if not subjects:
         raise McdError(f"{path}: a cohort without patients has no index; check the cohort's folder")
     modalities = list(subjects[0].images)
@@ -54,7 +54,7 @@ def read_index(path: str | Path) -> list[Subject]:
         try:
             box = tuple(float(side) for side in row.get("box", "").split()) or None
         except ValueError:
-            raise McdError(f"{path}, line {line}, column box: not six numbers; make the index again") from None
+            raise McdError(f"{path}, line {line}, column box: not six numbers; regenerate the index") from None
         found.append(
             Subject(
                 row["subject"], images, file(row.get("label")), file(row.get("mask")), box, row.get("split") or None

@@ -1,4 +1,4 @@
-"""A user's own cohort: a tab-separated sheet with one row a patient.
+"""A user's own cohort: a tab-separated sheet with one row per patient.
 
 Columns: `subject`, one for each modality, and where wanted `label`, `mask` and `split` (train or test). A cell holds a
 volume's file (NIfTI, NRRD, MetaImage) or a folder with one DICOM series. Other columns are ignored.
@@ -7,12 +7,15 @@ volume's file (NIfTI, NRRD, MetaImage) or a folder with one DICOM series. Other 
 import csv
 from pathlib import Path
 
+from mcd.cohorts.layout import Fault, Layout, faults, refuse
 from mcd.errors import McdError
-from mcd.subject import RESERVED, SPLITS, Fault, Subject, check_id, check_modality, faults, refuse
+from mcd.subject import RESERVED, Subject, check_id, check_modality
+
+SPLITS = ("train", "test")
 
 
 def subjects(
-    sheet: Path, modalities: list[str] | None = None, root: Path | None = None, fault: Fault = refuse
+    sheet: Path, modalities: list[str] | None = None, fault: Fault = refuse, root: Path | None = None
 ) -> list[Subject]:
     """Return the patients of `sheet`, sorted by id.
 
@@ -25,7 +28,7 @@ def subjects(
     columns, rows = read_rows(sheet, fault)
     chosen = list(modalities) if modalities else [name for name in columns if name not in RESERVED]
     if not chosen:
-        raise McdError(f"{sheet}: no column of images; add one a modality, for example CT and PET")
+        raise McdError(f"{sheet}: no column of images; add one per modality, for example CT and PET")
     for modality in chosen:
         check_modality(modality, str(sheet))
         if modality not in columns:
@@ -38,7 +41,9 @@ def subjects(
         with faults(fault, identifier):
             check_id(identifier, f"{where}, column subject")
         if identifier in (subject.id for subject in found):
-            fault(McdError(f"{where}, column subject: {identifier} comes twice; keep one row a patient"), identifier)
+            fault(
+                McdError(f"{where}, column subject: {identifier} appears twice; keep one row per patient"), identifier
+            )
         split = row.get("split") or None
         if split not in (None, *SPLITS):
             message = f"{where}, column split: {split!r} is not allowed; write train, test or nothing"
@@ -54,7 +59,7 @@ def subjects(
         images = {modality: paths[modality] for modality in chosen if modality in paths}
         found.append(Subject(identifier, images, label=paths.get("label"), mask=paths.get("mask"), split=split))
     if not found:
-        raise McdError(f"{sheet}: no row below the header; add one a patient")
+        raise McdError(f"{sheet}: no row below the header; add one per patient")
     return sorted(found, key=lambda subject: subject.id)
 
 
@@ -75,7 +80,7 @@ def read_rows(sheet: Path, fault: Fault = refuse) -> tuple[list[str], list[tuple
     except (UnicodeDecodeError, IsADirectoryError, csv.Error) as error:
         raise McdError(f"{sheet}: not a readable text ({error}); save it as tab-separated text in UTF-8") from None
     if not lines:
-        raise McdError(f"{sheet}: empty; the header has the column subject and one column a modality")
+        raise McdError(f"{sheet}: empty; the header has the column subject and one column per modality")
     columns = lines[0][1]
     if len(columns) == 1 and ("," in columns[0] or ";" in columns[0]):
         raise McdError(f"{sheet}: the header has no tab; save the sheet tab-separated, not comma-separated")
@@ -83,7 +88,7 @@ def read_rows(sheet: Path, fault: Fault = refuse) -> tuple[list[str], list[tuple
         raise McdError(f"{sheet}: no column 'subject' (there are: {', '.join(columns)}); add or rename it")
     for column in columns:
         if columns.count(column) > 1:
-            raise McdError(f"{sheet}: the column {column!r} comes twice; keep one")
+            raise McdError(f"{sheet}: the column {column!r} appears twice; keep one")
     rows = []
     for line, cells in lines[1:]:
         if len(cells) == len(columns):
@@ -100,3 +105,6 @@ def _existing(path: Path, where: str) -> Path:
             f"{where}: {path} does not exist; correct the path (relative ones count from the sheet or the root)"
         )
     return path
+
+
+LAYOUT = Layout(subjects, needs_sheet=True)

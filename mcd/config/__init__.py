@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from mcd.cohorts import LAYOUTS
+from mcd.cohorts import LAYOUTS, find_layout, simulated_layouts
 from mcd.errors import McdError
 from mcd.imaging.registration_summary import REGISTRATIONS
 from mcd.methods import METHODS, PRETRAININGS, TABLE_II
@@ -35,9 +35,6 @@ Steps = Annotated[int, Field(ge=1)]
 Code = Annotated[int, Field(ge=1, le=255)]
 Millimetres = Annotated[float, Field(gt=0)]
 Spacing = tuple[Millimetres, Millimetres, Millimetres]
-
-SIMULATED_SCANNERS = {"brats2018": ("MR",), "hecktor2020": ("CT", "PET")}
-"""The layouts that can be simulated, with the scanners whose spacing can be set."""
 
 MAX_REGIONS = 8
 """A stored prediction has a bit a region."""
@@ -145,16 +142,17 @@ class Cohort(Section):
     @model_validator(mode="after")
     def _consistent(self) -> "Cohort":
         if self.simulate:
-            if self.layout not in SIMULATED_SCANNERS:
-                raise ValueError(f"only {' and '.join(SIMULATED_SCANNERS)} can be simulated")
+            simulator = find_layout(self.layout).simulator
+            if simulator is None:
+                raise ValueError(f"only {' and '.join(simulated_layouts())} can be simulated")
             if self.folder or self.sheet or self.paper_dataset:
                 raise ValueError("a simulated cohort has no folder, no sheet and is not the paper's: drop that key")
-            strangers = set(self.simulate.spacing) - set(SIMULATED_SCANNERS[self.layout])
+            strangers = set(self.simulate.spacing) - set(simulator.scanners)
             if strangers:
                 raise ValueError(f"simulate.spacing: {', '.join(strangers)} is no scanner of {self.layout}")
-        elif self.layout == "samplesheet":
+        elif find_layout(self.layout).needs_sheet:
             if not self.sheet:
-                raise ValueError("layout samplesheet needs the key sheet")
+                raise ValueError(f"layout {self.layout} needs the key sheet")
         elif not self.folder or self.sheet:
             raise ValueError(f"layout {self.layout} needs the key folder (and no sheet)")
         for pair in self.pairs:

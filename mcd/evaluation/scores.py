@@ -1,91 +1,23 @@
-"""The scores of a patient, the file that keeps them, and their mean.
+"""Score files, read into one table, and the means of scores.
 
-One row a region of a patient (docs/formats.md, "Scores"). Means are taken over the regions of a patient first, then over
+One row per region of a patient (docs/formats.md, "Scores"). Means are taken over the regions of a patient first, then over
 patients (the paper's one number a modality; for BraTS the mean over WT, TC and ET is our reading of it).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from mcd.errors import McdError
-from mcd.evaluation.overlap import Mask, boundary_iou, dsc, ppv, sensitivity
-from mcd.evaluation.surfaces import hausdorff95
-from mcd.files import atomic_path
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What a number means: its column, the words for it, and which way is better."""
-
-    key: str
-    label: str
-    higher_is_better: bool = True
-    unit: str = ""
-    decimals: int = 4  # as the paper prints
-    heading: str = ""  # of a table's column, where the key will not do
-
-
-METRICS = [
-    Metric("DSC", "Dice similarity coefficient"),
-    Metric("Sen", "Sensitivity"),
-    Metric("PPV", "Positive predictive value"),
-    Metric("HD95", "95 % Hausdorff distance", higher_is_better=False, unit="mm", decimals=2),
-    Metric("BIoU", "Boundary intersection over union"),
-]
-METRIC_KEYS = [metric.key for metric in METRICS]
-
-RUN = ["cohort", "pair", "modality", "method", "label_ratio"]  # what a mean is taken for; a run also has a seed
-IDENTITY = [*RUN, "seed", "subject", "region"]
-COLUMNS = [*IDENTITY, *METRIC_KEYS]
-
-
-def score_subject(
-    truth: Mapping[str, Mask], prediction: Mapping[str, Mask], spacing_zyx: Sequence[float]
-) -> list[dict[str, Any]]:
-    """Score one patient: a row (`region` and the five metrics) for each region, in the order of `truth`.
-
-    `truth` and `prediction` map a region to a boolean volume (z, y, x) on one grid; `spacing_zyx` is in mm. An undefined
-    score is NaN. Raises `ValueError` where regions or shapes differ, since no score of such a pair means anything.
-    """
-    if truth.keys() != prediction.keys():
-        raise ValueError(f"regions differ: truth has {sorted(truth)}, prediction has {sorted(prediction)}")
-    rows = []
-    for region, there in truth.items():
-        found = prediction[region]
-        if there.shape != found.shape or there.dtype != bool or found.dtype != bool:
-            raise ValueError(
-                f"{region}: truth is {there.dtype}{there.shape}, prediction is {found.dtype}{found.shape}; "
-                "two boolean volumes of one shape are needed"
-            )
-        rows.append(
-            {
-                "region": region,
-                "DSC": dsc(there, found),
-                "Sen": sensitivity(there, found),
-                "PPV": ppv(there, found),
-                "HD95": hausdorff95(there, found, spacing_zyx),
-                "BIoU": boundary_iou(there, found),
-            }
-        )
-    return rows
-
-
-def write_scores(rows: Iterable[Mapping[str, Any]], path: str | Path) -> None:
-    """Write rows that hold every key of `COLUMNS` as a CSV, atomically; an undefined score is an empty cell."""
-    table = pd.DataFrame(list(rows), columns=COLUMNS)
-    table[METRIC_KEYS] = table[METRIC_KEYS].astype(float).round(6)  # far below what a mean can resolve
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False)
+from mcd.evaluation.metrics import METRIC_KEYS
+from mcd.evaluation.score_rows import COLUMNS, IDENTITY, RUN
 
 
 def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read score files into one table with `COLUMNS`.
 
-    Raises `McdError` for a file that is missing or broken, a column that is missing, or a row that is there twice.
+    Raises `McdError` for a file that is missing or broken, a column that is missing, or a row that appears twice.
     """
     tables = []
     for path in paths:
@@ -98,24 +30,24 @@ def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
             )
             missing = [column for column in COLUMNS if column not in table]
             if missing:
-                raise McdError(f"{path}: no column {', '.join(missing)}; delete the file to have it made again")
+                raise McdError(f"{path}: no column {', '.join(missing)}; delete the file to regenerate it")
             table = table.astype(dict.fromkeys(["label_ratio", *METRIC_KEYS], float) | {"seed": int})
         except FileNotFoundError:
             raise McdError(f"{path}: no such file") from None
         except ValueError as error:  # pandas' parser errors and failed conversions alike
             message = str(error).splitlines()[0]
-            raise McdError(f"{path}: not a score file ({message}); delete it to have it made again") from None
+            raise McdError(f"{path}: not a score file ({message}); delete it to regenerate it") from None
         tables.append(table[COLUMNS])
     scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
     twice = scores.duplicated(IDENTITY)
     if twice.any():
         row = ", ".join(str(value) for value in scores.loc[twice, IDENTITY].iloc[0])
-        raise McdError(f"scores: {row} is there twice; name each score file once")
+        raise McdError(f"scores: {row} appears twice; name each score file once")
     return scores
 
 
 def patient_values(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) -> pd.DataFrame:
-    """One value a patient: columns `RUN`, `metric`, `subject`, `value`.
+    """One value per patient: columns `RUN`, `metric`, `subject`, `value`.
 
     The mean over the patient's regions, then over seeds; undefined scores are left out, and a patient none of whose
     scores is defined has NaN.

@@ -24,7 +24,7 @@ def can_write_seg() -> bool:
 
 
 def write_seg(masks: Mapping[str, np.ndarray], series: str | Path, path: str | Path, description: str) -> None:
-    """Write boolean masks (z, y, x) on the grid of a DICOM series as one binary SEG, a segment a region, in their order.
+    """Write boolean masks (z, y, x) on the grid of a DICOM series as one binary SEG, one segment per region, in their order.
 
     Args:
         series: the folder that `mcd.imaging.io.read_volume` read the image from.

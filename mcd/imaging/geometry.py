@@ -48,7 +48,7 @@ class Grid:
 
     @property
     def _axes(self) -> np.ndarray:
-        """The (3, 3) matrix from voxel steps to mm: a column an axis."""
+        """The (3, 3) matrix from voxel steps to mm: one column per axis."""
         return np.reshape(self.direction, (3, 3)) * np.asarray(self.spacing)
 
     def world(self, index: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ def read_volume(path: str | Path) -> sitk.Image:
     """Return the 3D volume of a file, or of a folder that holds exactly one DICOM series.
 
     DICOM values are rescaled as the header says, slice by slice, and come as float32. PET stays in the header's unit (Bq/ml
-    mostly, or SUV) and is not converted: SUV differs by one factor a patient, which the z-score takes out. A fourth
+    mostly, or SUV) and is not converted: SUV differs by one factor per patient, which the z-score takes out. A fourth
     dimension of one volume is dropped.
     Raises `McdError` for a missing, unreadable or damaged file, for anything but one three-dimensional volume of
     numbers, for values that are not finite (ITK itself reads those of a NIfTI file as 0), and for DICOM slices that
@@ -40,7 +40,7 @@ def read_volume(path: str | Path) -> sitk.Image:
             f"{path}: one volume is needed, its size is {image.GetSize()}; give a file or a DICOM folder with one"
         )
     if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
-        raise McdError(f"{path}: {image.GetPixelIDTypeAsString()} voxels; give a volume with one real number a voxel")
+        raise McdError(f"{path}: {image.GetPixelIDTypeAsString()} voxels; give a volume with one real number per voxel")
     values = sitk.GetArrayViewFromImage(image)
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         count = int((~np.isfinite(values)).sum())
@@ -72,7 +72,7 @@ def _read_file(path: Path) -> sitk.Image:
 
 
 def _check_whole(path: Path, image: sitk.Image) -> None:
-    """Raise `McdError` for a damaged NIfTI file, whose missing voxels ITK fills with anything, without a word."""
+    """Raise `McdError` for a damaged NIfTI file, whose missing voxels ITK silently fills with arbitrary values."""
     dimensions = [int(image.GetMetaData(f"dim[{axis}]")) for axis in range(1, int(image.GetMetaData("dim[0]")) + 1)]
     bits = math.prod(dimensions) * int(image.GetMetaData("bitpix"))
     expected = int(float(image.GetMetaData("vox_offset"))) + bits // 8

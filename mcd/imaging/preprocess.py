@@ -100,8 +100,8 @@ class PreprocessOptions:
 class Preprocessed:
     """A patient's volumes on one cropped grid.
 
-    volumes: (z, y, x) float32 a modality, z-scored inside the region, 0 outside. label: (z, y, x) uint8 raw codes.
-    regions: (z, y, x) booleans a modality, where there is content. grid: of all of them. info: what `info.json` says.
+    volumes: (z, y, x) float32 per modality, z-scored inside the region, 0 outside. label: (z, y, x) uint8 raw codes.
+    regions: (z, y, x) booleans per modality, where there is content. grid: of all of them. info: what `info.json` says.
     """
 
     volumes: dict[str, np.ndarray]
@@ -123,7 +123,7 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
     common grid, so that slices are axial. Label and mask lie in the reference's world. A registration that does not raise
     the similarity leaves a modality where its file has it, which `info["warnings"]` says.
     Raises `McdError` for unreadable files, an empty region, a constant image, labels that are not whole numbers in
-    0..255, a label outside the crop, or a modality elsewhere than the crop.
+    0..255, a label outside the crop, or a modality that does not overlap the crop.
     """
     rules = options.statistics_region
     for modality in rules if isinstance(rules, dict) else ():
@@ -142,7 +142,7 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
         nearest = array_of(resample(image, grid, transform, outside=np.nan))
         if np.isnan(nearest).all():
             raise McdError(
-                f"{subject.images[modality]}: the {modality} of {subject.id} lies elsewhere than the crop; "
+                f"{subject.images[modality]}: the {modality} of {subject.id} does not overlap the crop; "
                 "check its header, the bounding box, or switch registration on"
             )
         values = nearest

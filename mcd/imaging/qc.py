@@ -30,7 +30,7 @@ _PLANES = (("axial", 0, "RLAP"), ("coronal", 1, "RLSI"), ("sagittal", 2, "APSI")
 
 
 def draw_qc(patient: Preprocessed | str | Path, path: str | Path) -> None:
-    """Draw a patient (or the folder of one) to `path`: a row a modality; axial, coronal and sagittal slices in mm.
+    """Draw a patient (or the folder of one) to `path`: one row per modality; axial, coronal and sagittal slices in mm.
 
     The slices are those with the largest label area, or those through the middle of the content where there is no
     label. Black is outside the region of the intensity statistics, which has a faint outline of its own.
@@ -56,7 +56,7 @@ def draw_qc(patient: Preprocessed | str | Path, path: str | Path) -> None:
 def draw_registration(folder: str | Path, images: Mapping[str, str | Path], path: str | Path) -> None:
     """Draw the checkerboards of a preprocessed folder to `path`: the reference in grey, a registered modality in violet.
 
-    Two rows a modality, by the coordinates of the files (`images`: modality -> raw file) and as registered, on the slices
+    Two rows per modality, by the coordinates of the files (`images`: modality -> raw file) and as registered, on the slices
     of `draw_qc`. Edges that run on from square to square fit. The label's outline lies on the reference.
     """
     pre = read_preprocessed(folder)

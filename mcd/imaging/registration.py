@@ -24,7 +24,7 @@ _BINS = 32
 _SAMPLES, _SEED = 30_000, 1  # voxels compared at each level
 _FIRST_STEP, _LAST_STEP, _STEPS = 4.0, 0.01, 100  # of the gradient descent, which halves its step when it turns round
 _SURROUNDINGS_MM = 10.0  # compared beside the content itself: the outline of a body says more than its inside
-# Mutual information knows only what lies in both images, so that a small image gains by turning out of sight. Therefore the
+# Mutual information knows only what lies in both images, so that a small image gains by leaving the field of view. So the
 # voxels compared lie at first this far inside the moving image, and it goes on beyond its edge with the values there.
 _MARGIN_MM, _PADDING_MM = 10.0, 50.0
 _BELIEVED = 0.1  # of the smaller image inside the other one, and the files' coordinates are the start
@@ -80,7 +80,7 @@ def coarse(image: sitk.Image) -> sitk.Image:
 
 
 def window(image: sitk.Image, region: np.ndarray, percentiles: tuple[float, float]) -> sitk.Image:
-    """Return an image clipped to percentiles of its region (z, y, x), lest a hot spot has nearly all bins."""
+    """Return an image clipped to percentiles of its region (z, y, x), so that a hot spot does not fill most bins."""
     values = sitk.GetArrayViewFromImage(image)
     low, high = np.percentile(values[region] if region.any() else values, percentiles)
     return sitk.Clamp(image, sitk.sitkFloat32, float(low), float(high))
@@ -114,7 +114,8 @@ def register(
 
     The files' coordinates are the start, unless less than a tenth of the smaller image lies in the other one; then it is
     the middle of one region upon that of the other. A stage that fails, does not raise the similarity, or moves the modality
-    far for next to nothing or out of sight is not taken, and ends the registration with a `problem`; nothing is raised.
+    far for a negligible gain or out of the field of view is not taken, and ends the registration with a `problem`; nothing
+    is raised.
 
     Args:
         fixed: the reference, on a grid of `WORKING_MM`, clipped by `window`.
@@ -148,21 +149,31 @@ def register(
             break
         candidate = _plain(found)
         similarity, still = _similarity(smooth, smooth_moving, candidate, compared)
-        if not similarity > after:
-            problem = f"{stage} registration brought the similarity from {after:.4f} to {similarity:.4f}"
-        elif still < _KEPT * covered:
-            problem = f"{stage} registration moved it out of sight, which covers {still:.0%} in place of {covered:.0%}"
-        elif similarity < _GAIN * after and (moved := _displacement(grid, compared, best, candidate)) > _FAR_MM:
-            problem = (
-                f"{stage} registration would move it by {moved:.1f} mm for next to nothing, a similarity of "
-                f"{similarity:.4f} in place of {after:.4f}"
-            )
+        moved = _displacement(grid, compared, best, candidate)
+        problem = _objection(stage, (after, similarity), (covered, still), moved)
         if not problem or best is identity:
             after = similarity
         if problem:
             break
         best = candidate
     return Registration(kind, best, before, after, _displacement(grid, compared, identity, best), problem)
+
+
+def _objection(stage: str, similarity: tuple[float, float], covered: tuple[float, float], moved: float) -> str:
+    """Return why a stage is not taken, given similarity and share covered before and after it, and mm moved; else nothing."""
+    (before, after), (at_first, still) = similarity, covered
+    if not after > before:
+        return f"{stage} registration brought the similarity from {before:.4f} to {after:.4f}"
+    if still < _KEPT * at_first:
+        return (
+            f"{stage} registration moved it out of the field of view: it covers {still:.0%} instead of {at_first:.0%}"
+        )
+    if after < _GAIN * before and moved > _FAR_MM:
+        return (
+            f"{stage} registration would move it by {moved:.1f} mm for a negligible gain, a similarity of {after:.4f} "
+            f"instead of {before:.4f}"
+        )
+    return ""
 
 
 def _optimise(
@@ -197,7 +208,7 @@ def _similarity(
     """Return the similarity, and the share of the voxels compared that `moving` covers.
 
     The similarity is the mutual information in nats over the voxels covered, times their share: without it, an image that
-    turns out of sight would gain. It is 0 where hardly a voxel is covered, or for a constant image.
+    leaves the field of view would gain. It is 0 where almost no voxel is covered, or for a constant image.
     """
     covered = compared & _seen(moving, Grid.of(fixed), transform)
     if covered.sum() < _FEWEST:

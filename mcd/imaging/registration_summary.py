@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 def registrations(folders: Iterable[str | Path]) -> list[dict[str, Any]]:
-    """Return a row a patient and registered modality, with the keys COLUMNS; `flagged` is 1 where there is a `problem`."""
+    """Return one row per patient and registered modality, with the keys COLUMNS; `flagged` is 1 where there is a `problem`."""
     rows = []
     for folder in folders:
         info = read_json(Path(folder) / "info.json")

@@ -293,7 +293,7 @@ FUSED_WAYS = {
     "mean": "both, mean probability",
     "staple": "both, STAPLE",
 }
-"""As `mcd.segmentation.run.evaluate_fused` names them, and in words."""
+"""As `mcd.prediction.score.score_fused` names them, and in words."""
 
 
 def fusion_comparison(config: Config) -> dict[str, Comparison]:
@@ -341,6 +341,16 @@ def fused_from(config: Config, run: Run) -> list[Run]:
     return [
         replace(run, pair=pair_of(config, run.cohort, modality), modality=modality) for modality in run.pair.split("-")
     ]
+
+
+def fused_runs(config: Config) -> set[Run]:
+    """The runs whose predictions some run of `fusion_comparison` puts together."""
+    return {
+        part
+        for comparison in fusion_comparison(config).values()
+        for run in comparison.runs
+        for part in fused_from(config, run)
+    }
 
 
 # Method keys in the order of the print, with the names that a table gives them where it has names of its own.

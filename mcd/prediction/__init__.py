@@ -1,1 +1,1 @@
-"""What a trained network predicts: slices, volumes, fusion, scores, the masks on the raw grid; its card and its ONNX form."""
+"""What a trained network predicts: for test patients, with their scores, and for new ones; its card and its ONNX form."""

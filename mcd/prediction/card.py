@@ -1,7 +1,8 @@
 """A model's card: what it is, what it learned from, how it does on test patients, and what it is not for.
 
-Its facts travel in the checkpoint (docs/formats.md, "Checkpoint"), so that a trained model is one file; `render` writes them
-out in the sections of Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019).
+Its facts travel in the checkpoint (docs/formats.md, "Checkpoint"). What the test says lies beside it, in the score file, which
+may gain a metric after the training. `render` joins the two in the sections of Mitchell et al., "Model Cards for Model
+Reporting" (FAT* 2019).
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mcd.errors import McdError
 from mcd.evaluation.bootstrap import bootstrap_interval
-from mcd.evaluation.scores import METRICS, patient_values
+from mcd.evaluation.metrics import METRICS
+from mcd.evaluation.score_rows import RUN
+from mcd.evaluation.scores import patient_values, read_scores
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
@@ -20,17 +24,31 @@ MEAN = "mean"
 """In the place of a region: a patient's mean over its regions, which is what the tables count."""
 
 
-def record_test(model: str | Path, scores: pd.DataFrame) -> None:
-    """Put the result of a test into a segmentation checkpoint, in the place of an earlier one; the file stays whole.
+def scores_of(
+    model: str | Path, description: Mapping[str, Any], scores: str | Path | None = None
+) -> pd.DataFrame | None:
+    """What the test says of a model, as `read_scores` gives it; None where no scores of it are found.
 
     Args:
-        scores: what `mcd.segmentation.run.evaluate` returns for this model.
+        model: the checkpoint's path, and `description` what it holds.
+        scores: a score file; default `scores.csv` beside the model, if it is this model's.
+
+    Raises:
+        McdError: `scores` is missing, broken, or another model's.
     """
-    checkpoint = load_checkpoint(model, "segmentation")
-    card = checkpoint.description.get("card", {})
-    test = {"subjects": int(scores["subject"].nunique()), "scores": summary(scores)}
-    checkpoint.description["card"] = {**card, "test": test}
-    save_checkpoint(checkpoint, model)
+    path = Path(scores) if scores else Path(model).with_name("scores.csv")
+    if not scores and not path.exists():
+        return None
+    table = read_scores([path])
+    keys = [*RUN, "seed"]
+    own = tuple(description.get(key, "") for key in keys)
+    others = set(table[keys].itertuples(index=False, name=None)) - {own}
+    if not others:
+        return table
+    if not scores:
+        return None
+    other, this = (", ".join(map(str, run)) for run in (min(others), own))
+    raise McdError(f"{path}: holds scores of {other}, and {model} is {this}; give its own by --scores")
 
 
 def record_licence(model: str | Path, licence: str) -> None:
@@ -41,7 +59,7 @@ def record_licence(model: str | Path, licence: str) -> None:
 
 
 def summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row a region and metric, in plain types: `region`, `metric`, `value`, `low`, `high`, `patients`.
+    """One row per region and metric, in plain types: `region`, `metric`, `value`, `low`, `high`, `patients`.
 
     `value` is the mean over patients with a defined score, `low` and `high` its 95 % bootstrap interval over patients, as in
     the tables; None where there is none. Several regions end with their `MEAN`.
@@ -59,8 +77,12 @@ def summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def render(checkpoint: Checkpoint) -> str:
-    """The card of a segmentation checkpoint as Markdown. What the file does not know is said to be unknown."""
+def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
+    """The card of a segmentation checkpoint as Markdown. What the file does not know is said to be unknown.
+
+    Args:
+        scores: of its test (`scores_of`); None says that there are none.
+    """
     about = checkpoint.description
     card = about.get("card", {})
     regions, modality = about["regions"], about["modality"]
@@ -116,7 +138,7 @@ def render(checkpoint: Checkpoint) -> str:
     if pretraining and about["transferred"]:
         handed = PRETRAININGS[pretraining].hands_back
         lines += ["", f"Pre-training saw all training patients' slices, without labels. It trains {handed}."]
-    lines += ["", "## Scores on test patients", "", *_scores(card.get("test"), name, patients)]
+    lines += ["", "## Scores on test patients", "", *_scores(scores, name, patients)]
     lines += [
         "",
         "## Limits",
@@ -151,24 +173,25 @@ def _table(rows: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _scores(test: Mapping[str, Any] | None, name: str, patients: str) -> list[str]:
-    if test is None:
-        return ["Not tested: `mcd evaluate --card` tests it and writes the scores here."]
-    cells = {(row["region"], row["metric"]): row for row in test["scores"]}
-    regions = list(dict.fromkeys(row["region"] for row in test["scores"]))
+def _scores(scores: pd.DataFrame | None, name: str, patients: str) -> list[str]:
+    if scores is None:
+        return ["Not tested: there is no `scores.csv` of it beside the model. `mcd evaluate` tests it."]
+    rows = summary(scores)
+    cells = {(row["region"], row["metric"]): row for row in rows}
     heads = [metric.key + (f" ({metric.unit})" if metric.unit else "") for metric in METRICS]
     lines = [
-        f"{test['subjects']} patients of {name} ({patients}) that no training saw: mean over patients, and in brackets the "
-        "95 % bootstrap interval over patients.",
+        f"{scores['subject'].nunique()} patients of {name} ({patients}) that no training saw: mean over patients, and in "
+        "brackets the 95 % bootstrap interval over patients.",
         "",
         f"| region | {' | '.join(heads)} |",
         "|---" * (1 + len(heads)) + "|",
     ]
-    for region in regions:
+    for region in dict.fromkeys(row["region"] for row in rows):
         shown = [_number(cells[region, metric.key], metric.decimals) for metric in METRICS]
         lines.append(f"| {region} | {' | '.join(shown)} |")
     words = "; ".join(f"{metric.key}: {metric.label}" for metric in METRICS)
-    return [*lines, "", f"{words}. HD95: lower is better, all others: higher."]
+    lower = ", ".join(metric.key for metric in METRICS if not metric.higher_is_better)
+    return [*lines, "", f"{words}. {lower}: lower is better, all others: higher."]
 
 
 def _number(row: Mapping[str, Any], decimals: int) -> str:

@@ -1,6 +1,8 @@
-"""Predicted masks: the file that keeps them (docs/formats.md), and label volumes made of them. No torch."""
+"""Predictions of test patients: the file that keeps them (docs/formats.md), and label volumes made of them. No torch."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -8,37 +10,99 @@ import numpy as np
 
 from mcd.errors import McdError
 from mcd.files import atomic_path
+from mcd.prediction.fusion import THRESHOLD
 
-FORMAT = "mcd-predictions/1"
+FORMAT = "mcd-predictions/2"
+STEPS = 2**24
+"""A stored probability is a multiple of 1/STEPS, rounded half up.
+
+That is the precision of float32 below 1. The mean of two stored probabilities lies on the same side of 0.5 as the mean of the
+two that were predicted, always; with 1/65535 some voxels of the miniature change sides.
+"""
+
+_STORED = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 
 
-def write_predictions(masks: Mapping[str, np.ndarray], regions: Sequence[str], path: str | Path) -> None:
-    """Write (regions, slices, H, W) bool masks, one dataset a subject; region r is bit r of a voxel."""
+def write_predictions(
+    predicted: Iterable[tuple[str, np.ndarray]],
+    regions: Mapping[str, Sequence[int]],
+    path: str | Path,
+    *,
+    keep_probabilities: bool = False,
+) -> None:
+    """Write the masks of subjects, and on request their probabilities, one subject at a time.
+
+    Args:
+        predicted: each subject with its probabilities (regions, slices, H, W) in 0..1; boolean masks will do.
+        regions: name -> label codes, in the order of the probabilities. Region r is bit r of a mask's voxel.
+        keep_probabilities: for a fusion by their mean.
+    """
     if len(regions) > 8:
         raise McdError(f"{path}: {len(regions)} regions, and a prediction holds 8; name fewer in `regions`")
     bits = (1 << np.arange(len(regions), dtype=np.uint8)).reshape(-1, 1, 1, 1)
+    codes = {name: [int(code) for code in members] for name, members in regions.items()}
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update(format=FORMAT, regions=list(regions))
-        for subject, mask in masks.items():
-            packed = (mask * bits).sum(axis=0, dtype=np.uint8)
-            file.create_dataset(subject, data=packed, compression="gzip", compression_opts=1, fletcher32=True)
+        file.attrs.update(format=FORMAT, regions=json.dumps(codes))
+        masks = file.create_group("masks")
+        probabilities = file.create_group("probabilities") if keep_probabilities else None
+        for subject, found in predicted:
+            packed = ((found >= THRESHOLD) * bits).sum(axis=0, dtype=np.uint8)
+            masks.create_dataset(subject, data=packed, **_STORED)
+            if probabilities is not None:
+                probabilities.create_dataset(subject, data=_steps(found), **_STORED)
 
 
 def predicted_subjects(path: str | Path) -> list[str]:
     """The subjects of a predictions file, sorted."""
-    with h5py.File(path, "r") as file:
-        return sorted(file)
+    with _opened(path) as file:
+        return sorted(file["masks"])
+
+
+def predicted_regions(path: str | Path) -> dict[str, list[int]]:
+    """Region -> label codes, of the network that predicted."""
+    with _opened(path) as file:
+        return json.loads(file.attrs["regions"])
 
 
 def read_predictions(path: str | Path, subject: str) -> dict[str, np.ndarray]:
     """The masks of one subject: region -> (slices, H, W) bool."""
-    with h5py.File(path, "r") as file:
-        if file.attrs.get("format") != FORMAT:
-            raise McdError(f"{path}: not a {FORMAT} file; delete it to have it made again")
-        if subject not in file:
-            raise McdError(f"{path}: holds no prediction for {subject}")
-        packed = file[subject][:]
-        return {str(name): (packed >> bit & 1).astype(bool) for bit, name in enumerate(file.attrs["regions"])}
+    with _opened(path) as file:
+        packed = _dataset(file, path, "masks", subject)
+        return {name: (packed >> bit & 1).astype(bool) for bit, name in enumerate(json.loads(file.attrs["regions"]))}
+
+
+def read_probabilities(path: str | Path, subject: str) -> np.ndarray:
+    """The probabilities of one subject, (regions, slices, H, W) float32, to within 2^-25 of what was predicted."""
+    with _opened(path) as file:
+        if "probabilities" not in file:
+            raise McdError(f"{path}: was written without probabilities; delete it to regenerate it")
+        return _dataset(file, path, "probabilities", subject).astype(np.float32) / np.float32(STEPS)
+
+
+def _steps(probabilities: np.ndarray) -> np.ndarray:
+    return np.floor(probabilities.astype(np.float64) * STEPS + 0.5).astype(np.uint32)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[h5py.File]:
+    """A predictions file, for reading; `McdError` where it is none, or damaged."""
+    try:
+        with h5py.File(path, "r") as file:
+            if (found := file.attrs.get("format")) != FORMAT:
+                raise McdError(
+                    f"{path}: is {found or 'of no known format'}, and {FORMAT} is needed; delete it to regenerate it"
+                )
+            yield file
+    except FileNotFoundError:
+        raise McdError(f"{path}: no such predictions") from None
+    except OSError as error:  # a failed Fletcher-32 checksum ends here, too
+        raise McdError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it to regenerate it") from None
+
+
+def _dataset(file: h5py.File, path: str | Path, group: str, subject: str) -> np.ndarray:
+    if subject not in file[group]:
+        raise McdError(f"{path}: holds no prediction for {subject}; delete it to regenerate it")
+    return file[group][subject][:]
 
 
 def region_codes(regions: Mapping[str, Sequence[int]], masks: Mapping[str, np.ndarray]) -> np.ndarray:

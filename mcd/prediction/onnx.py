@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mcd.errors import McdError
 from mcd.files import atomic_path
 from mcd.models.unet import SIZE_FACTOR
-from mcd.prediction.card import render
+from mcd.prediction.card import render, scores_of
 from mcd.prediction.slices import load_network
 from mcd.training.checkpoint import load_checkpoint
 
@@ -35,11 +35,14 @@ class Probabilities(nn.Module):
         return torch.sigmoid(self.network(image))
 
 
-def export_onnx(model: str | Path, output: str | Path) -> float:
+def export_onnx(model: str | Path, output: str | Path, scores: str | Path | None = None) -> float:
     """Write a segmentation checkpoint as ONNX; nothing is written unless onnxruntime gives the probabilities of torch.
 
     The file's metadata hold `format`, `version`, `modality`, `regions` (JSON: name -> label codes), `description` (JSON) and
     `card` (Markdown).
+
+    Args:
+        scores: of the model's test, for the card; default `scores.csv` beside the model.
 
     Returns:
         The largest difference of a probability between the two, on random slices of another size than was traced.
@@ -55,6 +58,7 @@ def export_onnx(model: str | Path, output: str | Path) -> float:
         raise McdError(f"export: the package {error.name} is missing; pip install 'mcd[export]'") from None
     checkpoint = load_checkpoint(model, "segmentation")
     description = checkpoint.description
+    card = render(checkpoint, scores_of(model, description, scores))
     unet, _ = load_network(model, torch.device("cpu"))
     network = Probabilities(unet.to(memory_format=torch.contiguous_format)).eval()  # type: ignore[call-overload]
     batch, height, width = torch.export.Dim("batch"), torch.export.Dim("height"), torch.export.Dim("width")
@@ -82,7 +86,7 @@ def export_onnx(model: str | Path, output: str | Path) -> float:
                 "modality": description["modality"],
                 "regions": json.dumps(description["regions"]),
                 "description": json.dumps({key: value for key, value in description.items() if key != "transferred"}),
-                "card": render(checkpoint),
+                "card": card,
             },
         )
         onnx.checker.check_model(exported)

@@ -34,17 +34,13 @@ def probabilities(network: nn.Module, images: Tensor, compute: Compute) -> np.nd
     return torch.sigmoid(logits.float()).cpu().numpy()
 
 
-def predict_slices(
-    network: nn.Module, slices: SliceSet, batch_size: int, compute: Compute
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of every slice, the predicted probabilities (float32) and the true masks (bool), both (regions, slices, H, W)."""
-    predicted, truth = [], []
-    for start in range(0, len(slices), batch_size):
-        batch = slices.batch(np.arange(start, min(start + batch_size, len(slices))))
-        predicted.append(probabilities(network, batch.images, compute))
-        assert batch.targets is not None
-        truth.append(batch.targets.bool().cpu().numpy())
-    return np.concatenate(predicted).swapaxes(0, 1), np.concatenate(truth).swapaxes(0, 1)
+def predict_slices(network: nn.Module, slices: SliceSet, batch_size: int, compute: Compute) -> np.ndarray:
+    """Of every slice, the predicted probabilities (regions, slices, H, W) float32."""
+    predicted = [
+        probabilities(network, slices.batch(np.arange(start, min(start + batch_size, len(slices)))).images, compute)
+        for start in range(0, len(slices), batch_size)
+    ]
+    return np.concatenate(predicted).swapaxes(0, 1)
 
 
 def predict_volume(network: nn.Module, volume: np.ndarray, device: torch.device, compute: Compute) -> np.ndarray:

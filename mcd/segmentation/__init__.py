@@ -1,4 +1,4 @@
-"""Learning to segment: supervised fine-tuning, the semi-supervised baselines, prediction."""
+"""Learning to segment: supervised fine-tuning and the semi-supervised baselines."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""One fine-tuning from shards to checkpoint, and its test: what the workflow's rules and the command line both call."""
+"""One fine-tuning from shards to checkpoint: what the workflow's rules and the command line both call."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -6,17 +6,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 
 from mcd.errors import McdError
-from mcd.evaluation.scores import score_subject, write_scores
 from mcd.models.unet import UNet
-from mcd.prediction.fusion import FUSIONS, THRESHOLD, fuse
-from mcd.prediction.masks import write_predictions
 from mcd.prediction.origin import training_data
-from mcd.prediction.slices import BATCH_SIZE, load_network, predict_slices
 from mcd.registry import make_options
 from mcd.seeding import derive_seed
 from mcd.segmentation import segmentation_class
@@ -118,7 +112,7 @@ def finetune(
             identity=description,
         )
     sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(label_ratio)), "slices": len(slices)}
-    description["card"] = {**description.get("card", {}), "training": sizes}  # the test is added by `record_test`
+    description["card"] = {**description.get("card", {}), "training": sizes}
     save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
     return history
 
@@ -155,100 +149,3 @@ def _training_slices(
     unlabelled = SliceSet(shards, others, [modality], select="content", device=device, memory_limit=limit)
     log.info("%s: %d unlabelled slices of %d subjects", modality, len(unlabelled), len(others))
     return MixedSlices(labelled, unlabelled)
-
-
-def evaluate(
-    *,
-    shards: Sequence[str | Path],
-    split: str | Path,
-    model: str | Path,
-    scores: str | Path,
-    predictions: str | Path,
-    columns: Mapping[str, Any],
-    batch_size: int = BATCH_SIZE,
-    compute: Compute | None = None,
-) -> pd.DataFrame:
-    """Predict every slice of every test subject and score each subject's volume (Sec. V, "Evaluation").
-
-    Args:
-        scores: CSV to write, one row a subject and region.
-        predictions: HDF5 to write, the masks (docs/formats.md).
-        columns: put before the scores in each row (cohort, pair, method, ...).
-
-    Returns:
-        The rows of `scores`.
-    """
-    compute = compute or Compute()
-    device = compute.prepare()
-    network, description = load_network(model, device)
-    regions, modality = description["regions"], description["modality"]
-    rows: list[dict[str, Any]] = []
-    masks: dict[str, np.ndarray] = {}
-    with Shards(shards) as opened:
-        for subject in read_split(split).test:
-            slices = SliceSet(opened, [subject], [modality], regions=regions, select="all", device=device)
-            predicted, truth = predict_slices(network, slices, batch_size, compute)
-            masks[subject] = predicted >= THRESHOLD
-            spacing = opened.subject(subject).spacing
-            rows += [{**columns, "subject": subject, **row} for row in _scores(regions, truth, masks[subject], spacing)]
-    table = pd.DataFrame(rows)
-    write_predictions(masks, list(regions), predictions)
-    write_scores(rows, scores)
-    log.info("mean over %d test subjects: DSC %.4f, Sen %.4f", len(masks), table["DSC"].mean(), table["Sen"].mean())
-    return table
-
-
-def evaluate_fused(
-    *,
-    shards: Sequence[str | Path],
-    split: str | Path,
-    models: Sequence[str | Path],
-    scores: str | Path,
-    columns: Mapping[str, Any],
-    compute: Compute | None = None,
-) -> pd.DataFrame:
-    """Score two modalities' networks on every test subject, each alone and fused (beyond the paper).
-
-    The single networks are scored again, by the code that scores the fused ones, so that one file holds what is compared.
-
-    Args:
-        models: checkpoints of two fine-tunings with the same regions, in the order of the pair.
-        scores: CSV to write, one row a way, subject and region.
-        columns: as in `evaluate`; `method` becomes `<method>/first`, `/second`, `/mean` or `/staple`.
-
-    Returns:
-        The rows of `scores`.
-    """
-    compute = compute or Compute()
-    device = compute.prepare()
-    loaded = [load_network(model, device) for model in models]
-    regions = loaded[0][1]["regions"]
-    for model, (_, description) in zip(models, loaded, strict=True):
-        if description["regions"] != regions:
-            raise McdError(
-                f"{model}: predicts {description['regions']}, {models[0]} {regions}; fuse networks of one kind"
-            )
-    rows: list[dict[str, Any]] = []
-    with Shards(shards) as opened:
-        for subject in read_split(split).test:
-            predicted = []
-            for network, description in loaded:
-                modality = [description["modality"]]
-                slices = SliceSet(opened, [subject], modality, regions=regions, select="all", device=device)
-                found, truth = predict_slices(network, slices, BATCH_SIZE, compute)
-                predicted.append(found)
-            ways = dict(zip(("first", "second"), predicted, strict=True))
-            for way, found in {**ways, **{how: fuse(predicted, how) for how in FUSIONS}}.items():
-                own = {**columns, "method": f"{columns['method']}/{way}", "subject": subject}
-                spacing = opened.subject(subject).spacing
-                rows += [{**own, **row} for row in _scores(regions, truth, found >= THRESHOLD, spacing)]
-    write_scores(rows, scores)
-    return pd.DataFrame(rows)
-
-
-def _scores(
-    regions: Regions, truth: np.ndarray, predicted: np.ndarray, spacing_zyx: Sequence[float]
-) -> list[dict[str, Any]]:
-    """Score masks (regions, z, y, x): a row a region."""
-    there, found = (dict(zip(regions, masks, strict=True)) for masks in (truth, predicted))
-    return score_subject(there, found, spacing_zyx)

@@ -1,4 +1,6 @@
-"""Simulated patients in the layouts of BraTS 2018 (`brain`) and HECKTOR 2020 (`head_neck`): a first run without data.
+"""Simulated patients, for a first run without data: a brain with a glioma (`brain`), a head and neck with a primary
+tumour (`head_neck`). `fields` holds what both are made of.
 
-Every number that comes from them is to be labelled "simulated". `fields` holds what both share.
+This room knows tissues and scanners, not files: `mcd.cohorts.simulated` writes patients in an official layout. Every number
+that comes from them is to be labelled "simulated".
 """

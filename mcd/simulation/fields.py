@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 Triple = tuple[float, float, float]
 
-# Root mean square of a cubic B-spline series with unit white-noise coefficients: an axis, the integral of the squared
+# Root mean square of a cubic B-spline series with unit white-noise coefficients: along one axis, the integral of the squared
 # basis is 151/315.
 _SPLINE_RMS = (151 / 315) ** 1.5
 
@@ -29,11 +29,11 @@ def generator(seed: int, subject: str, purpose: str = "") -> np.random.Generator
 
 
 @dataclass(frozen=True)
-class Grid:
+class SamplingGrid:
     """Voxel centres over (part of) a field of view.
 
     `extent`: (z, y, x) size of the whole field of view; `spacing`: (z, y, x); `start`, `shape`: first voxel and number
-    of voxels an axis of the part that is sampled. Positions are measured from the corner of the field of view.
+    of voxels per axis of the part that is sampled. Positions are measured from the corner of the field of view.
     """
 
     extent: Triple
@@ -42,22 +42,22 @@ class Grid:
     shape: tuple[int, int, int]
 
     @classmethod
-    def over(cls, extent: Triple, spacing: Triple) -> "Grid":
+    def over(cls, extent: Triple, spacing: Triple) -> "SamplingGrid":
         """The grid that covers the whole field of view, to the nearest voxel."""
         size = [max(1, round(length / step)) for length, step in zip(extent, spacing, strict=True)]
         return cls(extent, spacing, (0, 0, 0), (size[0], size[1], size[2]))
 
-    def crop(self, low: Triple, high: Triple) -> "Grid":
-        """The part of this grid between two (z, y, x) positions, clipped to the grid; at least one voxel an axis."""
+    def crop(self, low: Triple, high: Triple) -> "SamplingGrid":
+        """The part of this grid between two (z, y, x) positions, clipped to the grid; at least one voxel per axis."""
         start, shape = [], []
         for first, count, step, a, b in zip(self.start, self.shape, self.spacing, low, high, strict=True):
             begin = min(max(int(np.floor(a / step)), first), first + count - 1)
             end = max(min(int(np.ceil(b / step)), first + count), begin + 1)
             start.append(begin)
             shape.append(end - begin)
-        return Grid(self.extent, self.spacing, (start[0], start[1], start[2]), (shape[0], shape[1], shape[2]))
+        return SamplingGrid(self.extent, self.spacing, (start[0], start[1], start[2]), (shape[0], shape[1], shape[2]))
 
-    def slices_in(self, other: "Grid") -> tuple[slice, slice, slice]:
+    def slices_in(self, other: "SamplingGrid") -> tuple[slice, slice, slice]:
         """Where this crop lies in an array over `other`."""
         z, y, x = (slice(a - b, a - b + n) for a, b, n in zip(self.start, other.start, self.shape, strict=True))
         return z, y, x
@@ -84,7 +84,7 @@ def _basis(positions: Array, knots: int, scale: float) -> Array:
     return matrix
 
 
-def smooth_field(rng: np.random.Generator, grid: Grid, scale: float | Triple) -> Array:
+def smooth_field(rng: np.random.Generator, grid: SamplingGrid, scale: float | Triple) -> Array:
     """A Gaussian random field of zero mean and unit standard deviation, twice differentiable.
 
     `scale`: distance of the spline knots (z, y, x), about the size of its bumps. Cheap also on large
@@ -100,7 +100,9 @@ def smooth_field(rng: np.random.Generator, grid: Grid, scale: float | Triple) ->
     return np.ascontiguousarray(field)
 
 
-def fractal_field(rng: np.random.Generator, grid: Grid, scale: float, octaves: int = 3, gain: float = 0.6) -> Array:
+def fractal_field(
+    rng: np.random.Generator, grid: SamplingGrid, scale: float, octaves: int = 3, gain: float = 0.6
+) -> Array:
     """Smooth fields of scale, scale / 2, scale / 4, ... weighted 1, gain, gain^2, ...; unit standard deviation."""
     total = np.zeros(grid.shape, np.float32)
     for octave in range(octaves):
@@ -108,7 +110,7 @@ def fractal_field(rng: np.random.Generator, grid: Grid, scale: float, octaves: i
     return total / np.float32(np.sqrt(sum(gain ** (2 * octave) for octave in range(octaves))))
 
 
-def deformation(rng: np.random.Generator, grid: Grid, scale: float, amplitude: float) -> Array:
+def deformation(rng: np.random.Generator, grid: SamplingGrid, scale: float, amplitude: float) -> Array:
     """A smooth random displacement, (3, z, y, x) in mm, components in (z, y, x) order, standard deviation `amplitude`.
 
     It stays free of folds while `amplitude` is below about a quarter of `scale`.
@@ -129,7 +131,7 @@ def random_rotation(rng: np.random.Generator, degrees: float | None = None) -> N
     return about_z @ about_y @ about_x
 
 
-def ellipsoid(grid: Grid, centre: Triple, radii: Triple, rotation: NDArray[np.float64] | None = None) -> Array:
+def ellipsoid(grid: SamplingGrid, centre: Triple, radii: Triple, rotation: NDArray[np.float64] | None = None) -> Array:
     """Depth below the surface of an ellipsoid, in mm: positive inside, 0 on the surface, about exact close to it.
 
     `centre`, `radii`: (z, y, x) mm; `rotation`: turns the ellipsoid's own axes into the grid's.
@@ -144,7 +146,7 @@ def ellipsoid(grid: Grid, centre: Triple, radii: Triple, rotation: NDArray[np.fl
 
 def lobulated(
     rng: np.random.Generator,
-    grid: Grid,
+    grid: SamplingGrid,
     centre: Triple,
     radius: float,
     *,
@@ -174,7 +176,7 @@ def rician(rng: np.random.Generator, signal: Array, sigma: float) -> Array:
     return np.hypot(real, imaginary)
 
 
-def resample(values: Array, source: Grid, target: Grid) -> Array:
+def trilinear(values: Array, source: SamplingGrid, target: SamplingGrid) -> Array:
     """Trilinear interpolation of an array over `source` at the voxels of `target`; constant beyond the outermost voxels."""
     for dimension in range(3):
         t = (target.axis(dimension) / source.spacing[dimension]) - 0.5 - source.start[dimension]

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mcd.cli import main
-from mcd.cohorts.check_cohort import LEAST_GAIN, gain
+from mcd.cohorts.fit import LEAST_GAIN, gain
 from mcd.imaging.geometry import Grid
 from mcd.imaging.io import write_volume
 from mcd.imaging.preprocess import Preprocessed
@@ -115,14 +115,14 @@ def test_every_planted_fault_is_found_in_one_pass(cohort: Path, capsys: pytest.C
 
     assert said("p0", "sheet.tsv, line 2, column B", "p0_B.nii.gz does not exist")
     assert said("p1", "p1_A.nii.gz", "not a readable volume")
-    assert said("p2", "p2_B.nii.gz", "lies elsewhere than the crop")
+    assert said("p2", "p2_B.nii.gz", "does not overlap the crop")
     assert said("p3", "p3_label.nii.gz", "the label is empty", "warning")
     assert said("p4", "p4_label.nii.gz", "not every voxel is a whole number")
     assert said("p4", "p4_B.nii.gz", "constant over its region")  # although the label had failed before
     assert said("p5", "p5_A.nii.gz", "the same voxels as A of p3")
     assert said("p6 x", "line 8, column subject", "'p6 x' is not allowed")
     assert said("p6 x", "column label", "p6 x_label.nii.gz does not exist")
-    assert said("p3", "line 9, column subject", "p3 comes twice")
+    assert said("p3", "line 9, column subject", "p3 appears twice")
     printed = capsys.readouterr()
     assert printed.out.index("errors: patient") < printed.out.index("warnings: patient")
     assert printed.err.splitlines()[-1].startswith("error: mine: ")
@@ -136,7 +136,7 @@ def test_codes_and_labels_are_compared_over_the_cohort(cohort: Path) -> None:
     assert status == 1
     assert [(row["severity"], row["problem"]) for row in found] == [
         ("error", "1 of 5 patients have no label: p1"),
-        ("warning", "code 2 stands in no region; it is in 4 labels: p0, p2, p3, ..."),
+        ("warning", "code 2 is in no region, and in 4 labels: p0, p2, p3, ..."),
         ("error", "region rim: none of its codes (3, 4) is in any label"),
     ]
 

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from mcd.cli import main
-from mcd.cohorts.init_cohort import Guess, guess_cohort, subject_ids, write_guess
+from mcd.cohorts.first_configuration import subject_ids, write_guess
+from mcd.cohorts.guess import Guess, guess_cohort
 from mcd.cohorts.samplesheet import subjects
 from mcd.config import load_config
 from mcd.errors import McdError
@@ -18,7 +19,7 @@ GRID = Grid((12, 12, 6), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0,
 
 
 def write(folder: Path, *names: str) -> Path:
-    """Write a volume a name: a CT in HU for names with `ct`, a label (codes 1, 4) or mask for what is called so, else MR."""
+    """Write one volume per name: a CT in HU for names with `ct`, a label (codes 1, 4) or mask for such names, else MR."""
     for number, name in enumerate(names):
         rng = np.random.default_rng(number)
         values = np.zeros(GRID.shape, np.float32)
@@ -46,11 +47,11 @@ IDS = ("P01", "P02", "P03")
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (  # BraTS: one folder a patient, its name in the file names
+        (  # BraTS: one folder per patient, its name in the file names
             [f"HGG/{i}/{i}_{end}.nii.gz" for i in IDS for end in ("t1", "t1ce", "seg")],
             {"T1CE": "HGG/*/*_t1ce.nii.gz", "T1": "HGG/*/*_t1.nii.gz", "label": "HGG/*/*_seg.nii.gz"},
         ),
-        (  # one folder a patient, the same names in each, a folder a modality in it
+        (  # one folder per patient, the same names in each, one folder per modality in it
             [f"{i}/{place}/image.nrrd" for i in IDS for place in ("MR_T2", "PET")]
             + [f"{i}/PET/mask.nrrd" for i in IDS],
             {"PET": "*/PET/image.nrrd", "T2": "*/MR_T2/image.nrrd", "label": "*/PET/mask.nrrd"},
@@ -72,7 +73,7 @@ IDS = ("P01", "P02", "P03")
                 "label": "labelsTr/*.nii.gz",
             },
         ),
-        (  # a folder a modality
+        (  # one folder per modality
             [f"{place}/{i}.nii.gz" for i in IDS for place in ("flair", "t1", "labels")],
             {"FLAIR": "flair/*.nii.gz", "T1": "t1/*.nii.gz", "label": "labels/*.nii.gz"},
         ),
@@ -86,7 +87,7 @@ def test_patterns_of_names(tmp_path: Path, names: list[str], expected: dict[str,
     write_guess(guess, tmp_path / "mine.tsv", tmp_path / "mine.yaml")
     config = load_config(yaml.safe_load((tmp_path / "mine.yaml").read_text()))
     (cohort,) = config.cohorts.values()
-    read = subjects(Path(cohort.sheet), cohort.modalities, cohort.raw_folder)
+    read = subjects(Path(cohort.sheet), cohort.modalities, root=cohort.raw_folder)
     assert len(read) == 3
     assert all(subject.label and list(subject.images) == cohort.modalities for subject in read)
 

@@ -2,10 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mcd.cohorts import LAYOUTS, brats2018, hecktor2020
+from mcd.cohorts import LAYOUTS, brats2018, find_layout, hecktor2020
+from mcd.cohorts.find import find_subjects
+from mcd.cohorts.guess import guess_cohort
+from mcd.cohorts.layout import Fault, Layout, refuse
+from mcd.config import load_config
 from mcd.errors import McdError
+from mcd.imaging.geometry import Grid
+from mcd.imaging.io import write_volume
+from mcd.subject import Subject
 
 
 def touch(*paths: Path) -> None:
@@ -69,13 +77,18 @@ def test_brats_names_the_missing_modality(brats: Path) -> None:
 def test_an_empty_or_absent_folder_is_an_error_naming_it(layout: str, tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "absent"):
         with pytest.raises(McdError, match=str(folder)):
-            LAYOUTS[layout].subjects(folder)
+            find_layout(layout).find(folder)
 
 
 @pytest.mark.parametrize("layout", ["brats2018", "hecktor2020"])
 def test_an_unknown_modality_is_an_error_that_lists_the_known(layout: str, tmp_path: Path) -> None:
     with pytest.raises(McdError, match=r"'US'; choose among \w+, \w+"):
-        LAYOUTS[layout].subjects(tmp_path, ["US"])
+        find_layout(layout).find(tmp_path, ["US"])
+
+
+def test_an_unknown_layout_is_an_error_that_lists_the_known() -> None:
+    with pytest.raises(McdError, match=r"layout 'dicomdir' is unknown; use one of brats2018, hecktor2020, samplesheet"):
+        find_layout("dicomdir")
 
 
 def test_hecktor_joins_files_and_boxes(hecktor: Path) -> None:
@@ -101,7 +114,7 @@ def test_hecktor_prefers_a_csv_in_the_folder_and_takes_any_bounding_box_name(hec
         ("", "no row for PatientID CHGJ007"),
         ("CHGJ007,0,144,0,144,0,", "line 3: the box of CHGJ007 is not six numbers"),
         ("CHGJ007,144,0,0,144,0,144", "line 3: the box of CHGJ007 is empty"),
-        ("CHUS001,0,144,0,144,0,144", "line 3: PatientID CHUS001 comes twice"),
+        ("CHUS001,0,144,0,144,0,144", "line 3: PatientID CHUS001 appears twice"),
     ],
 )
 def test_hecktor_names_the_broken_row(hecktor: Path, row: str, message: str) -> None:
@@ -122,3 +135,51 @@ def test_hecktor_names_what_is_missing(hecktor: Path) -> None:
     (hecktor.parent / hecktor2020.BOXES).unlink()
     with pytest.raises(McdError, match="no bounding-box CSV"):
         hecktor2020.subjects(hecktor, ["CT"])
+
+
+def flat(folder: Path, modalities: list[str] | None = None, fault: Fault = refuse) -> list[Subject]:
+    """A layout of somebody's own: `<id>-<modality>.nii.gz`, all in one folder."""
+    names = sorted({path.name.split("-")[0] for path in folder.glob("*-ct.nii.gz")})
+    if not names:
+        raise McdError(f"{folder}: no <id>-ct.nii.gz in it; give another folder")
+    return [
+        Subject(name, {each: folder / f"{name}-{each.lower()}.nii.gz" for each in modalities or FLAT.modalities})
+        for name in names
+    ]
+
+
+FLAT = Layout(flat, ("CT", "PET"))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_says_what_the_workflow_asks_it(name: str) -> None:
+    layout = find_layout(name)
+    assert layout.needs_sheet or layout.modalities
+    if layout.simulator:
+        patterns = layout.simulator.files(Path("data/{cohort}"), "{subject}")
+        assert tuple(patterns.images) == layout.modalities
+        assert patterns.label
+        for path in (*patterns.images.values(), patterns.label):
+            assert "{subject}" in str(path.relative_to("data/{cohort}")), "Snakemake knows the patient by its path"
+
+
+def test_a_layout_takes_a_line_of_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found, configured, refused for what it cannot do, and recognised, and nothing else has to know of it."""
+    monkeypatch.setitem(LAYOUTS, "flat", f"{__name__}:FLAT")
+    volume = np.random.default_rng(0).uniform(-1000, 500, (8, 8, 8)).astype(np.float32)
+    grid = Grid((8, 8, 8), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    for name in ("p1-ct", "p1-pet", "p2-ct", "p2-pet"):
+        write_volume(grid.image(volume), tmp_path / f"{name}.nii.gz")
+    a, b = find_subjects("flat", tmp_path, None, ["PET", "CT"])
+    assert (a.id, list(b.images)) == ("p1", ["PET", "CT"])
+    cohort = {
+        "layout": "flat",
+        "folder": str(tmp_path),
+        "modalities": ["CT", "PET"],
+        "regions": {"tumour": [1]},
+        "preprocessing": {"size": [16, 16]},
+    }
+    assert load_config({"cohorts": {"mine": cohort}}, check_options=False).cohorts["mine"].raw_folder == tmp_path
+    with pytest.raises(McdError, match="only brats2018 and hecktor2020 can be simulated"):
+        load_config({"cohorts": {"mine": {**cohort, "simulate": {"subjects": 3}}}}, check_options=False)
+    assert guess_cohort(tmp_path).layout == "flat"

@@ -1,22 +1,18 @@
 """The rows of a patient, the score file, and means that leave nothing out silently."""
 
 import math
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from mcd.errors import McdError
-from mcd.evaluation.scores import (
-    COLUMNS,
-    METRIC_KEYS,
-    METRICS,
-    patient_values,
-    read_scores,
-    score_subject,
-    summarise,
-    write_scores,
-)
+from mcd.evaluation.metric import Metric
+from mcd.evaluation.metrics import METRIC_KEYS, METRICS, score_subject
+from mcd.evaluation.score_rows import COLUMNS, write_scores
+from mcd.evaluation.scores import patient_values, read_scores, summarise
 
 RUN = {"cohort": "brats", "pair": "T1CE-T2", "modality": "T2", "method": "dsgan", "label_ratio": 0.05, "seed": 0}
 
@@ -44,6 +40,30 @@ def test_metrics_say_which_way_is_better():
     }
 
 
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.key)
+def test_a_metric_stays_within_its_bounds_and_is_best_where_all_is_found(metric):
+    rng = np.random.default_rng(0)
+    masks = [np.zeros((3, 8, 8), bool), *(rng.random((3, 8, 8)) < share for share in (0.05, 0.3, 0.9))]
+    given = {"spacing_zyx": (2.0, 1.0, 1.0)}
+    needed = {name: given[name] for name in metric.needs}
+    low, high = metric.bounds
+    for truth, prediction in product(masks, masks):
+        score = metric.function(truth, prediction, **needed)
+        assert math.isnan(score) or low <= score <= high
+    assert metric.function(masks[2], masks[2], **needed) == (high if metric.higher_is_better else low)
+
+
+def test_the_formats_page_defines_every_metric():
+    (page,) = Path(__file__).parents[2].glob("docs/**/formats.md")
+    for metric in METRICS:
+        assert f"| `{metric.key}` | {metric.definition} |" in page.read_text()
+
+
+def test_a_metric_asks_only_for_what_scoring_has():
+    with pytest.raises(ValueError, match="metric X: nothing provides age; there is spacing_zyx"):
+        Metric(key="X", label="x", function=lambda truth, prediction, age: 0.0, definition="x", needs=("age",))
+
+
 @pytest.mark.parametrize(
     "prediction",
     [{"TC": np.zeros((1, 2, 2), bool)}, {"WT": np.zeros((1, 2, 3), bool)}, {"WT": np.zeros((1, 2, 2), np.uint8)}],
@@ -52,6 +72,27 @@ def test_metrics_say_which_way_is_better():
 def test_what_does_not_fit_is_refused(prediction):
     with pytest.raises(ValueError, match="WT"):
         score_subject({"WT": np.zeros((1, 2, 2), bool)}, prediction, (1, 1, 1))
+
+
+def test_the_file_is_the_one_that_pandas_would_write(tmp_path):
+    rng = np.random.default_rng(0)
+    values = [
+        *rng.random(50),
+        *(rng.random(50) * 400),
+        0,
+        1,
+        1e-7,
+        4e-6,
+        2.5e-6,
+        0.1234565,
+        math.nan,
+        np.float64(1 / 3),
+    ]
+    rows = [row(subject=f'p{number}, "x"', DSC=value, HD95=value) for number, value in enumerate(values)]
+    write_scores(rows, tmp_path / "scores.csv")
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table[METRIC_KEYS] = table[METRIC_KEYS].astype(float).round(6)
+    assert (tmp_path / "scores.csv").read_text() == table.to_csv(index=False)
 
 
 def test_round_trip_keeps_names_and_undefined(tmp_path):
@@ -90,7 +131,7 @@ def test_missing_file_and_the_same_file_twice(tmp_path):
         read_scores([tmp_path / "none.csv"])
     path = tmp_path / "scores.csv"
     write_scores([row()], path)
-    with pytest.raises(McdError, match="p1, WT is there twice"):
+    with pytest.raises(McdError, match="p1, WT appears twice"):
         read_scores([path, path])
 
 

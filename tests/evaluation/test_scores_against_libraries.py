@@ -10,7 +10,7 @@ from monai.metrics import compute_dice, compute_hausdorff_distance, get_confusio
 from monai.metrics.confusion_matrix import compute_confusion_matrix_metric
 from scipy import ndimage
 
-from mcd.evaluation.scores import score_subject
+from mcd.evaluation.metrics import score_subject
 
 SPACINGS = [(1.0, 1.0, 1.0), (3.0, 1.0, 1.0), (2.5, 0.7, 0.9)]
 

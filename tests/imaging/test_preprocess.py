@@ -343,13 +343,13 @@ def test_an_empty_region_a_constant_image_and_a_far_modality_are_named(save: Cal
         ({"A": zero}, r"A of s: no voxel in its region \(nonzero\)"),
         ({"A": a, "B": zero}, r"B of s: no voxel in its region \(nonzero\)"),
         ({"A": a, "B": flat}, "B of s: constant"),
-        ({"A": a, "B": save("far", head, far)}, "the B of s lies elsewhere"),
+        ({"A": a, "B": save("far", head, far)}, "the B of s does not overlap the crop"),
     ):
         with pytest.raises(McdError, match=message):
             preprocess_subject(Subject("s", images), options)
     with pytest.raises(McdError, match=r"A of s: no voxel in its region \(mask\).*correct the mask"):
         preprocess_subject(Subject("s", {"A": a}, mask=zero), options)
-    with pytest.raises(McdError, match="the A of s lies elsewhere"):
+    with pytest.raises(McdError, match="the A of s does not overlap the crop"):
         preprocess_subject(Subject("s", {"A": a}, box=(900, 940, 900, 940, 900, 940)), options)
 
 

@@ -58,7 +58,7 @@ def after(first: sitk.AffineTransform, second: sitk.AffineTransform) -> sitk.Aff
 @pytest.fixture(scope="module")
 def brain() -> dict[str, sitk.Image]:
     """A simulated patient; its modalities fit as they are."""
-    return simulate_brain("SIM0001", seed=0, spacing=(3, 3, 3))
+    return simulate_brain("SIM0001", seed=0, spacing={"MR": (3, 3, 3)})
 
 
 Make = Callable[..., Subject]

@@ -1,5 +1,6 @@
-"""A model's card: facts in the checkpoint, numbers of the test, and a file that stays whole."""
+"""A model's card: facts in the checkpoint, numbers of the test beside it, and a file that stays whole."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,14 @@ import torch
 from tiny import TinyCohort
 
 from mcd.cli import main
-from mcd.evaluation.scores import METRIC_KEYS, read_scores
-from mcd.prediction.card import MEAN, record_test, render, summary
+from mcd.errors import McdError
+from mcd.evaluation.metrics import METRIC_KEYS
+from mcd.evaluation.scores import read_scores
+from mcd.prediction.card import MEAN, record_licence, render, scores_of, summary
+from mcd.prediction.run import predict_test
+from mcd.prediction.score import score_predictions
 from mcd.reporting.tables.score_tables import long_table
-from mcd.segmentation.run import evaluate, finetune
+from mcd.segmentation.run import finetune
 from mcd.slices.augment import Augmentation
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.schedule import Schedule
@@ -46,33 +51,31 @@ def model(trained: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def test_the_scores_of_the_test_come_into_the_file_and_weights_stay(
-    model: Path, tiny_cohort: TinyCohort, tmp_path: Path
-) -> None:
-    before = load_checkpoint(model)
-    scores = evaluate(
-        shards=tiny_cohort.shards,
-        split=tiny_cohort.split,
-        model=model,
-        scores=tmp_path / "scores.csv",
-        predictions=tmp_path / "predictions.h5",
-        columns=RUN,
-    )
-    record_test(model, scores)
-    after = load_checkpoint(model, "segmentation")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt", "predictions.h5", "scores.csv"]
-    for key, tensor in before.weights["network"].items():
-        assert torch.equal(after.weights["network"][key], tensor)
-    assert {key: value for key, value in after.description.items() if key != "card"} == {
-        key: value for key, value in before.description.items() if key != "card"
-    }
-    card = after.description["card"]
-    assert card["training"] == {"subjects": 4, "labelled": 2, "slices": card["training"]["slices"]}
-    assert card["test"]["subjects"] == 2
+def run_test(cohort: TinyCohort, model: Path, columns: Mapping[str, object] = RUN) -> Path:
+    """Predict and score the test patients; the score file lies beside the model."""
+    scores, predictions = model.with_name("scores.csv"), model.with_name("predictions.h5")
+    data = {"shards": cohort.shards, "split": cohort.split, "predictions": predictions}
+    predict_test(**data, model=model)
+    score_predictions(**data, scores=scores, columns=columns)
+    return scores
 
-    rows = {(row["region"], row["metric"]): row for row in card["test"]["scores"]}
+
+def card_of(model: Path, scores: Path | None = None) -> str:
+    checkpoint = load_checkpoint(model, "segmentation")
+    return render(checkpoint, scores_of(model, checkpoint.description, scores))
+
+
+def test_a_card_joins_a_model_with_the_scores_beside_it(model: Path, tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+    before = model.read_bytes()
+    scores = run_test(tiny_cohort, model)
+    assert model.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt", "predictions.h5", "scores.csv"]
+    training = load_checkpoint(model, "segmentation").description["card"]["training"]
+    assert training == {"subjects": 4, "labelled": 2, "slices": training["slices"]}
+
+    table = read_scores([scores])
+    rows = {(row["region"], row["metric"]): row for row in summary(table)}
     assert set(rows) == {(region, metric) for region in ("WT", "TC", MEAN) for metric in METRIC_KEYS}
-    table = read_scores([tmp_path / "scores.csv"])
     own = table.loc[table["region"] == "TC", "DSC"]
     assert rows["TC", "DSC"]["value"] == pytest.approx(own.mean(), abs=1e-6)
     assert rows["TC", "DSC"]["low"] == pytest.approx(own.min(), abs=1e-6)  # of two patients a quarter draws one twice
@@ -84,10 +87,19 @@ def test_the_scores_of_the_test_come_into_the_file_and_weights_stay(
         )
         assert row["patients"] == line.patients
 
-    text = render(after)
+    text = card_of(model)
     assert f"| TC | {own.mean():.4f} ({own.min():.4f} to {own.max():.4f}) |" in text
     assert "2 patients of tiny (simulated patients) that no training saw" in text
     assert "Not tested" not in text
+
+
+def test_a_card_takes_no_other_models_scores(model: Path, tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+    scores = run_test(tiny_cohort, model, {**RUN, "modality": "B"})
+    assert "Not tested" in card_of(model)  # what merely lies beside it is not its own
+    with pytest.raises(McdError, match=r"scores\.csv: holds scores of tiny, single, B, .*; give its own by --scores$"):
+        card_of(model, scores)
+    with pytest.raises(McdError, match=r"none\.csv: no such file"):
+        card_of(model, tmp_path / "none.csv")
 
 
 def test_a_card_says_what_the_model_is_and_is_not_for(model: Path) -> None:
@@ -129,7 +141,7 @@ def test_undefined_scores_and_a_single_patient_are_said() -> None:
     assert {line["region"] for line in summary(scores)} == {"WT"}  # no mean over one region
 
 
-def test_a_kill_while_the_card_is_written_leaves_the_model_as_it_was(
+def test_a_kill_while_a_licence_is_written_leaves_the_model_as_it_was(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = model.read_bytes()
@@ -140,7 +152,7 @@ def test_a_kill_while_the_card_is_written_leaves_the_model_as_it_was(
 
     monkeypatch.setattr(torch, "save", half)
     with pytest.raises(KeyboardInterrupt):
-        record_test(model, pd.DataFrame([{**RUN, "subject": "p4", "region": "WT", **dict.fromkeys(METRIC_KEYS, 0.5)}]))
+        record_licence(model, "CC-BY-4.0")
     assert model.read_bytes() == before
     assert list(model.parent.iterdir()) == [model]
 
@@ -148,12 +160,20 @@ def test_a_kill_while_the_card_is_written_leaves_the_model_as_it_was(
 def test_the_command_line(
     model: Path, tiny_cohort: TinyCohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = ["--shards", *map(str, tiny_cohort.shards), "--split", str(tiny_cohort.split)]
-    assert main(["evaluate", *data, "--model", str(model), "--output", str(tmp_path / "test")]) == 0
+    data = ["--shards", *map(str, tiny_cohort.shards), "--split", str(tiny_cohort.split), "--model", str(model)]
+    before = model.read_bytes()
+    assert main(["evaluate", *data, "--output", str(tmp_path / "test")]) == 0
+    assert model.read_bytes() == before
     capsys.readouterr()
     assert main(["card", str(model)]) == 0
-    assert "Not tested" in capsys.readouterr().out  # an evaluation changes no model unasked
-    assert main(["evaluate", *data, "--model", str(model), "--output", str(tmp_path / "test"), "--card"]) == 0
+    assert "Not tested" in capsys.readouterr().out  # its scores are elsewhere
+    assert main(["card", str(model), "--scores", str(tmp_path / "test/scores.csv")]) == 0
+    shown = capsys.readouterr().out
+    assert "Not tested" not in shown
+    assert main(["evaluate", *data, "--output", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(["card", str(model)]) == 0
+    assert capsys.readouterr().out == shown
     assert main(["card", str(model), "--licence", "CC-BY-4.0", "--output", str(tmp_path / "card.md")]) == 0
     text = (tmp_path / "card.md").read_text()
     assert "Not tested" not in text

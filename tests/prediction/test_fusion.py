@@ -10,10 +10,17 @@ import torch
 from tiny import TinyCohort
 
 from mcd.errors import McdError
+from mcd.evaluation.metrics import METRIC_KEYS, score_subject
 from mcd.models.unet import UNet
-from mcd.prediction.fusion import fuse, staple
-from mcd.segmentation.run import evaluate, evaluate_fused
+from mcd.prediction.fusion import FUSIONS, fuse, staple
+from mcd.prediction.masks import read_probabilities, write_predictions
+from mcd.prediction.run import predict_test
+from mcd.prediction.score import score_fused, score_predictions, true_masks
+from mcd.prediction.slices import load_network, predict_slices
+from mcd.slices.batches import SliceSet
+from mcd.slices.shards import Shards
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
+from mcd.training.schedule import Compute
 
 REGIONS = {"WT": [1, 2], "TC": [1]}
 
@@ -72,29 +79,87 @@ def save_model(path: Path, modality: str, seed: int, regions: dict[str, list[int
     return path
 
 
+def predict(cohort: TinyCohort, model: Path, keep_probabilities: bool = True) -> Path:
+    predictions = model.with_suffix(".h5")
+    predict_test(
+        shards=cohort.shards,
+        split=cohort.split,
+        model=model,
+        predictions=predictions,
+        keep_probabilities=keep_probabilities,
+    )
+    return predictions
+
+
+RUN = {"cohort": "tiny", "pair": "A-B", "method": "multi_condos", "label_ratio": 0.5, "seed": 0}
+
+
 def test_a_pairs_scores_hold_those_of_the_single_networks(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
     models = [save_model(tmp_path / f"{name}.pt", name, seed) for seed, name in enumerate("AB")]
+    predictions = [predict(tiny_cohort, model) for model in models]
     data = {"shards": tiny_cohort.shards, "split": tiny_cohort.split}
-    run = {"cohort": "tiny", "pair": "A-B", "method": "multi_condos", "label_ratio": 0.5, "seed": 0}
-    fused = evaluate_fused(**data, models=models, scores=tmp_path / "fused.csv", columns={**run, "modality": "A-B"})
+    rows = score_fused(
+        **data, predictions=predictions, scores=tmp_path / "fused.csv", columns={**RUN, "modality": "A-B"}
+    )
+    fused = pd.DataFrame(rows)
     assert list(fused["method"].unique()) == [f"multi_condos/{way}" for way in ("first", "second", "mean", "staple")]
-    metrics = ["DSC", "Sen", "PPV", "HD95", "BIoU"]
-    for modality, way, model in zip("AB", ("first", "second"), models, strict=True):
-        alone = evaluate(
-            **data,
-            model=model,
-            scores=tmp_path / "alone.csv",
-            predictions=tmp_path / "alone.h5",
-            columns={**run, "modality": modality},
-        )
-        rows = fused[fused["method"] == f"multi_condos/{way}"]
-        pd.testing.assert_frame_equal(rows[metrics].reset_index(drop=True), alone[metrics])
+    for modality, way, path in zip("AB", ("first", "second"), predictions, strict=True):
+        columns = {**RUN, "modality": modality}
+        alone = score_predictions(**data, predictions=path, scores=tmp_path / "alone.csv", columns=columns)
+        found = fused[fused["method"] == f"multi_condos/{way}"].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found[METRIC_KEYS], pd.DataFrame(alone)[METRIC_KEYS])
     assert len(pd.read_csv(tmp_path / "fused.csv")) == 4 * 2 * 2  # ways, subjects, regions
 
 
-def test_networks_of_different_regions_are_not_fused(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+def test_fusion_from_predictions_is_that_of_the_networks(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+    """Each way is held against networks that predict again: masks and stored probabilities lose nothing that counts."""
+    models = [save_model(tmp_path / f"{name}.pt", name, seed) for seed, name in enumerate("AB")]
+    columns = {**RUN, "modality": "A-B"}
+    data = {"shards": tiny_cohort.shards, "split": tiny_cohort.split}
+    predictions = [predict(tiny_cohort, model) for model in models]
+    rows = score_fused(**data, predictions=predictions, scores=tmp_path / "fused.csv", columns=columns)
+    expected = []
+    with Shards(tiny_cohort.shards) as shards:
+        for subject in ("p4", "p5"):
+            predicted = []
+            for model in models:
+                network, description = load_network(model, torch.device("cpu"))
+                slices = SliceSet(shards, [subject], [description["modality"]], select="all")
+                predicted.append(predict_slices(network, slices, 64, Compute(device="cpu")))
+            truth = true_masks(shards, subject, REGIONS)
+            ways = {"first": predicted[0], "second": predicted[1], **{how: fuse(predicted, how) for how in FUSIONS}}
+            for way, found in ways.items():
+                masks = dict(zip(REGIONS, found >= 0.5, strict=True))
+                scored = score_subject(truth, masks, shards.subject(subject).spacing)
+                own = {**columns, "method": f"multi_condos/{way}", "subject": subject}
+                expected += [{**own, **row} for row in scored]
+    pd.testing.assert_frame_equal(pd.DataFrame(rows), pd.DataFrame(expected), check_exact=True)
+
+
+def test_a_stored_probability_keeps_every_mean_on_its_side(tmp_path: Path) -> None:
+    """Pairs of float32 whose mean is 0.5, or next to it: rounding to the stored steps must not move them across."""
+    rng = np.random.default_rng(0)
+    upper = np.concatenate([rng.uniform(0.5, 1, 20_000), [0.5, 1.0, 1 - 2**-24]]).astype(np.float32)
+    nudges = np.float32(2.0) ** -rng.integers(20, 30, upper.shape).astype(np.float32)
+    lower = np.clip((1 - upper) + rng.choice([-1, -0.5, 0, 0.5, 1], upper.shape).astype(np.float32) * nudges, 0, 1)
+    pair = [values.astype(np.float32).reshape(1, 1, 1, -1) for values in (upper, lower)]
+    for name, values in zip("ab", pair, strict=True):
+        write_predictions([("p", values)], {"WT": [1]}, tmp_path / f"{name}.h5", keep_probabilities=True)
+    stored = [read_probabilities(tmp_path / f"{name}.h5", "p") for name in "ab"]
+    assert max(np.abs(one - other).max() for one, other in zip(pair, stored, strict=True)) <= 2**-25
+    mean = fuse(pair, "mean") >= 0.5
+    coarse = [(np.rint(values * 65535) / 65535).astype(np.float32) for values in pair]
+    assert (fuse(coarse, "mean") >= 0.5)[~mean].any()  # the pairs are hard: 16 bits move some
+    np.testing.assert_array_equal(fuse(stored, "mean") >= 0.5, mean)
+
+
+def test_what_does_not_go_together_is_not_fused(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
     models = [save_model(tmp_path / "A.pt", "A", 0), save_model(tmp_path / "B.pt", "B", 1, {"WT": [1, 2]})]
-    with pytest.raises(McdError, match=r"B\.pt: predicts .* fuse networks of one kind"):
-        evaluate_fused(
-            shards=tiny_cohort.shards, split=tiny_cohort.split, models=models, scores=tmp_path / "s.csv", columns={}
-        )
+    data = {"shards": tiny_cohort.shards, "split": tiny_cohort.split, "scores": tmp_path / "s.csv"}
+    with pytest.raises(McdError, match=r"B\.h5: predicts .* fuse networks of one kind"):
+        score_fused(**data, predictions=[predict(tiny_cohort, model) for model in models], columns=RUN)
+    models[1] = save_model(tmp_path / "B.pt", "B", 1)
+    predictions = [predict(tiny_cohort, models[0]), predict(tiny_cohort, models[1], keep_probabilities=False)]
+    with pytest.raises(McdError, match=r"B\.h5: was written without probabilities; delete it to regenerate it"):
+        score_fused(**data, predictions=predictions, columns=RUN)
+    assert not (tmp_path / "s.csv").exists()

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from mcd.cli import main
+from mcd.evaluation.metrics import METRIC_KEYS
+from mcd.evaluation.score_rows import write_scores
 from mcd.models.unet import UNet
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
@@ -77,6 +79,16 @@ def test_the_file_says_what_it_is(exported: Path) -> None:
     assert json.loads(facts["regions"]) == {"WT": [1, 2], "TC": [1]}
     assert json.loads(facts["description"])["label_ratio"] == 0.05
     assert "must not be used for clinical decisions" in facts["card"]
+    assert "Not tested" in facts["card"]
+
+
+def test_the_card_in_the_file_has_the_scores_that_are_named(model: Path, tmp_path: Path) -> None:
+    run = {"cohort": "", "pair": "", "modality": "CT", "method": "", "label_ratio": 0.05, "seed": 0}
+    rows = [{**run, "subject": "p", "region": region, **dict.fromkeys(METRIC_KEYS, 0.25)} for region in ("WT", "TC")]
+    write_scores(rows, tmp_path / "scores.csv")
+    arguments = ["export", str(model), "--output", str(tmp_path / "m.onnx"), "--scores", str(tmp_path / "scores.csv")]
+    assert main(arguments) == 0
+    assert "| WT | 0.2500 (one patient) |" in session(tmp_path / "m.onnx").get_modelmeta().custom_metadata_map["card"]
 
 
 def test_what_differs_is_not_written(

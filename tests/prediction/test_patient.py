@@ -20,7 +20,8 @@ from mcd.prediction.masks import region_codes
 from mcd.prediction.origin import anatomical_spacing, summary_line, training_data, unlike_training
 from mcd.prediction.patient import Model, PatientPrediction, load_models, predict_patient
 from mcd.prediction.raw_grid import export_predictions
-from mcd.segmentation.run import evaluate, finetune
+from mcd.prediction.run import predict_test
+from mcd.segmentation.run import finetune
 from mcd.slices.augment import Augmentation
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, write_split
@@ -179,7 +180,7 @@ def patient_files(cohort: TinyCohort, subject: str, folder: Path) -> dict[str, P
 def test_a_new_patient_gets_the_very_masks_that_a_test_patient_gets(
     tiny_cohort: TinyCohort, trained: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Through preprocessing, shard, evaluation and export, and straight from the raw file. The grids differ by whole voxels."""
+    """Through preprocessing, shard, prediction and export, and straight from the raw file. The grids differ by whole voxels."""
     files = patient_files(tiny_cohort, "p4", tmp_path)
     label = tiny_cohort.folders["p4"] / "label.nii.gz"
     models = load_models([trained["A"]], CPU)
@@ -187,14 +188,11 @@ def test_a_new_patient_gets_the_very_masks_that_a_test_patient_gets(
     write_preprocessed(preprocess_subject(Subject("p4", files, label=label), options), tmp_path / "p4")
     write_shard(tmp_path / "0.h5", {"p4": tmp_path / "p4"})
     write_split(Split(train=["p0"], test=["p4"]), tmp_path / "split.json")
-    columns = {"cohort": "c", "pair": "single", "modality": "A", "method": "m", "label_ratio": 0.5, "seed": 0}
-    evaluate(
+    predict_test(
         shards=[tmp_path / "0.h5"],
         split=tmp_path / "split.json",
         model=trained["A"],
-        scores=tmp_path / "scores.csv",
         predictions=tmp_path / "predictions.h5",
-        columns=columns,
     )
     found = predict_patient(models, {"A": files["A"]}, compute=CPU)
     regions = models[0].description["regions"]

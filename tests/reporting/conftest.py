@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mcd.evaluation.scores import write_scores
+from mcd.evaluation.score_rows import write_scores
 from mcd.reporting.tables.spec import TableSpec
 
 METHODS = {"scratch": "Fully Supervised", "rotation": "Rotation", "simclr": "SimCLR", "dsgan": "Multi-ConDoS"}

@@ -10,14 +10,23 @@ from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.evaluation.overlap import dsc, sensitivity
+from mcd.evaluation.scores import read_scores
 from mcd.imaging.geometry import Grid
 from mcd.imaging.io import read_volume
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.models.unet import UNet
-from mcd.prediction.masks import read_predictions, region_codes, write_predictions
+from mcd.prediction.masks import (
+    predicted_regions,
+    predicted_subjects,
+    read_predictions,
+    region_codes,
+    write_predictions,
+)
 from mcd.prediction.raw_grid import export_predictions
+from mcd.prediction.run import predict_test
+from mcd.prediction.score import score_predictions
 from mcd.pretraining.run import pretrain
-from mcd.segmentation.run import evaluate, finetune
+from mcd.segmentation.run import finetune
 from mcd.segmentation.transfer import transfer
 from mcd.slices.augment import Augmentation
 from mcd.training.checkpoint import Checkpoint, load_checkpoint
@@ -121,21 +130,18 @@ def run_evaluation(cohort: TinyCohort, model: Path) -> tuple[pd.DataFrame, Path]
         "seed": 0,
     }
     predictions = model.parent / "predictions.h5"
-    table = evaluate(
-        shards=cohort.shards,
-        split=cohort.split,
-        model=model,
-        scores=model.parent / "scores.csv",
-        predictions=predictions,
-        columns=columns,
-    )
-    return table, predictions
+    data = {"shards": cohort.shards, "split": cohort.split, "predictions": predictions}
+    predict_test(**data, model=model)
+    rows = score_predictions(**data, scores=model.parent / "scores.csv", columns=columns)
+    return pd.DataFrame(rows), predictions
 
 
 def test_it_learns_and_the_scores_are_those_of_the_stored_masks(tiny_cohort: TinyCohort, model: Path) -> None:
     table, predictions = run_evaluation(tiny_cohort, model)
     assert list(table["subject"]) == ["p4", "p4", "p5", "p5"]
     assert table.loc[table["region"] == "WT", "DSC"].min() > 0.6
+    written = read_scores([model.parent / "scores.csv"])
+    pd.testing.assert_frame_equal(written, table[written.columns], atol=1e-6)
     for row in table.itertuples():
         label = read_preprocessed(tiny_cohort.folders[row.subject]).label
         truth = np.isin(label, REGIONS[row.region])
@@ -170,7 +176,9 @@ def test_predictions_lie_on_the_raw_grid(tiny_cohort: TinyCohort, model: Path, t
 def test_predictions_round_trip(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     masks = {"a": rng.random((3, 4, 5, 6)) > 0.5, "b": np.zeros((3, 2, 5, 6), bool)}
-    write_predictions(masks, ["X", "Y", "Z"], tmp_path / "p.h5")
+    write_predictions(masks.items(), {"X": [1], "Y": [1, 2], "Z": [4]}, tmp_path / "p.h5")
+    assert predicted_subjects(tmp_path / "p.h5") == ["a", "b"]
+    assert predicted_regions(tmp_path / "p.h5") == {"X": [1], "Y": [1, 2], "Z": [4]}
     for subject, mask in masks.items():
         for index, (name, read) in enumerate(read_predictions(tmp_path / "p.h5", subject).items()):
             assert name == "XYZ"[index]

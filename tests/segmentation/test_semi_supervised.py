@@ -12,9 +12,11 @@ from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.models.unet import UNet
+from mcd.prediction.masks import predicted_subjects
+from mcd.prediction.run import predict_test
 from mcd.prediction.slices import load_network
 from mcd.segmentation import REGISTRY, segmentation_class
-from mcd.segmentation.run import _training_slices, evaluate, finetune
+from mcd.segmentation.run import _training_slices, finetune
 from mcd.segmentation.semi_supervised import SemiSupervised, SemiSupervisedOptions, sigmoid_ramp
 from mcd.slices.augment import Augmentation
 from mcd.slices.batches import Batch, MixedSlices, SliceSet
@@ -82,16 +84,14 @@ def test_it_trains_saves_a_plain_unet_and_is_scored(
     assert checkpoint.weights["network"].keys() == UNet(2, out_channels=2).state_dict().keys()
     assert checkpoint.description["options"]["ramp"] == 1.0
     load_network(tmp_path / "model.pt", torch.device("cpu"))
-    table = evaluate(
+    predict_test(
         shards=tiny_cohort.shards,
         split=tiny_cohort.split,
         model=tmp_path / "model.pt",
-        scores=tmp_path / "scores.csv",
         predictions=tmp_path / "masks.h5",
-        columns={},
         compute=CPU,
     )
-    assert set(table["subject"]) == {"p4", "p5"}
+    assert predicted_subjects(tmp_path / "masks.h5") == ["p4", "p5"]
 
 
 def test_both_halves_are_drawn_from_all_slices_with_content(tiny_cohort: TinyCohort) -> None:

@@ -12,18 +12,18 @@ from mcd.errors import McdError
 from mcd.simulation.brain import anatomy as brain_anatomy
 from mcd.simulation.brain.drawing import MODALITIES, simulate_brain
 from mcd.simulation.brain.glioma import PLANNING_GRID, mass_effect
-from mcd.simulation.brain.mr_signal import RELAXIVITY, TISSUES, Sequence
+from mcd.simulation.brain.mr_signal import MR_TISSUES, RELAXIVITY, PulseSequence
 from mcd.simulation.fields import (
-    Grid,
+    SamplingGrid,
     deformation,
     ellipsoid,
     fractal_field,
     generator,
     random_rotation,
-    resample,
     rician,
     smooth_field,
     soft,
+    trilinear,
 )
 
 COARSE = (4.0, 4.0, 4.0)
@@ -39,7 +39,7 @@ def digest(images: dict[str, sitk.Image]) -> str:
 
 @pytest.fixture(scope="module")
 def images() -> list[dict[str, sitk.Image]]:
-    return [simulate_brain(f"sim-{number}", seed=11, spacing=COARSE) for number in range(6)]
+    return [simulate_brain(f"sim-{number}", seed=11, spacing={"MR": COARSE}) for number in range(6)]
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +55,14 @@ def contrast(patient: dict[str, np.ndarray], modality: str, code: int) -> float:
 
 
 def test_same_seed_and_subject_give_the_same_patient_whatever_came_before(images: list[dict[str, sitk.Image]]) -> None:
-    assert digest(simulate_brain("sim-3", seed=11, spacing=COARSE)) == digest(images[3])
+    assert digest(simulate_brain("sim-3", seed=11, spacing={"MR": COARSE})) == digest(images[3])
 
 
 def test_another_process_gives_the_same_patient(images: list[dict[str, sitk.Image]]) -> None:
     code = (
         "import sys, hashlib, SimpleITK as sitk\n"
         "from mcd.simulation.brain.drawing import simulate_brain\n"
-        "images = simulate_brain('sim-0', seed=11, spacing=(4.0, 4.0, 4.0))\n"
+        "images = simulate_brain('sim-0', seed=11, spacing={'MR': (4.0, 4.0, 4.0)})\n"
         "assert 'torch' not in sys.modules and 'sklearn' not in sys.modules, 'slow imports'\n"
         "data = b''.join(sitk.GetArrayFromImage(image).tobytes() for image in images.values())\n"
         "print(hashlib.sha256(data).hexdigest())\n"
@@ -72,7 +72,9 @@ def test_another_process_gives_the_same_patient(images: list[dict[str, sitk.Imag
 
 
 def test_seeds_and_subjects_differ(images: list[dict[str, sitk.Image]]) -> None:
-    digests = {digest(patient) for patient in images} | {digest(simulate_brain("sim-0", seed=12, spacing=COARSE))}
+    digests = {digest(patient) for patient in images} | {
+        digest(simulate_brain("sim-0", seed=12, spacing={"MR": COARSE}))
+    }
     assert len(digests) == len(images) + 1
 
 
@@ -91,7 +93,7 @@ def test_files_are_those_of_brats(images: list[dict[str, sitk.Image]]) -> None:
 
 def test_full_resolution_grid() -> None:
     """The grid of a BraTS file at 1 mm, without the time to draw it."""
-    assert Grid.over(brain_anatomy.EXTENT, (1.0, 1.0, 1.0)).shape == (155, 240, 240)
+    assert SamplingGrid.over(brain_anatomy.BRATS_EXTENT, (1.0, 1.0, 1.0)).shape == (155, 240, 240)
 
 
 def test_background_is_zero_in_all_modalities_and_brain_in_none(patients: list[dict[str, np.ndarray]]) -> None:
@@ -166,13 +168,15 @@ def test_another_spacing_is_the_same_patient(images: list[dict[str, sitk.Image]]
         return shape.GetPhysicalSize(1), np.array(shape.GetCentroid(1))
 
     volume, centre = tumour(images[2])
-    finer_volume, finer_centre = tumour(simulate_brain("sim-2", seed=11, spacing=(3.0, 3.0, 5.0)))
+    finer_volume, finer_centre = tumour(simulate_brain("sim-2", seed=11, spacing={"MR": (3.0, 3.0, 5.0)}))
     assert finer_volume == pytest.approx(volume, rel=0.1)
     assert np.linalg.norm(centre - finer_centre) < 2.5
 
 
 def test_noise_is_the_users_to_set() -> None:
-    quiet, loud = (arrays(simulate_brain("sim-1", seed=11, spacing=COARSE, noise=level)) for level in (0.0, 4.0))
+    quiet, loud = (
+        arrays(simulate_brain("sim-1", seed=11, spacing={"MR": COARSE}, noise=level)) for level in (0.0, 4.0)
+    )
     np.testing.assert_array_equal(quiet["label"], loud["label"])
     for modality in MODALITIES:
         brain = quiet[modality] > 0
@@ -181,7 +185,7 @@ def test_noise_is_the_users_to_set() -> None:
 
 
 @pytest.mark.parametrize(
-    "mistake", [{"spacing": (1, 1, 0)}, {"spacing": (1, 20, 1)}, {"noise": -1.0}, {"noise": np.nan}]
+    "mistake", [{"spacing": {"MR": (1, 1, 0)}}, {"spacing": {"MR": (1, 20, 1)}}, {"noise": -1.0}, {"noise": np.nan}]
 )
 def test_impossible_wishes_are_refused_in_one_line(mistake: dict) -> None:
     with pytest.raises(McdError, match=r"^(spacing|noise) [^\n]*needs[^\n]*$"):
@@ -196,18 +200,18 @@ def test_missing_atlas_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path) -> No
 
 
 def test_signal_equations() -> None:
-    tissue = TISSUES["white"]
+    tissue = MR_TISSUES["white"]
     spin_echo = tissue.pd * (1 - np.exp(-600 / tissue.t1)) * np.exp(-12 / tissue.t2)
-    assert Sequence(600, 12).signal(tissue) == pytest.approx(spin_echo)
+    assert PulseSequence(600, 12).signal(tissue) == pytest.approx(spin_echo)
     # Fluid vanishes at TI = T1 (ln 2 - ln(1 + exp(-TR/T1))), which is what FLAIR is for.
-    fluid = TISSUES["csf"]
+    fluid = MR_TISSUES["csf"]
     null = fluid.t1 * (np.log(2) - np.log(1 + np.exp(-9000 / fluid.t1)))
-    assert Sequence(9000, 110, null).signal(fluid) == pytest.approx(0, abs=1e-12)
+    assert PulseSequence(9000, 110, null).signal(fluid) == pytest.approx(0, abs=1e-12)
     # Contrast agent shortens T1, and only a scan after its injection sees it.
-    enhanced = Sequence(600, 12, contrast_agent=True).signal(tissue, 0.5)
+    enhanced = PulseSequence(600, 12, contrast_agent=True).signal(tissue, 0.5)
     t1 = 1 / (1 / tissue.t1 + RELAXIVITY * 0.5)
     assert enhanced == pytest.approx(tissue.pd * (1 - np.exp(-600 / t1)) * np.exp(-12 / tissue.t2))
-    assert Sequence(600, 12).signal(tissue, 0.5) == pytest.approx(spin_echo)
+    assert PulseSequence(600, 12).signal(tissue, 0.5) == pytest.approx(spin_echo)
 
 
 def test_generators_are_separate_streams() -> None:
@@ -219,28 +223,28 @@ def test_generators_are_separate_streams() -> None:
 
 def test_smooth_fields_have_unit_spread_and_do_not_depend_on_the_grid() -> None:
     extent = (150.0, 180.0, 160.0)
-    coarse = Grid.over(extent, (2.0, 2.0, 2.0))
+    coarse = SamplingGrid.over(extent, (2.0, 2.0, 2.0))
     for make in (lambda rng, grid: smooth_field(rng, grid, 9.0), lambda rng, grid: fractal_field(rng, grid, 12.0)):
         field = make(generator(3, "f"), coarse)
         assert abs(field.mean()) < 0.1
         assert field.std() == pytest.approx(1, abs=0.08)
     # Where voxel centres coincide, a crop of a grid three times as fine has the same values.
-    fine = Grid.over(extent, (2 / 3, 2 / 3, 2 / 3)).crop((20, 20, 20), (60, 60, 60))
+    fine = SamplingGrid.over(extent, (2 / 3, 2 / 3, 2 / 3)).crop((20, 20, 20), (60, 60, 60))
     whole, part = (smooth_field(generator(3, "f"), grid, 9.0) for grid in (coarse, fine))
     np.testing.assert_allclose(part[1::3, 1::3, 1::3][:19], whole[10:29, 10:30, 10:30], atol=1e-4)
 
 
 def test_shapes_and_resampling() -> None:
-    grid = Grid.over((60.0, 60.0, 60.0), (1.0, 1.0, 1.0))
+    grid = SamplingGrid.over((60.0, 60.0, 60.0), (1.0, 1.0, 1.0))
     turn = random_rotation(generator(0, "turn"))
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(turn) == pytest.approx(1)
     depth = ellipsoid(grid, (30.0, 30.0, 30.0), (20.0, 12.0, 8.0), turn)
     assert soft(depth, 1.0).sum() == pytest.approx(4 / 3 * np.pi * 20 * 12 * 8, rel=0.02)
     ramp = np.broadcast_to(grid.axis(0)[:, None, None], grid.shape)
-    target = Grid.over(grid.extent, (1.7, 2.0, 3.0)).crop((10, 10, 10), (50, 50, 50))
+    target = SamplingGrid.over(grid.extent, (1.7, 2.0, 3.0)).crop((10, 10, 10), (50, 50, 50))
     expected = np.broadcast_to(target.axis(0)[:, None, None], target.shape)
-    np.testing.assert_allclose(resample(ramp, grid, target), expected, rtol=1e-5)
+    np.testing.assert_allclose(trilinear(ramp, grid, target), expected, rtol=1e-5)
 
 
 def test_rician_noise_has_its_known_mean() -> None:
@@ -264,7 +268,7 @@ def test_mass_effect_makes_room_and_spares_the_skull() -> None:
 
 
 def test_deformations_do_not_fold() -> None:
-    grid = Grid.over((120.0, 120.0, 120.0), (3.0, 3.0, 3.0))
+    grid = SamplingGrid.over((120.0, 120.0, 120.0), (3.0, 3.0, 3.0))
     bend = deformation(generator(1, "d"), grid, 24.0, 1.3)
     jacobian = np.stack([np.stack(np.gradient(bend[k], 3.0)) for k in range(3)])
     jacobian += np.eye(3)[:, :, None, None, None]

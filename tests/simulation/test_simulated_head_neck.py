@@ -5,11 +5,12 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from mcd.simulation.head_neck.drawing import bounding_box, simulate_head_neck
+from mcd.simulation.head_neck.drawing import simulate_head_neck
+from mcd.simulation.head_neck.patient import bounding_box
 
 SUBJECTS = [f"P{number}" for number in range(6)]
 # Coarser than the default, to be quick: what is tested here does not need the detail.
-COARSE = {"ct_spacing": (2.0, 2.0, 3.0), "pet_spacing": (4.0, 4.0, 4.0)}
+COARSE = {"spacing": {"CT": (2.0, 2.0, 3.0), "PET": (4.0, 4.0, 4.0)}}
 
 
 @pytest.fixture(scope="module")

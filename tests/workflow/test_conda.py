@@ -42,9 +42,10 @@ def test_every_environment_is_asked_for(conda: dict[str, str], tmp_path: Path) -
 
 
 def test_jobs_run_in_their_rules_environments(conda: dict[str, str], tmp_path: Path) -> None:
-    """From raw files to a model and its curves; every stage, in small."""
+    """From raw files to a model, its scores and its curves; every stage, in small."""
     run = snakemake(
-        *(f"results/curves/{RUN}.png", "results/qc/hecktor/SIM0001.png", f"results/predictions/{RUN}"),
+        *(f"results/curves/{RUN}.png", f"work/{RUN}/scores.csv"),
+        *("results/qc/hecktor/SIM0001.png", f"results/predictions/{RUN}"),
         *("--cores", "2", "--sdm", "conda", "--config", "finetuning={epochs: 1, steps_per_epoch: 2}"),
         folder=tmp_path,
         env=conda,
@@ -55,10 +56,10 @@ def test_jobs_run_in_their_rules_environments(conda: dict[str, str], tmp_path: P
         lines = (prefix / "uses").read_text().splitlines()
         used[name] = {Path(line).stem.split(".")[-1] for line in lines} - {"-c"}  # Snakemake asks for the version first
     assert used == {
-        "simulation": {"simulate_head_neck", "write_bounding_boxes"},
+        "simulation": {"simulate_patient", "write_cohort_file"},
         "imaging": {"index_cohort", "make_split", "preprocess_subject", "draw_qc", "write_shard", "export_predictions"},
         "training": {"finetune"},
-        "reporting": {"draw_curves"},
+        "reporting": {"draw_curves", "score"},
     }
 
 

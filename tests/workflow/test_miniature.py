@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from snakemake_run import command, snakemake
+from snakemake_run import ROOT, command, snakemake
 
 from mcd.imaging.geometry import Grid
 from mcd.imaging.io import read_volume
 from mcd.methods import METHODS
+from mcd.prediction.card import render, scores_of, summary
 from mcd.slices.splits import read_split, write_split
 from mcd.training.checkpoint import load_checkpoint
 
@@ -40,9 +41,10 @@ def copy(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run", symlinks=True))
 
 
-def planned(folder: Path, *arguments: str) -> dict[str, int]:
+def planned(folder: Path, *arguments: str, project: Path = ROOT) -> dict[str, int]:
     """Rule -> number of jobs that a run would do now."""
-    run = snakemake("results/table2.csv", "-n", "--cores", "2", "--quiet", "rules", *arguments, folder=folder)
+    target = ("results/table2.csv", "-n", "--cores", "2", "--quiet", "rules")
+    run = snakemake(*target, *arguments, folder=folder, project=project)
     assert run.returncode == 0, run.stdout[-3000:]
     counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", run.stdout, re.MULTILINE)}
     counts.pop("total", None)
@@ -67,21 +69,25 @@ def test_the_table_can_be_recomputed_from_the_patients(finished: Path) -> None:
     assert table.select_dtypes("number").map(math.isfinite).all().all()
 
 
-def test_every_model_carries_its_card(finished: Path) -> None:
-    """Its scores are the table's, with their intervals."""
+def test_every_model_has_its_card(finished: Path) -> None:
+    """Joined from the model and the scores beside it. They are the table's, with their intervals."""
     table = pd.read_csv(finished / "results/table2_long.csv").set_index(
         ["dataset", "modality", "method", "label_ratio", "metric"]
     )
     models = list(finished.glob("work/*/*/*/*/labels*/seed0/model.pt"))
     assert models
     for model in models:
-        about = load_checkpoint(model, "segmentation").description
+        checkpoint = load_checkpoint(model, "segmentation")
+        about = checkpoint.description
         assert about["simulated"]
-        assert about["card"]["test"]["subjects"] == 2
+        scores = scores_of(model, about)
+        assert scores is not None
+        assert scores["subject"].nunique() == 2
+        assert "2 patients of" in render(checkpoint, scores)
         if about["method"] not in ("fully_supervised", "multi_condos"):
             continue
         regions = list(about["regions"])
-        rows = {(row["region"], row["metric"]): row for row in about["card"]["test"]["scores"]}
+        rows = {(row["region"], row["metric"]): row for row in summary(scores)}
         row = rows[regions[0] if len(regions) == 1 else "mean", "DSC"]
         label = METHODS[about["method"]].label
         shown = table.loc[(about["cohort"], about["modality"], label, about["label_ratio"], "DSC")]
@@ -142,15 +148,76 @@ def test_touching_nothing_reruns_nothing(finished: Path) -> None:
 
 def test_a_changed_temperature_reruns_pretraining_and_what_follows(finished: Path) -> None:
     counts = planned(finished, "--config", "algorithms={dsgan: {temperature: 0.2}}")
-    assert counts == {"pretrain_pair": 2, "finetune_pair": 2, "aggregate_table": 1}
+    assert counts == {"pretrain_pair": 2, "finetune_pair": 2, "score_pair": 2, "aggregate_table": 1}
 
 
 def test_a_changed_spacing_reruns_one_cohort_from_preprocessing(finished: Path) -> None:
     counts = planned(finished, "--config", "cohorts={brats: {preprocessing: {spacing: [5, 5, 9]}}}")
     assert counts["preprocess_subject"] == 4
-    assert "simulate_brain" not in counts
+    assert not [name for name in counts if name.startswith("simulate_")]
     assert "make_split" not in counts
     assert counts["pretrain_pair"] == 1
+
+
+VOLUME_DIFFERENCE = """
+def volume_difference(truth: Mask, prediction: Mask, spacing_zyx: Sequence[float]) -> float:
+    return abs(float(truth.sum()) - float(prediction.sum())) * math.prod(spacing_zyx) / 1000
+
+
+"""
+
+ENTRY = """    Metric(
+        key="VD",
+        label="Volume difference",
+        function=volume_difference,
+        definition="difference of the volumes",
+        needs=("spacing_zyx",),
+        higher_is_better=False,
+        unit="ml",
+        bounds=(0.0, math.inf),
+    ),
+"""
+
+
+def test_a_new_metric_scores_again_and_trains_nothing(copy: Path, tmp_path: Path) -> None:
+    """One function and one entry, in a copy of the project; the copy alone reruns nothing."""
+    project = tmp_path / "project"
+    project.mkdir()
+    ignored = shutil.ignore_patterns("__pycache__", ".*", "tests", "docs")
+    for name in (
+        "Snakefile",
+        "config.yaml",
+        "rules",
+        "workflow_scripts",
+        "mcd",
+        "configs",
+        "profiles",
+        "envs",
+        "report",
+    ):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, project / name, ignore=ignored)
+        else:
+            shutil.copy2(source, project / name)
+    assert planned(copy, project=project) == {}
+
+    module = project / "mcd/evaluation/metrics.py"
+    before, start, entries = module.read_text().partition("METRICS = (\n")
+    assert start
+    entries = entries.replace("\n)\n", f"\n{ENTRY})\n", 1)
+    module.write_text(before + VOLUME_DIFFERENCE.lstrip() + start + entries)
+    assert planned(copy, project=project) == {"score_pair": 6, "aggregate_table": 1}
+
+    models = {path: path.stat().st_mtime_ns for path in copy.glob("work/*/*/*/*/*/*/model.pt")}
+    run = snakemake("--cores", "2", "results/table2.csv", folder=copy, project=project)
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert {path: path.stat().st_mtime_ns for path in models} == models
+    for model in models:
+        scores = pd.read_csv(model.with_name("scores.csv"))
+        assert list(scores.columns[-2:]) == ["BIoU", "VD"]
+        assert scores["VD"].between(0, 10_000).all()
+    assert planned(copy, project=project) == {}
 
 
 def test_an_edited_split_is_kept_and_used(copy: Path) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from mcd.errors import McdError
-from mcd.evaluation.scores import METRIC_KEYS, METRICS
+from mcd.evaluation.metrics import METRIC_KEYS, METRICS
 from mcd.prediction.masks import predicted_subjects, read_predictions
 from mcd.reporting.figures.style import OUTLINES
 from mcd.reporting.page.contents import PageCohort, PageContents, Prediction
@@ -79,7 +79,7 @@ def slices_of(
 
 
 def scores_of(scores: pd.DataFrame) -> dict[tuple[str, str], list[list[Any]]]:
-    """(cohort, patient) -> rows of ratio, method, modality, region and the five metrics, averaged over seeds.
+    """(cohort, patient) -> rows of ratio, method, modality, region and every metric, averaged over seeds.
 
     An undefined score is None. Rows keep the order in which methods and ratios stand in `scores`.
     """

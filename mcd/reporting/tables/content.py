@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
-from mcd.evaluation.scores import Metric
+from mcd.evaluation.metric import Measure
 from mcd.reporting.printed.paper import ERRATA, reported
 from mcd.reporting.tables.spec import MEASURES, TableSpec, label_ratio
 
@@ -157,7 +157,7 @@ def _cohort_heads(spec: TableSpec) -> list[dict[str, Any]]:
     ]
 
 
-def _metric_head(metric: Metric) -> dict[str, str]:
+def _metric_head(metric: Measure) -> dict[str, str]:
     way, arrow = ("higher", "↑") if metric.higher_is_better else ("lower", "↓")
     unit = f" ({metric.unit})" if metric.unit else ""
     heading = metric.heading or metric.key.replace("_", " ")
@@ -217,7 +217,7 @@ def _ranks(
     return {method: order.index(value) + 1 for method, value in values.items() if value in order}
 
 
-def _cell(number: Number | None, paper: float | None, rank: int | None, metric: Metric, spec: TableSpec) -> Cell:
+def _cell(number: Number | None, paper: float | None, rank: int | None, metric: Measure, spec: TableSpec) -> Cell:
     cell: Cell = {
         "text": None,
         "rank": None,
@@ -242,13 +242,13 @@ def _cell(number: Number | None, paper: float | None, rank: int | None, metric: 
     return cell
 
 
-def _interval(number: Number, metric: Metric) -> str:
+def _interval(number: Number, metric: Measure) -> str:
     """The interval with two digits less than the number, which is all that so few patients can tell."""
     decimals = max(1, metric.decimals - 2)
     return f"{number['ci_low']:.{decimals}f}–{number['ci_high']:.{decimals}f}"
 
 
-def _words(number: Number, paper: float | None, metric: Metric, spec: TableSpec) -> list[str]:
+def _words(number: Number, paper: float | None, metric: Measure, spec: TableSpec) -> list[str]:
     """What the pointer tells about a number."""
     words = []
     digits, unit = metric.decimals, f" {metric.unit}" if metric.unit else ""
@@ -270,7 +270,7 @@ def _words(number: Number, paper: float | None, metric: Metric, spec: TableSpec)
     return words
 
 
-def _mark(number: Number, metric: Metric) -> str | None:
+def _mark(number: Number, metric: Measure) -> str | None:
     """Whether a method differs from the reference, and which way."""
     p = number.get("p_holm")
     if p is None or p >= SIGNIFICANT:

@@ -10,7 +10,9 @@ import pandas as pd
 
 from mcd.errors import McdError
 from mcd.evaluation.bootstrap import bootstrap_interval
-from mcd.evaluation.scores import METRIC_KEYS, RUN, patient_values, read_scores, summarise
+from mcd.evaluation.metrics import METRIC_KEYS
+from mcd.evaluation.score_rows import RUN
+from mcd.evaluation.scores import patient_values, read_scores, summarise
 from mcd.evaluation.statistics import wilcoxon_holm
 from mcd.files import atomic_path, write_json
 from mcd.reporting.tables import html

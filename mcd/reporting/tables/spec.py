@@ -3,29 +3,30 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mcd.evaluation.scores import METRICS, Metric
+from mcd.evaluation.metric import Measure
+from mcd.evaluation.metrics import METRICS
 
 # Every measure that a table can show, the translation's (Table IV), the features' (Fig. 3) and the cost's (Table IX) too.
-MEASURES: dict[str, Metric] = {
+MEASURES: dict[str, Measure] = {
     metric.key: metric
     for metric in [
         *METRICS,
-        Metric("paired_distance", "Distance of paired features", higher_is_better=False),
-        Metric("SSIM", "Structural similarity"),
+        Measure("paired_distance", "Distance of paired features", higher_is_better=False),
+        Measure("SSIM", "Structural similarity"),
         # A distance by another network is another measure. The paper's is Inception's; plain FID is nobody's.
-        Metric("FID", "Fréchet distance, not computed", higher_is_better=False, decimals=2),
-        Metric("FID_Inception", "Fréchet distance of Inception features", higher_is_better=False, decimals=2),
-        Metric(
+        Measure("FID", "Fréchet distance, not computed", higher_is_better=False, decimals=2),
+        Measure("FID_Inception", "Fréchet distance of Inception features", higher_is_better=False, decimals=2),
+        Measure(
             "FID_EfficientNet-Lite0",
             "Fréchet distance of EfficientNet-Lite0 features",
             higher_is_better=False,
             decimals=2,
         ),
-        Metric("pretraining_hours", "Time of pre-training", False, "h", 2, "time"),
-        Metric("pretraining_minutes", "Time of pre-training", False, "min", 2, "time"),
-        Metric("pretraining_memory", "Peak memory of the process", False, "GiB", 2, "memory"),
-        Metric("pretraining_gpu_memory", "Peak memory of tensors on the GPU", False, "GiB", 2, "GPU memory"),
-        Metric("pairs_per_second", "Pairs of slices trained on", True, "1/s", 1, "pairs"),
+        Measure("pretraining_hours", "Time of pre-training", False, "h", 2, "time"),
+        Measure("pretraining_minutes", "Time of pre-training", False, "min", 2, "time"),
+        Measure("pretraining_memory", "Peak memory of the process", False, "GiB", 2, "memory"),
+        Measure("pretraining_gpu_memory", "Peak memory of tensors on the GPU", False, "GiB", 2, "GPU memory"),
+        Measure("pairs_per_second", "Pairs of slices trained on", True, "1/s", 1, "pairs"),
     ]
 }
 

@@ -9,9 +9,9 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from mcd.errors import McdError
-from mcd.simulation.fields import Array, Grid, Triple, deformation, fractal_field, random_rotation, smooth_field
+from mcd.simulation.fields import Array, SamplingGrid, Triple, deformation, fractal_field, random_rotation, smooth_field
 
-EXTENT: Triple = (155.0, 240.0, 240.0)  # mm: the field of view of every BraTS file
+BRATS_EXTENT: Triple = (155.0, 240.0, 240.0)  # mm: the field of view of every BraTS file
 # Where brains lie in BraTS files, which were registered to the SRI24 atlas; measured on four patients of BraTS 2013.
 CENTRE: Triple = (77.0, 131.0, 120.0)
 # Part of the field of view where brains can be; the rest is background, and is not computed.
@@ -38,7 +38,7 @@ class Atlas:
 
 @lru_cache(maxsize=1)
 def atlas() -> Atlas:
-    """Read the atlas, once a process; raises `McdError` when nilearn no longer carries it.
+    """Read the atlas, once per process; raises `McdError` when nilearn no longer carries it.
 
     The files are read directly: `nilearn.datasets` offers the same images but imports scikit-learn first, which takes
     longer than simulating a small patient.
@@ -80,7 +80,7 @@ class Anatomy:
     place: Array
 
 
-def anatomy(rng: np.random.Generator, grid: Grid, push: Array | None = None) -> Anatomy:
+def anatomy(rng: np.random.Generator, grid: SamplingGrid, push: Array | None = None) -> Anatomy:
     """Draw a person. The same `rng` state gives the same person on any grid of the field of view.
 
     `push`: (3, z, y, x) mm, subtracted from each voxel's place before the tissues are looked up: the mass effect of a

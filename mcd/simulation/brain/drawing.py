@@ -1,47 +1,52 @@
 """Simulated patients with a glioma, as BraTS 2018 would store them. Nothing here is a real person's image."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import SimpleITK as sitk
 
 from mcd.errors import McdError
-from mcd.simulation.brain.anatomy import EXTENT, HIGH, LOW, Anatomy, anatomy
-from mcd.simulation.brain.glioma import PLANNING_GRID, Glioma, Plan, draw_glioma, mass_effect, pick, plan_glioma
+from mcd.simulation.brain.anatomy import BRATS_EXTENT, HIGH, LOW, Anatomy, anatomy
+from mcd.simulation.brain.glioma import PLANNING_GRID, Glioma, GliomaPlan, draw_glioma, mass_effect, pick, plan_glioma
 from mcd.simulation.brain.mr_signal import protocol, relaxation_times, scan
 from mcd.simulation.fields import (
     Array,
-    Grid,
+    SamplingGrid,
     Triple,
     ellipsoid,
     fractal_field,
     generator,
     lobulated,
-    resample,
     smooth_field,
     soft,
+    trilinear,
 )
 
 MODALITIES = ("T1", "T1CE", "T2", "FLAIR")
+SPACING: dict[str, Triple] = {"MR": (1.0, 1.0, 1.0)}  # scanner -> (x, y, z) mm, as in BraTS
 Overlay = tuple[Array, str, float]  # part of a voxel, tissue, contrast agent in mmol/l
 
 
 def simulate_brain(
-    subject: str, *, seed: int, spacing: Triple = (1, 1, 1), noise: float = 1.0
+    subject: str, *, seed: int, noise: float = 1.0, spacing: Mapping[str, Triple] = SPACING
 ) -> dict[str, sitk.Image]:
     """One patient: T1, T1CE, T2, FLAIR (int16, skull-stripped, background exactly 0) and `label` (uint8: 0, 1, 2, 4).
 
-    `spacing`: (x, y, z) mm over the 240 x 240 x 155 mm of a BraTS file, which it fills to the nearest voxel; `noise`: factor
-    on the scanners' noise. Everything random depends on (seed, subject) only: the same in any order, process and machine.
-    The same pair at another spacing is the same patient. Raises `McdError` for a spacing or noise that cannot be.
+    `noise`: factor on the scanners' noise; `spacing`: that of the scanner "MR", (x, y, z) mm over the 240 x 240 x 155 mm of a
+    BraTS file, which it fills to the nearest voxel. Everything random depends on (seed, subject) only: the same in any order,
+    process and machine. The same pair at another spacing is the same patient. Raises `McdError` for a spacing or noise that
+    cannot be.
     """
-    step: Triple = (float(spacing[2]), float(spacing[1]), float(spacing[0]))
+    x, y, z = {**SPACING, **spacing}["MR"]
+    step: Triple = (float(z), float(y), float(x))
     if not 0.5 <= min(step) <= max(step) <= 10:
-        raise McdError(f"spacing {tuple(spacing)}: a simulated patient needs 0.5 to 10 mm in each direction")
+        raise McdError(f"spacing {(x, y, z)}: a simulated patient needs 0.5 to 10 mm in each direction")
     if not noise >= 0:
         raise McdError(f"noise {noise}: a simulated patient needs 0 or more")
-    whole = Grid.over(EXTENT, step)
+    whole = SamplingGrid.over(BRATS_EXTENT, step)
     grid = whole.crop(LOW, HIGH)
     plan = plan_glioma(seed, subject)
-    push = mass_effect(grid, plan.centre, plan.radius, plan.mass, resample(plan.healthy.depth, PLANNING_GRID, grid))
+    push = mass_effect(grid, plan.centre, plan.radius, plan.mass, trilinear(plan.healthy.depth, PLANNING_GRID, grid))
     person = anatomy(generator(seed, subject, "anatomy"), grid, push)
     glioma = draw_glioma(plan, grid, person)
     layers = (
@@ -78,7 +83,7 @@ def simulate_brain(
     return images
 
 
-def _as_image(volume: np.ndarray, grid: Grid) -> sitk.Image:
+def _as_image(volume: np.ndarray, grid: SamplingGrid) -> sitk.Image:
     """In the place of a BraTS file: first voxel of the 1 mm grid at (0, -239, 0) in LPS, axes along the scanner's."""
     image = sitk.GetImageFromArray(volume)
     image.SetSpacing(grid.spacing[::-1])
@@ -87,7 +92,7 @@ def _as_image(volume: np.ndarray, grid: Grid) -> sitk.Image:
     return image
 
 
-def _tumour(seed: int, subject: str, glioma: Glioma, grid: Grid) -> list[Overlay]:
+def _tumour(seed: int, subject: str, glioma: Glioma, grid: SamplingGrid) -> list[Overlay]:
     """Oedema, solid tumour, its enhancement, necrosis from tissue to fluid, and at times old blood."""
     rng = generator(seed, subject, "glioma tissue")
     wetness = float(rng.uniform(0.7, 1.0))
@@ -109,11 +114,11 @@ def _tumour(seed: int, subject: str, glioma: Glioma, grid: Grid) -> list[Overlay
     return layers
 
 
-def _far_from(plan: Plan, grid: Grid, distance: float) -> np.ndarray:
+def _far_from(plan: GliomaPlan, grid: SamplingGrid, distance: float) -> np.ndarray:
     return ellipsoid(grid, plan.centre, (plan.radius, plan.radius, plan.radius)) < -distance
 
 
-def _old_lesions(seed: int, subject: str, plan: Plan, grid: Grid, person: Anatomy) -> list[Overlay]:
+def _old_lesions(seed: int, subject: str, plan: GliomaPlan, grid: SamplingGrid, person: Anatomy) -> list[Overlay]:
     """Look-alikes in T2 and FLAIR, which T1CE tells apart: periventricular caps, white-matter spots, scars of infarcts."""
     rng = generator(seed, subject, "old lesions")
     burden = float(np.clip(rng.normal(0.25, 0.3), 0, 1))
@@ -131,7 +136,9 @@ def _old_lesions(seed: int, subject: str, plan: Plan, grid: Grid, person: Anatom
     return layers
 
 
-def _enhancing_structures(seed: int, subject: str, plan: Plan, grid: Grid, person: Anatomy) -> list[Overlay]:
+def _enhancing_structures(
+    seed: int, subject: str, plan: GliomaPlan, grid: SamplingGrid, person: Anatomy
+) -> list[Overlay]:
     """Look-alikes in T1CE, which FLAIR tells apart: vessels, sinus, meninges, choroid plexus; here and there a meningioma."""
     rng = generator(seed, subject, "enhancing structures")
     up, back, left = person.place
@@ -165,7 +172,7 @@ def _enhancing_structures(seed: int, subject: str, plan: Plan, grid: Grid, perso
     return layers
 
 
-def lump(rng: np.random.Generator, grid: Grid, centre: Triple, radius: float) -> Array:
+def lump(rng: np.random.Generator, grid: SamplingGrid, centre: Triple, radius: float) -> Array:
     """Depth in mm below the surface of a small irregular lesion, computed only where it is."""
     reach = 2 * radius + 6
     low, high = tuple(c - reach for c in centre), tuple(c + reach for c in centre)

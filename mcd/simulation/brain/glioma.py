@@ -1,6 +1,6 @@
 """A glioblastoma: where it sits, what it pushes aside, its necrosis, enhancing rim and oedema (arrays (z, y, x), mm).
 
-A `Plan` is made on a coarse grid, the same for every resolution, and drawn on any grid of the field of view.
+A `GliomaPlan` is made on a coarse grid, the same for every resolution, and drawn on any grid of the field of view.
 """
 
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from mcd.simulation.brain.anatomy import EXTENT, HIGH, LOW, Anatomy, anatomy
+from mcd.simulation.brain.anatomy import BRATS_EXTENT, HIGH, LOW, Anatomy, anatomy
 from mcd.simulation.fields import (
     Array,
-    Grid,
+    SamplingGrid,
     Triple,
     ellipsoid,
     fractal_field,
     generator,
     lobulated,
-    resample,
     smooth_field,
     soft,
+    trilinear,
 )
 
 NECROSIS, OEDEMA, ENHANCING = 1, 2, 4  # BraTS label codes; 1 is necrosis and non-enhancing core together
-PLANNING_GRID = Grid.over(EXTENT, (3.0, 3.0, 3.0)).crop(LOW, HIGH)
+PLANNING_GRID = SamplingGrid.over(BRATS_EXTENT, (3.0, 3.0, 3.0)).crop(LOW, HIGH)
 
 
 @dataclass(frozen=True)
-class Plan:
+class GliomaPlan:
     """What is decided about a patient's tumour before it is drawn. Lengths in mm, positions (z, y, x) in the field of view.
 
     `mass`: part of the core's volume that pushed tissue aside rather than replacing it; `satellites`: centres and radii;
@@ -67,7 +67,7 @@ class Glioma:
     enhancement: Array
 
 
-def pick(rng: np.random.Generator, weight: Array, grid: Grid) -> Triple:
+def pick(rng: np.random.Generator, weight: Array, grid: SamplingGrid) -> Triple:
     """A random place with probability proportional to `weight`, anywhere in the voxel."""
     total = np.cumsum(weight.ravel(), dtype=np.float64)
     index = np.unravel_index(np.searchsorted(total, rng.random() * total[-1], side="right"), grid.shape)
@@ -75,7 +75,7 @@ def pick(rng: np.random.Generator, weight: Array, grid: Grid) -> Triple:
     return z, y, x
 
 
-def mass_effect(grid: Grid, centre: Triple, radius: float, mass: float, skull: Array) -> Array:
+def mass_effect(grid: SamplingGrid, centre: Triple, radius: float, mass: float, skull: Array) -> Array:
     """Displacement (3, z, y, x) of tissue by a growing sphere: incompressible close to it, none at the skull or afar.
 
     `skull`: mm below the brain's surface, over `grid`.
@@ -89,7 +89,7 @@ def mass_effect(grid: Grid, centre: Triple, radius: float, mass: float, skull: A
     return np.stack([o * (1 - origin / distance) * fade for o in offset])
 
 
-def plan_glioma(seed: int, subject: str) -> Plan:
+def plan_glioma(seed: int, subject: str) -> GliomaPlan:
     """Decide site, size and habit. Volumes are those of high-grade gliomas in BraTS: whole tumour 20 to 200 ml."""
     rng = generator(seed, subject, "glioma plan")
     grid = PLANNING_GRID
@@ -117,28 +117,28 @@ def plan_glioma(seed: int, subject: str) -> Plan:
 
     push = mass_effect(grid, centre, radius, mass, healthy.depth)
     person = anatomy(generator(seed, subject, "anatomy"), grid, push)
-    draft = Plan(
+    draft = GliomaPlan(
         seed, subject, centre, radius, roughness, mass, satellites, healthy, person.csf,
         np.zeros(grid.shape, np.float32), 0.0, 0.0, rim, unenhanced,
     )  # fmt: skip
     depth = np.where(person.mask, _core_depth(draft, grid), -np.inf)
     shift = float(np.partition(depth.ravel(), -round(core_ml / voxel_ml))[-round(core_ml / voxel_ml)])
     arrival = _arrival(draft.stream("spread"), grid, person, depth > shift)
-    draft = Plan(**{**vars(draft), "shift": shift, "arrival": arrival})
+    draft = GliomaPlan(**{**vars(draft), "shift": shift, "arrival": arrival})
     cost = np.where(person.mask & (depth <= shift), _oedema_cost(draft, grid, person), np.inf)
     count = round((whole_ml - core_ml) / voxel_ml)
-    return Plan(**{**vars(draft), "reach": float(np.partition(cost.ravel(), count)[count])})
+    return GliomaPlan(**{**vars(draft), "reach": float(np.partition(cost.ravel(), count)[count])})
 
 
-def _core_depth(plan: Plan, grid: Grid) -> Array:
+def _core_depth(plan: GliomaPlan, grid: SamplingGrid) -> Array:
     """mm below the surface of core and satellites; fluid-filled spaces are pressed aside rather than grown into."""
     depth = lobulated(plan.stream("core"), grid, plan.centre, plan.radius, roughness=plan.roughness, stretch=0.2)
     for centre, radius in plan.satellites:
         depth = np.maximum(depth, ellipsoid(grid, centre, (radius, radius, radius)))
-    return depth - 6 * resample(plan.csf, PLANNING_GRID, grid) - np.float32(plan.shift)
+    return depth - 6 * trilinear(plan.csf, PLANNING_GRID, grid) - np.float32(plan.shift)
 
 
-def _arrival(rng: np.random.Generator, grid: Grid, person: Anatomy, core: np.ndarray) -> Array:
+def _arrival(rng: np.random.Generator, grid: SamplingGrid, person: Anatomy, core: np.ndarray) -> Array:
     """Length of the easiest way from the core: water follows white matter, hardly enters grey, and does not cross fluid."""
     speed = person.white + 0.16 * person.grey + 0.02 * person.csf
     speed *= np.exp(0.45 * fractal_field(rng, grid, 24.0, octaves=2))
@@ -152,13 +152,13 @@ def _arrival(rng: np.random.Generator, grid: Grid, person: Anatomy, core: np.nda
     return np.minimum(sitk.GetArrayFromImage(march.Execute(image)), 400).astype(np.float32)
 
 
-def _oedema_cost(plan: Plan, grid: Grid, person: Anatomy) -> Array:
+def _oedema_cost(plan: GliomaPlan, grid: SamplingGrid, person: Anatomy) -> Array:
     """Water arrives where this is below `plan.reach`: the way, longer for grey matter, with fingers."""
     fingers = 3.5 * fractal_field(plan.stream("fingers"), grid, 16.0)
-    return resample(plan.arrival, PLANNING_GRID, grid) + fingers + 9 * person.grey + 14 * person.csf
+    return trilinear(plan.arrival, PLANNING_GRID, grid) + fingers + 9 * person.grey + 14 * person.csf
 
 
-def draw_glioma(plan: Plan, grid: Grid, person: Anatomy) -> Glioma:
+def draw_glioma(plan: GliomaPlan, grid: SamplingGrid, person: Anatomy) -> Glioma:
     """The tumour on a grid. The label follows the surfaces that the images show, as an expert's hand would: to about 1 mm."""
     depth = _core_depth(plan, grid)
     rng = plan.stream("habit")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcd.simulation.fields import Array, Grid, rician, smooth_field
+from mcd.simulation.fields import Array, SamplingGrid, rician, smooth_field
 
 RELAXIVITY = 0.0045  # 1/T1 gained per mmol/l of a gadolinium agent at 1.5 to 3 T, 1/ms
 
@@ -18,7 +18,7 @@ class Tissue:
     t2: float
 
 
-TISSUES = {
+MR_TISSUES = {
     # Healthy values: proton density and times at 1.5 T that give believable contrasts on the ICBM maps.
     "grey": Tissue(0.80, 1300, 95),
     "white": Tissue(0.70, 830, 75),
@@ -39,7 +39,7 @@ TISSUES = {
 
 
 @dataclass(frozen=True)
-class Sequence:
+class PulseSequence:
     """A spin echo, or with `ti` an inversion recovery read out after `te`."""
 
     tr: float
@@ -57,7 +57,7 @@ class Sequence:
         return float(tissue.pd * recovered * np.exp(-self.te / tissue.t2))
 
 
-def protocol(rng: np.random.Generator) -> dict[str, Sequence]:
+def protocol(rng: np.random.Generator) -> dict[str, PulseSequence]:
     """One hospital's settings: TR/TE 600/12 for T1, 5000/100 for T2, 9000/110 with TI 2400 for FLAIR, and about that.
 
     Four in ten take T1 and T1CE as inversion-prepared gradient echoes, with their stronger grey-white contrast.
@@ -66,12 +66,12 @@ def protocol(rng: np.random.Generator) -> dict[str, Sequence]:
     def about(value: float, spread: float) -> float:
         return float(value * np.exp(spread * rng.standard_normal()))
 
-    gradient_echo = Sequence(about(2000, 0.1), 4, about(900, 0.07))
-    spin_echo = Sequence(about(600, 0.2), about(12, 0.1))
+    gradient_echo = PulseSequence(about(2000, 0.1), 4, about(900, 0.07))
+    spin_echo = PulseSequence(about(600, 0.2), about(12, 0.1))
     t1 = gradient_echo if rng.random() < 0.4 else spin_echo
-    t2 = Sequence(about(5000, 0.15), about(98, 0.1))
-    flair = Sequence(about(9000, 0.05), about(110, 0.12), about(2350, 0.03))
-    t1ce = Sequence(t1.tr, t1.te, t1.ti, contrast_agent=True)
+    t2 = PulseSequence(about(5000, 0.15), about(98, 0.1))
+    flair = PulseSequence(about(9000, 0.05), about(110, 0.12), about(2350, 0.03))
+    t1ce = PulseSequence(t1.tr, t1.te, t1.ti, contrast_agent=True)
     return {"T1": t1, "T1CE": t1ce, "T2": t2, "FLAIR": flair}
 
 
@@ -79,14 +79,14 @@ def relaxation_times(rng: np.random.Generator) -> dict[str, Tissue]:
     """The tissues of one patient: times that vary from person to person, in disease (10 %) more than in health (6 %)."""
     healthy = {"grey", "white", "csf"}
     result = {}
-    for name, tissue in TISSUES.items():
+    for name, tissue in MR_TISSUES.items():
         spread = 0.06 if name in healthy else 0.10
         t1, t2 = np.exp(spread * rng.standard_normal(2))
         result[name] = Tissue(tissue.pd, tissue.t1 * t1, tissue.t2 * t2)
     return result
 
 
-def _slice_profile(grid: Grid, dimension: int, thickness: float, offset: float) -> tuple[Array, Array]:
+def _slice_profile(grid: SamplingGrid, dimension: int, thickness: float, offset: float) -> tuple[Array, Array]:
     """Matrices that average voxels into slices of this thickness (slices, voxels) and interpolate back (voxels, slices)."""
     voxels = grid.axis(dimension)
     centres = np.arange(voxels[0] - offset * thickness, voxels[-1] + thickness, thickness, dtype=np.float32)
@@ -103,7 +103,7 @@ def _along(matrix: Array, volume: Array, dimension: int) -> Array:
 
 
 def scan(
-    rng: np.random.Generator, grid: Grid, signal: Array, *, reference: float, noise: float, isotropic: float
+    rng: np.random.Generator, grid: SamplingGrid, signal: Array, *, reference: float, noise: float, isotropic: float
 ) -> Array:
     """What the scanner makes of the signal and a registration of it: bias field, slices, Rician noise, interpolation.
 

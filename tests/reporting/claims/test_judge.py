@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import bootstrap
 from test_sentences import CLAIMS, claim
 
-from mcd.evaluation.scores import write_scores
+from mcd.evaluation.score_rows import write_scores
 from mcd.evaluation.statistics import expanded_tail
 from mcd.reporting.claims.judge import (
     NOT_COMPUTED,

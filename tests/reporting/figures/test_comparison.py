@@ -29,7 +29,7 @@ def runs(tiny_cohort: TinyCohort, tmp_path: Path) -> list[Predicted]:
                 truth = np.stack([np.isin(label, codes) for codes in REGIONS.values()])
                 masks[subject] = np.roll(truth, step, axis=3)
             path = tmp_path / f"{method}{modality}.h5"
-            write_predictions(masks, list(REGIONS), path)
+            write_predictions(masks.items(), REGIONS, path)
             found.append(Predicted("tiny", modality, REGIONS, tiny_cohort.shards, path, method, "A-B", "Tiny"))
     return found
 

@@ -29,7 +29,7 @@ def test_the_outline_of_a_prediction_is_where_the_prediction_is(tiny_cohort: Tin
     truth = np.stack([np.isin(label, codes) for codes in REGIONS.values()])
 
     def draw(name: str, mask: np.ndarray) -> np.ndarray:
-        write_predictions({"p4": mask}, list(REGIONS), tmp_path / f"{name}.h5")
+        write_predictions([("p4", mask)], REGIONS, tmp_path / f"{name}.h5")
         runs = [Predicted("tiny", modality, REGIONS, tiny_cohort.shards, tmp_path / f"{name}.h5") for modality in "AB"]
         draw_segmentations(runs, "a title", tmp_path / f"{name}.png")
         return imread(tmp_path / f"{name}.png")

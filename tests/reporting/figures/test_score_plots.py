@@ -12,7 +12,8 @@ from matplotlib.image import imread
 from mcd import plan
 from mcd.config import load_config
 from mcd.errors import McdError
-from mcd.evaluation.scores import METRIC_KEYS, write_scores
+from mcd.evaluation.metrics import METRIC_KEYS
+from mcd.evaluation.score_rows import write_scores
 from mcd.reporting.figures import score_plots
 from mcd.reporting.tables.score_tables import write_table
 

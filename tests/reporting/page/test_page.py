@@ -17,7 +17,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from matplotlib.figure import Figure
 from tiny import TinyCohort
 
-from mcd.evaluation.scores import COLUMNS, METRIC_KEYS, write_scores
+from mcd.evaluation.metrics import METRIC_KEYS
+from mcd.evaluation.score_rows import COLUMNS, write_scores
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.prediction.masks import write_predictions
 from mcd.reporting.claims.judge import write_claims
@@ -51,7 +52,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
         for method, shift in SHIFT.items():
             masks = {subject: np.roll(truth_of(tiny_cohort, subject), shift, axis=3) for subject in ("p4", "p5")}
             path = folder / f"{method}-{modality}.h5"
-            write_predictions(masks, list(REGIONS), path)
+            write_predictions(masks.items(), REGIONS, path)
             predictions.append(Prediction("tiny", modality, method, path))
             for ratio in (0.05, 0.1):
                 run = {"cohort": "tiny", "pair": "single", "modality": modality, "method": method, "label_ratio": ratio}

@@ -10,7 +10,8 @@ from scipy.stats import bootstrap, wilcoxon
 
 from mcd import plan
 from mcd.config import load_config
-from mcd.evaluation.scores import METRIC_KEYS, write_scores
+from mcd.evaluation.metrics import METRIC_KEYS
+from mcd.evaluation.score_rows import write_scores
 from mcd.reporting.tables.score_tables import write_table
 
 ROOT = Path(__file__).parents[3]

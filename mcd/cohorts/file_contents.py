@@ -1,0 +1,56 @@
+"""What a look into one file tells: an image or a label map, its codes, and how much room its content takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from mcd.errors import McdError
+from mcd.imaging import BODY_HU
+from mcd.imaging.geometry import array_of
+from mcd.imaging.io import read_volume
+
+_MOST_CODES = 16  # a volume with more values than this is an image
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one file shows: few whole numbers or an image, its spacing in-plane and what it takes to hold its content."""
+
+    discrete: bool
+    lowest: float
+    zeros: float  # share of the voxels
+    spacing: float  # mm, the finer one in-plane
+    extent: tuple[float, float]  # (x, y) mm of the content
+
+
+def look_into(files: Mapping[str, Path]) -> Look | None:
+    """Look into the first of several patients' `files` that can be read; None where none of three can."""
+    for name in sorted(files)[:3]:
+        try:
+            image = sitk.DICOMOrient(read_volume(files[name]), "LPS")
+        except McdError:
+            continue  # `mcd check-cohort` reports it
+        values = array_of(image)
+        content = values > BODY_HU if values.min() < BODY_HU else values != 0
+        spans = [
+            np.flatnonzero(content.any(axis=(0, 3 - axis)))[[0, -1]] if content.any() else (0, 0) for axis in (2, 1)
+        ]
+        sides = image.GetSpacing()[:2]
+        extent = tuple(float(span[1] - span[0] + 1) * side for span, side in zip(spans, sides, strict=True))
+        discrete = codes_of(files[name]) is not None
+        return Look(discrete, float(values.min()), float((values == 0).mean()), min(sides), (extent[0], extent[1]))
+    return None
+
+
+def codes_of(path: Path) -> set[int] | None:
+    """The codes above 0 of a label map; None for an image, and for what cannot be read."""
+    try:
+        values = np.unique(array_of(read_volume(path)))
+    except McdError:
+        return None
+    if len(values) > _MOST_CODES or values.min() < -1e-3 or np.abs(values - np.rint(values)).max() > 1e-3:
+        return None
+    return {int(code) for code in np.rint(values) if code > 0.5}

@@ -1,0 +1,49 @@
+"""What a metric is; `mcd.evaluation.metrics` has those there are. A metric written elsewhere needs this module alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a number means to a reader: its key, the words for it, and which way is better."""
+
+    key: str
+    label: str
+    higher_is_better: bool = True
+    unit: str = ""
+    decimals: int = 4  # as the paper prints
+    heading: str = ""  # of a table's column, where the key will not do
+
+
+NEEDS = ("spacing_zyx",)
+"""What a metric may ask for besides the two masks, by the name of its function's argument: the voxel spacing in mm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Measure):
+    """A measure that is computed from the truth and the prediction of one region of a patient.
+
+    Attributes:
+        function: of two boolean volumes (z, y, x), truth first, and of what `needs` names by keyword; a number, or NaN where
+            the score is undefined.
+        definition: one line for the documentation.
+        bounds: the smallest and the largest value.
+        needs: names of `NEEDS`.
+        version: raise it when `function` computes another number than before; the workflow then scores again, and trains
+            nothing.
+
+    Raises `ValueError` for a need that nobody meets.
+    """
+
+    function: Callable[..., float]
+    definition: str
+    bounds: tuple[float, float] = (0.0, 1.0)
+    needs: tuple[str, ...] = ()
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.needs) - set(NEEDS):
+            raise ValueError(
+                f"metric {self.key}: nothing provides {', '.join(sorted(unknown))}; there is {', '.join(NEEDS)}"
+            )

@@ -1,0 +1,80 @@
+"""The metrics that a patient is scored by. One function and one entry of `METRICS` make another.
+
+Scoring, score files, tables, model cards, the page and the rules' parameters take their metrics from here. Nothing here loads
+torch or pandas.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mcd.evaluation.metric import Metric
+from mcd.evaluation.overlap import Mask, boundary_iou, dsc, ppv, sensitivity
+from mcd.evaluation.surfaces import hausdorff95
+
+METRICS = (
+    Metric(
+        key="DSC",
+        label="Dice similarity coefficient",
+        function=dsc,
+        definition="Dice similarity coefficient 2TP / (2TP + FP + FN)",
+    ),
+    Metric(key="Sen", label="Sensitivity", function=sensitivity, definition="sensitivity TP / (TP + FN)"),
+    Metric(
+        key="PPV",
+        label="Positive predictive value",
+        function=ppv,
+        definition="positive predictive value TP / (TP + FP)",
+    ),
+    Metric(
+        key="HD95",
+        label="95 % Hausdorff distance",
+        higher_is_better=False,
+        unit="mm",
+        decimals=2,
+        function=hausdorff95,
+        needs=("spacing_zyx",),
+        bounds=(0.0, math.inf),
+        definition="symmetric 95 % Hausdorff distance in mm between surface voxels, at the volume's spacing: the larger of the "
+        "two directed 95th percentiles",
+    ),
+    Metric(
+        key="BIoU",
+        label="Boundary intersection over union",
+        function=boundary_iou,
+        definition="Boundary IoU slice by slice, summed over the volume; boundary width 2 % of the slice diagonal, rounded, at "
+        "least one voxel",
+    ),
+)
+"""In the order of a score file's columns."""
+
+METRIC_KEYS = [metric.key for metric in METRICS]
+METRIC_VERSIONS = {metric.key: metric.version for metric in METRICS}
+"""What a rule that scores names among its parameters: a change of it, and of nothing else here, means to score again."""
+
+
+def score_subject(
+    truth: Mapping[str, Mask], prediction: Mapping[str, Mask], spacing_zyx: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Score one patient: a row (`region` and every metric) for each region, in the order of `truth`.
+
+    `truth` and `prediction` map a region to a boolean volume (z, y, x) on one grid; `spacing_zyx` is in mm. An undefined
+    score is NaN. Raises `ValueError` where regions or shapes differ, since no score of such a pair means anything.
+    """
+    if truth.keys() != prediction.keys():
+        raise ValueError(f"regions differ: truth has {sorted(truth)}, prediction has {sorted(prediction)}")
+    provided = {"spacing_zyx": spacing_zyx}
+    rows = []
+    for region, there in truth.items():
+        found = prediction[region]
+        if there.shape != found.shape or there.dtype != bool or found.dtype != bool:
+            raise ValueError(
+                f"{region}: truth is {there.dtype}{there.shape}, prediction is {found.dtype}{found.shape}; "
+                "two boolean volumes of one shape are needed"
+            )
+        scores = {
+            metric.key: metric.function(there, found, **{name: provided[name] for name in metric.needs})
+            for metric in METRICS
+        }
+        rows.append({"region": region, **scores})
+    return rows

@@ -1,0 +1,44 @@
+"""The test patients through a trained network: what the workflow's rules and the command line both call."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mcd.prediction.masks import write_predictions
+from mcd.prediction.slices import BATCH_SIZE, load_network, predict_slices
+from mcd.slices.batches import SliceSet
+from mcd.slices.shards import Shards
+from mcd.slices.splits import read_split
+from mcd.training.schedule import Compute
+
+
+def predict_test(
+    *,
+    shards: Sequence[str | Path],
+    split: str | Path,
+    model: str | Path,
+    predictions: str | Path,
+    keep_probabilities: bool = False,
+    batch_size: int = BATCH_SIZE,
+    compute: Compute | None = None,
+) -> None:
+    """Predict every slice of every test subject (Sec. V, "Evaluation"); no label is read.
+
+    Args:
+        model: checkpoint of a fine-tuning.
+        predictions: HDF5 to write (docs/formats.md), which `mcd.prediction.score` scores.
+        keep_probabilities: beside the masks, for a fusion by their mean.
+    """
+    compute = compute or Compute()
+    device = compute.prepare()
+    network, description = load_network(model, device)
+
+    with Shards(shards) as opened:
+
+        def predicted() -> Iterator[tuple[str, np.ndarray]]:
+            for subject in read_split(split).test:
+                slices = SliceSet(opened, [subject], [description["modality"]], select="all", device=device)
+                yield subject, predict_slices(network, slices, batch_size, compute)
+
+        write_predictions(predicted(), description["regions"], predictions, keep_probabilities=keep_probabilities)
