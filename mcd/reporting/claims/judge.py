@@ -20,10 +20,10 @@ from mcd.evaluation.bootstrap import bootstrap_means
 from mcd.evaluation.scores import patient_values
 from mcd.evaluation.statistics import expanded_tail
 from mcd.files import atomic_path
-from mcd.reporting.claims.sentences import PRINTED, Claim, Contrast, Key, Terms, contrasts, read_claims, reading
+from mcd.reporting.claims.sentences import PRINTED, Claim, Contrast, Terms, contrasts, read_claims, reading
 from mcd.reporting.printed.paper import doubtful, reported
 from mcd.reporting.tables.score_tables import table_scores
-from mcd.reporting.tables.spec import TableSpec, label_ratio
+from mcd.reporting.tables.spec import Key, TableSpec, label_ratio
 from mcd.seeding import derive_seed
 
 LEVEL = 0.95

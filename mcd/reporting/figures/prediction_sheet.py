@@ -52,7 +52,7 @@ def draw_prediction(
         warnings: in colour, below that.
     """
     found = np.logical_or.reduce(list(masks.values()))
-    shown = _spread(np.flatnonzero((found if found.any() else prepared.region).any(axis=(1, 2))))
+    shown = spread(np.flatnonzero((found if found.any() else prepared.region).any(axis=(1, 2))))
     small = [line for text in lines for line in wrap(text, _CHARACTERS)]
     red = [line for text in warnings for line in wrap(f"Warning: {text}", _CHARACTERS)]
     sheet = _sheet(prepared, len(shown), lines=1 + len(small) + len(red))
@@ -140,7 +140,7 @@ def _write_head(sheet: _Sheet, title: str, text: Sequence[tuple[str, str]]) -> N
         sheet.drawn.text(left, y, line, fontsize=SMALL if place else NORMAL, color=colour, va="top")
 
 
-def _spread(slices: np.ndarray) -> list[int]:
+def spread(slices: np.ndarray) -> list[int]:
     """At most `SLICES` of them, evenly."""
     count = min(SLICES, len(slices))
     return [int(z) for z in slices[np.linspace(0, len(slices) - 1, count).round().astype(int)]]

@@ -41,10 +41,10 @@ def _row(claim: Mapping[Any, str]) -> dict[str, Any]:
     """What is said, then what the run and the print say to it."""
     said = {name: claim[name] for name in ("number", "section", "source", "sentence", "reading", "note")}
     metric = MEASURES[claim["metric"]]
-    return {**said, "metric": metric.key, "run": _judgement(claim, ""), "paper": _judgement(claim, "paper_")}
+    return {**said, "metric": metric.key, "run": _said(claim, ""), "paper": _said(claim, "paper_")}
 
 
-def _judgement(claim: Mapping[Any, str], prefix: str) -> dict[str, str]:
+def _said(claim: Mapping[Any, str], prefix: str) -> dict[str, str]:
     """The verdict of the run ("") or the print ("paper_"), its remark and the numbers behind it; "" is what there is not."""
     metric = MEASURES[claim["metric"]]
     found = dict.fromkeys(("difference", "value", "unit", "interval", "cases", "share"), "")

@@ -8,10 +8,9 @@ import pandas as pd
 
 from mcd.evaluation.metric import Measure
 from mcd.reporting.printed.paper import ERRATA, reported
-from mcd.reporting.tables.spec import MEASURES, TableSpec, label_ratio
+from mcd.reporting.tables.spec import MEASURES, Key, TableSpec, label_ratio
 
 Number = dict[str, Any]  # a row of the long table
-Key = tuple[str, str, str, float | None, str]  # cohort, modality, method, label ratio, metric
 Column = tuple[str, str, str]  # cohort, modality, metric
 
 SIGNIFICANT = 0.05  # of p values after Holm's correction

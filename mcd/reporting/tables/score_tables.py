@@ -15,11 +15,11 @@ from mcd.evaluation.score_rows import RUN
 from mcd.evaluation.scores import patient_values, read_scores, summarise
 from mcd.evaluation.statistics import wilcoxon_holm
 from mcd.files import atomic_path, write_json
+from mcd.reporting.printed.paper import CELL
 from mcd.reporting.tables import html
 from mcd.reporting.tables.content import table_content
 from mcd.reporting.tables.spec import TableSpec, label_ratio
 
-CELL = ["dataset", "modality", "method", "label_ratio", "metric"]  # what the paper's own numbers are known by
 LONG_COLUMNS = [*CELL, "value", "ci_low", "ci_high", "patients", "seeds", "seed_sd", "undefined", "pair"]
 
 

@@ -31,6 +31,10 @@ MEASURES: dict[str, Measure] = {
 }
 
 
+Key = tuple[str, str, str, float | None, str]
+"""A number of a table: data set or cohort, modality, method, label ratio (of `label_ratio`), metric."""
+
+
 def label_ratio(value: float | None) -> float | None:
     """A label ratio to look up by, whether it was computed or read from a file; None where a table has none."""
     return None if value is None or value != value else round(float(value), 6)

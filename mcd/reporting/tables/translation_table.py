@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from mcd.errors import McdError
-from mcd.reporting.tables.score_tables import CELL, compare, long_table, write_long
+from mcd.reporting.printed.paper import CELL
+from mcd.reporting.tables.score_tables import compare, long_table, write_long
 from mcd.reporting.tables.spec import MEASURES, TableSpec
 
 RUN = ["cohort", "pair", "pretraining", "seed", "image"]

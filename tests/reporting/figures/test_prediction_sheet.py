@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from tiny import tiny_subject
 
 from mcd.imaging.preprocess import Preprocessed
-from mcd.reporting.figures.prediction_sheet import SLICES, _spread, draw_prediction
+from mcd.reporting.figures.prediction_sheet import SLICES, draw_prediction, spread
 from mcd.reporting.figures.style import REGIONS, VERMILLION
 
 
@@ -49,5 +49,5 @@ def test_a_page_grows_with_modalities_not_with_slices(prepared: Preprocessed, tm
     two, single = (matplotlib.image.imread(tmp_path / name).shape for name in ("two.png", "one.png"))
     assert two[1] == single[1]
     assert two[0] > 1.3 * single[0]
-    assert _spread(np.arange(100)) == [round(99 * step / (SLICES - 1)) for step in range(SLICES)]
-    assert _spread(np.array([3, 7])) == [3, 7]
+    assert spread(np.arange(100)) == [round(99 * step / (SLICES - 1)) for step in range(SLICES)]
+    assert spread(np.array([3, 7])) == [3, 7]

@@ -19,6 +19,7 @@ from tiny import TinyCohort
 
 from mcd.evaluation.metrics import METRIC_KEYS
 from mcd.evaluation.score_rows import COLUMNS, write_scores
+from mcd.files import read_json, write_json
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.prediction.masks import write_predictions
 from mcd.reporting.claims.judge import write_claims
@@ -213,6 +214,46 @@ def test_text_stays_text(page: Path) -> None:
     assert "Losses &lt; 3." in text
     assert "Tiny &amp; small" in text
     assert patient(page, "page-data")["methods"]["scratch"]["label"] == "Scratch <b>"
+
+
+@pytest.mark.parametrize(
+    "evil", ["<script>alert(1)</script>", '"><b onmouseover="x', "R&D </script><!--", "{{ 7 * 7 }}"]
+)
+def test_no_text_makes_an_element(contents: PageContents, tmp_path: Path, evil: str) -> None:
+    """Wherever words come from, the page has the elements and attributes that it has with harmless words."""
+
+    def made(words: str) -> Elements:
+        table = read_json(contents.tables["table2"])
+        table |= {"title": words, "notes": [words], "modalities": [words, words], "number": words}
+        table["blocks"][0]["groups"][0]["rows"][0]["method"] = words
+        write_json(tmp_path / "table2.json", table)
+        claims = pd.read_csv(str(contents.claims), dtype=str, keep_default_na=False)
+        claims.assign(sentence=words, remark=words, reading=words, note=words).to_csv(tmp_path / "claims.csv")
+        (cohort,) = contents.cohorts
+        told = replace(
+            contents,
+            title=words,
+            cohorts=[replace(cohort, title=words, facts={words: words})],
+            methods={key: {"label": words, "group": words} for key in contents.methods},
+            shown=words,
+            tables={"table2": tmp_path / "table2.json", "fig5": tmp_path / "table2.json"},
+            captions={"fig5": words},
+            claims=tmp_path / "claims.csv",
+            absent=[words],
+            checks=[("tiny", words, contents.checks[0][2])],
+            configuration={words: words},
+        )
+        write_page(told, tmp_path / "index.html")
+        return Elements((tmp_path / "index.html").read_text())
+
+    found, harmless = made(evil), made("words")
+    assert [(tag, list(attributes)) for tag, attributes in found.tags] == [
+        (tag, list(attributes)) for tag, attributes in harmless.tags
+    ]
+    assert found.stack == []
+    titles = {attributes["aria-label"] for tag, attributes in found.tags if "aria-label" in attributes}
+    assert evil in titles  # read back, it is what was put in
+    assert json.loads(found.scripts["page-data"])["shown"] == evil
 
 
 def test_simulated_is_said(contents: PageContents, page: Path, tmp_path: Path) -> None:
