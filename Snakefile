@@ -16,6 +16,7 @@ if not workflow.overwrite_configfiles:  # --configfile replaces the default; it 
     configfile: f"{workflow.basedir}/config.yaml"
 
 
+include: "rules/places.smk"
 include: "rules/common.smk"
 include: "rules/settings.smk"
 include: "rules/cohort.smk"
@@ -52,13 +53,13 @@ rule all:
     input:
         rules.preprocess_all.input,
         [path for files in REPORTABLE.values() for path in files.values()],
-        "results/index.html",
+        PAGE,
 
 
 rule raw:
     """Stage 0: the raw files (written for simulated cohorts, found for others) and each cohort's index."""
     input:
-        expand("work/{cohort}/index.tsv", cohort=COHORTS),
+        expand(INDEX, cohort=COHORTS),
 
 
 rule preprocess:
@@ -77,7 +78,7 @@ rule shards:
     """Stage 2: all slices in HDF5, and the splits."""
     input:
         [shard_files(cohort) for cohort in COHORTS],
-        expand("splits/{cohort}/seed{seed}.json", cohort=COHORTS, seed=CONFIG.seeds),
+        expand(SPLIT, cohort=COHORTS, seed=CONFIG.seeds),
 
 
 rule pretrain:

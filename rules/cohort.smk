@@ -7,11 +7,11 @@ for layout in sorted(set(SIMULATED.values())):
         name:
             f"simulate_{layout}"
         output:
-            **patient_files(layout, "data/{cohort}", "{subject}"),
+            **patient_files(layout, DATA, "{subject}"),
         log:
-            "logs/{cohort}/simulate_patient/{subject}.log",
+            log_of("simulate_patient", "{cohort}/{subject}"),
         benchmark:
-            "work/benchmarks/{cohort}/simulate_patient/{subject}.tsv"
+            benchmark_of("simulate_patient", "{cohort}/{subject}")
         wildcard_constraints:
             cohort=alternatives(cohort for cohort in SIMULATED if SIMULATED[cohort] == layout),
         conda:
@@ -29,11 +29,11 @@ for layout in sorted(set(SIMULATED.values())):
 rule write_cohort_file:
     """Write what a simulated cohort has once, beside its patients."""
     output:
-        path="data/{cohort}/{file}",
+        path=f"{DATA}/{{file}}",
     log:
-        "logs/{cohort}/write_cohort_file/{file}.log",
+        log_of("write_cohort_file", "{cohort}/{file}"),
     benchmark:
-        "work/benchmarks/{cohort}/write_cohort_file/{file}.tsv"
+        benchmark_of("write_cohort_file", "{cohort}/{file}")
     wildcard_constraints:
         cohort=alternatives(SIMULATED),
         file=alternatives(name for cohort in SIMULATED for name in cohort_files(cohort)),
@@ -57,11 +57,11 @@ rule index_cohort:
         ],
         beside=lambda wildcards: list(cohort_files(wildcards.cohort).values()),
     output:
-        index="work/{cohort}/index.tsv",
+        index=INDEX,
     log:
-        "logs/{cohort}/index_cohort.log",
+        log_of("index_cohort", "{cohort}"),
     benchmark:
-        "work/benchmarks/{cohort}/index_cohort.tsv"
+        benchmark_of("index_cohort", "{cohort}")
     conda:
         "../envs/imaging.yaml"
     resources:

@@ -1,4 +1,4 @@
-"""What all rules share: the checked configuration, the wildcards' spelling, and where each thing lies.
+"""What all rules share: the checked configuration, the patients, and the wildcards' spelling.
 
 Wildcards
     cohort       a key of `cohorts` in the configuration
@@ -16,6 +16,7 @@ Wildcards
 import re
 import sys
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)  # the package beside this workflow, installed or not
@@ -46,15 +47,19 @@ REGISTERED = [name for name, cohort in CONFIG.cohorts.items() if cohort.register
 
 
 def list_subjects(cohort):
-    """A cohort's patients: those that are on disk, or those that will be simulated, into data/<cohort>."""
+    """A cohort's patients: those that are on disk, or those that will be simulated."""
     settings = CONFIG.cohorts[cohort]
     layout, modalities, simulate = settings.layout, settings.modalities, settings.simulate
     if simulate:
-        return simulated_subjects(layout, f"data/{cohort}", modalities, simulate.subjects, seed=simulate.seed)
+        return simulated_subjects(layout, fix(DATA, cohort=cohort), modalities, simulate.subjects, seed=simulate.seed)
     return find_subjects(layout, settings.raw_folder, settings.sheet_path, modalities)
 
 
 SUBJECTS = {cohort: {subject.id: subject for subject in or_explain(list_subjects, cohort)} for cohort in COHORTS}
+
+
+# Text of a label ratio in paths -> its number: read once, and never converted back.
+RATIOS = {plan.percent(ratio): ratio for ratio in plan.ratios(CONFIG)}
 
 
 def alternatives(names):
@@ -72,7 +77,7 @@ wildcard_constraints:
     modality=MODALITY.pattern,
     first=MODALITY.pattern,
     second=MODALITY.pattern,
-    percent=r"\d+(\.\d+)?",
+    percent=alternatives(RATIOS),
     seed=r"\d+",
 
 
@@ -82,39 +87,10 @@ def shard_subjects(cohort, shard):
     return list(SUBJECTS[cohort])[int(shard) * size : (int(shard) + 1) * size]
 
 
-def shard_files(cohort):
-    size = CONFIG.cohorts[cohort].subjects_per_shard
-    return [f"work/{cohort}/shards/{number}.h5" for number in range(-(-len(SUBJECTS[cohort]) // size))]
-
-
 def flagged_registrations():
     """Sentences on the patients whose registration failed, as far as they are preprocessed."""
-    folders = [f"work/{cohort}/subjects/{subject}" for cohort in REGISTERED for subject in SUBJECTS[cohort]]
+    folders = subject_files(SUBJECT, REGISTERED)
     return flagged(registrations(folder for folder in folders if Path(folder, "info.json").exists()))
-
-
-def pretraining_file(cohort, pair, pretraining, seed):
-    return f"work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}/checkpoint.pt"
-
-
-def run_folder(run):
-    return f"work/{run.cohort}/{run.pair}/{run.method}/{run.modality}/labels{plan.percent(run.ratio)}/seed{run.seed}"
-
-
-def model_file(run):
-    return f"{run_folder(run)}/model.pt"
-
-
-def scores_file(run):
-    return f"{run_folder(run)}/scores.csv"
-
-
-def predictions_file(run):
-    return f"{run_folder(run)}/predictions.h5"
-
-
-def translation_file(made, name):
-    return f"work/{made.cohort}/{made.pair}/translation/{made.pretraining}/seed{made.seed}/{name}"
 
 
 COMPARISONS = {**plan.comparisons(CONFIG), **plan.fusion_comparison(CONFIG)}

@@ -7,24 +7,12 @@ rule draw_comparison:
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
         predictions=[predictions_file(run) for run in plan.compared_runs(CONFIG)],
     output:
-        greys=report(
-            "results/fig2.png",
-            caption="../report/fig2.rst",
-            category="Figures",
-            labels={"figure": "Fig. 2"},
-        ),
-        greys_pdf="results/fig2.pdf",
-        outlines=report(
-            "results/fig2_outlines.png",
-            caption="../report/fig2.rst",
-            category="Figures",
-            labels={"figure": "Fig. 2, outlines"},
-        ),
-        outlines_pdf="results/fig2_outlines.pdf",
+        **figure_outputs("fig2", "Fig. 2", key="greys"),
+        **figure_outputs("fig2_outlines", "Fig. 2, outlines", key="outlines", caption="fig2"),
     log:
-        "logs/draw_comparison.log",
+        log_of("draw_comparison"),
     benchmark:
-        "work/benchmarks/draw_comparison.tsv"
+        benchmark_of("draw_comparison")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -40,19 +28,13 @@ rule draw_comparison:
 rule draw_ratio_curves:
     """Fig. 5: DSC over the label ratios, a line a method, with intervals."""
     input:
-        long="results/fig5_long.csv",
+        long=fix(LONG_TABLE, table="fig5"),
     output:
-        figure=report(
-            "results/fig5.png",
-            caption="../report/fig5.rst",
-            category="Figures",
-            labels={"figure": "Fig. 5"},
-        ),
-        pdf="results/fig5.pdf",
+        **figure_outputs("fig5", "Fig. 5"),
     log:
-        "logs/draw_ratio_curves.log",
+        log_of("draw_ratio_curves"),
     benchmark:
-        "work/benchmarks/draw_ratio_curves.tsv"
+        benchmark_of("draw_ratio_curves")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -69,17 +51,11 @@ rule draw_sharing:
     input:
         scores=lambda wildcards: [scores_file(run) for run in COMPARISONS["fig6"].runs],
     output:
-        figure=report(
-            "results/fig6.png",
-            caption="../report/fig6.rst",
-            category="Figures",
-            labels={"figure": "Fig. 6"},
-        ),
-        pdf="results/fig6.pdf",
+        **figure_outputs("fig6", "Fig. 6"),
     log:
-        "logs/draw_sharing.log",
+        log_of("draw_sharing"),
     benchmark:
-        "work/benchmarks/draw_sharing.tsv"
+        benchmark_of("draw_sharing")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -94,19 +70,13 @@ rule draw_sharing:
 rule draw_feature_losses:
     """Fig. 7: the contrastive loss on the paired features against L1 and MSE, with intervals."""
     input:
-        long="results/fig7_long.csv",
+        long=fix(LONG_TABLE, table="fig7"),
     output:
-        figure=report(
-            "results/fig7.png",
-            caption="../report/fig7.rst",
-            category="Figures",
-            labels={"figure": "Fig. 7"},
-        ),
-        pdf="results/fig7.pdf",
+        **figure_outputs("fig7", "Fig. 7"),
     log:
-        "logs/draw_feature_losses.log",
+        log_of("draw_feature_losses"),
     benchmark:
-        "work/benchmarks/draw_feature_losses.tsv"
+        benchmark_of("draw_feature_losses")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -122,13 +92,13 @@ rule rank_groupings:
     """Rank the ways to pair a cohort's modalities by how different they look in its training patients (paper Sec. V-C)."""
     input:
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=lambda wildcards: f"splits/{wildcards.cohort}/seed{CONFIG.seeds[0]}.json",
+        split=fix(SPLIT, seed=CONFIG.seeds[0]),
     output:
-        ranking="results/groupings/{cohort}.csv",
+        ranking=GROUPING,
     log:
-        "logs/{cohort}/rank_groupings.log",
+        log_of("rank_groupings", "{cohort}"),
     benchmark:
-        "work/benchmarks/{cohort}/rank_groupings.tsv"
+        benchmark_of("rank_groupings", "{cohort}")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -145,20 +115,14 @@ rule rank_groupings:
 rule draw_groupings:
     """Fig. 8: the ways to pair four modalities, with intervals, and how different the pairs look."""
     input:
-        long="results/fig8_long.csv",
-        rankings=[f"results/groupings/{cohort}.csv" for cohort in plan.groupings(CONFIG)],
+        long=fix(LONG_TABLE, table="fig8"),
+        rankings=expand(GROUPING, cohort=plan.groupings(CONFIG)),
     output:
-        figure=report(
-            "results/fig8.png",
-            caption="../report/fig8.rst",
-            category="Figures",
-            labels={"figure": "Fig. 8"},
-        ),
-        pdf="results/fig8.pdf",
+        **figure_outputs("fig8", "Fig. 8"),
     log:
-        "logs/draw_groupings.log",
+        log_of("draw_groupings"),
     benchmark:
-        "work/benchmarks/draw_groupings.tsv"
+        benchmark_of("draw_groupings")
     conda:
         "../envs/reporting.yaml"
     resources:

@@ -9,15 +9,15 @@ rule finetune_modality:
     input:
         unpack(pretrained),
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=split_file,
+        split=SPLIT,
     output:
-        models=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/model.pt"],
-        losses=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/losses.csv"],
-        predictions=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/predictions.h5"],
+        models=[fix(MODEL, pair=plan.SINGLE)],
+        losses=[fix(LOSSES, pair=plan.SINGLE)],
+        predictions=[fix(PREDICTIONS, pair=plan.SINGLE)],
     log:
-        "logs/{cohort}/finetune_modality/single/{method}/{modality}/labels{percent}/seed{seed}.log",
+        log_of("finetune_modality", "{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}"),
     benchmark:
-        "work/benchmarks/{cohort}/finetune_modality/single/{method}/{modality}/labels{percent}/seed{seed}.tsv"
+        benchmark_of("finetune_modality", "{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}")
     conda:
         "../envs/training.yaml"
     threads: CONFIG.compute.threads
@@ -32,7 +32,7 @@ rule finetune_modality:
         cohort=lambda wildcards: plan.cohort_facts(CONFIG, wildcards.cohort),
         compute=COMPUTE,
         # beside the outputs' place, for the reason given in pretrain.smk
-        resume=lambda wildcards, output: [f"work/.resume/{path}" for path in output.models],
+        resume=lambda wildcards, output: [f"{RESUME}/{path}" for path in output.models],
     script:
         "../workflow_scripts/finetune.py"
 
@@ -40,35 +40,26 @@ rule finetune_modality:
 use rule finetune_modality as finetune_pair with:
     # both modalities of a pair, in one job: starting torch costs a small fine-tuning a third of its time
     output:
-        models=[
-            "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/model.pt",
-            "work/{cohort}/{first}-{second}/{method}/{second}/labels{percent}/seed{seed}/model.pt",
-        ],
-        losses=[
-            "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/losses.csv",
-            "work/{cohort}/{first}-{second}/{method}/{second}/labels{percent}/seed{seed}/losses.csv",
-        ],
-        predictions=[
-            "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/predictions.h5",
-            "work/{cohort}/{first}-{second}/{method}/{second}/labels{percent}/seed{seed}/predictions.h5",
-        ],
+        models=both(MODEL),
+        losses=both(LOSSES),
+        predictions=both(PREDICTIONS),
     log:
-        "logs/{cohort}/finetune_pair/{first}-{second}/{method}/labels{percent}/seed{seed}.log",
+        log_of("finetune_pair", "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}"),
     benchmark:
-        "work/benchmarks/{cohort}/finetune_pair/{first}-{second}/{method}/labels{percent}/seed{seed}.tsv"
+        benchmark_of("finetune_pair", "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}")
 
 
 rule export_predictions:
     """Write a run's predictions as NIfTI files on the raw images' grids, for a viewer."""
     input:
-        predictions="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/predictions.h5",
+        predictions=PREDICTIONS,
         shards=lambda wildcards: shard_files(wildcards.cohort),
     output:
-        folder=directory("results/predictions/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"),
+        folder=directory(EXPORTED),
     log:
-        "logs/{cohort}/export_predictions/{pair}/{method}/{modality}/labels{percent}/seed{seed}.log",
+        log_of("export_predictions", "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"),
     benchmark:
-        "work/benchmarks/{cohort}/export_predictions/{pair}/{method}/{modality}/labels{percent}/seed{seed}.tsv"
+        benchmark_of("export_predictions", "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}")
     conda:
         "../envs/imaging.yaml"
     resources:
@@ -83,13 +74,13 @@ rule export_predictions:
 rule draw_curves:
     """Draw a fine-tuning's losses."""
     input:
-        losses="work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}/losses.csv",
+        losses=LOSSES,
     output:
-        picture="results/curves/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}.png",
+        picture=CURVES,
     log:
-        "logs/{cohort}/draw_curves/{pair}/{method}/{modality}/labels{percent}/seed{seed}.log",
+        log_of("draw_curves", "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"),
     benchmark:
-        "work/benchmarks/{cohort}/draw_curves/{pair}/{method}/{modality}/labels{percent}/seed{seed}.tsv"
+        benchmark_of("draw_curves", "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}")
     conda:
         "../envs/reporting.yaml"
     resources:

@@ -4,7 +4,7 @@
 rule report_page:
     """Everything that the configuration's `report` names, every test patient and every QC picture in one HTML file."""
     input:
-        tables=lambda wildcards: [f"work/tables/{name}.json" for name in reported_files("table")],
+        tables=lambda wildcards: list(reported_contents().values()),
         pictures=lambda wildcards: list(reported_files("picture").values()),
         claims=lambda wildcards: list(reported_files("claims").values()),
         scores=[scores_file(run) for run in TABLE2_RUNS],
@@ -12,11 +12,11 @@ rule report_page:
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
         checks=rules.preprocess_all.input.pictures,
     output:
-        page=report("results/index.html", caption="../report/page.rst", category="Page"),
+        page=report(PAGE, caption="../report/page.rst", category="Page"),
     log:
-        "logs/report_page.log",
+        log_of("report_page"),
     benchmark:
-        "work/benchmarks/report_page.tsv"
+        benchmark_of("report_page")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -29,13 +29,13 @@ rule report_page:
             "shown": f"{plan.percent(max(CONFIG.label_ratios))} % of the labels, seed {CONFIG.seeds[0]}",
             "ratio": max(CONFIG.label_ratios),
             "reference": "multi_condos" if "multi_condos" in CONFIG.methods else None,
-            "tables": {name: f"work/tables/{name}.json" for name in reported_files("table")},
+            "tables": reported_contents(),
             "pictures": reported_files("picture"),
             "captions": {name: caption(name) for name in reported_files("picture")},
             "claims": next(iter(reported_files("claims").values()), None),
             "absent": [name for name in REPORTABLE if name not in REPORTED],
             # not an input: Snakemake lets no rule depend on a benchmark file; each is there when its job's outputs are
-            "benchmarks": "work/benchmarks",
+            "benchmarks": BENCHMARKS,
             # without the raw files' places: a folder may be called as a person, and the page is made to be passed on
             "configuration": CONFIG.model_dump(mode="json", exclude={"cohorts": {"__all__": {"folder", "sheet"}}}),
         },
@@ -45,7 +45,7 @@ rule report_page:
             for run in browsed_runs()
         ],
         checks=[
-            (cohort, subject, f"results/qc/{cohort}/{subject}.png")
+            (cohort, subject, fix(QC, cohort=cohort, subject=subject))
             for cohort in COHORTS
             for subject in SUBJECTS[cohort]
         ],

@@ -6,11 +6,11 @@ rule preprocess_subject:
     input:
         raw=lambda wildcards: list(raw_files(SUBJECTS[wildcards.cohort][wildcards.subject])),
     output:
-        folder=directory("work/{cohort}/subjects/{subject}"),
+        folder=directory(SUBJECT),
     log:
-        "logs/{cohort}/preprocess_subject/{subject}.log",
+        log_of("preprocess_subject", "{cohort}/{subject}"),
     benchmark:
-        "work/benchmarks/{cohort}/preprocess_subject/{subject}.tsv"
+        benchmark_of("preprocess_subject", "{cohort}/{subject}")
     conda:
         "../envs/imaging.yaml"
     resources:
@@ -26,19 +26,19 @@ rule preprocess_subject:
 rule draw_qc:
     """Draw one preprocessed patient: each modality with the label's outline, in three planes."""
     input:
-        folder="work/{cohort}/subjects/{subject}",
+        folder=SUBJECT,
     output:
         picture=report(
-            "results/qc/{cohort}/{subject}.png",
+            QC,
             caption="../report/qc.rst",
             category="Preprocessing",
             subcategory="{cohort}",
             labels={"patient": "{subject}"},
         ),
     log:
-        "logs/{cohort}/draw_qc/{subject}.log",
+        log_of("draw_qc", "{cohort}/{subject}"),
     benchmark:
-        "work/benchmarks/{cohort}/draw_qc/{subject}.tsv"
+        benchmark_of("draw_qc", "{cohort}/{subject}")
     conda:
         "../envs/imaging.yaml"
     resources:
@@ -51,8 +51,8 @@ rule draw_qc:
 rule preprocess_all:
     """All patients of all cohorts, their pictures, and what registration did where it is on."""
     input:
-        folders=[f"work/{cohort}/subjects/{subject}" for cohort in COHORTS for subject in SUBJECTS[cohort]],
-        pictures=[f"results/qc/{cohort}/{subject}.png" for cohort in COHORTS for subject in SUBJECTS[cohort]],
+        folders=subject_files(SUBJECT, COHORTS),
+        pictures=subject_files(QC, COHORTS),
         registrations=rules.register_all.input,
 
 

@@ -5,15 +5,15 @@ rule pretrain_pair:
     """Pre-train one method on one pair of modalities."""
     input:
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=split_file,
+        split=SPLIT,
     output:
-        checkpoint="work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}/checkpoint.pt",
-        losses="work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}/losses.csv",
-        curves="work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}/losses.png",
+        checkpoint=CHECKPOINT,
+        losses=f"{PRETRAINING}/losses.csv",
+        curves=f"{PRETRAINING}/losses.png",
     log:
-        "logs/{cohort}/pretrain_pair/{pair}/{pretraining}/seed{seed}.log",
+        log_of("pretrain_pair", "{cohort}/{pair}/{pretraining}/seed{seed}"),
     benchmark:
-        "work/benchmarks/{cohort}/pretrain_pair/{pair}/{pretraining}/seed{seed}.tsv"
+        benchmark_of("pretrain_pair", "{cohort}/{pair}/{pretraining}/seed{seed}")
     conda:
         "../envs/training.yaml"
     threads: CONFIG.compute.threads
@@ -25,6 +25,6 @@ rule pretrain_pair:
         training=pretraining_settings,
         compute=COMPUTE,
         # not an output: Snakemake deletes the outputs of a killed job, and this is what the next try goes on from
-        resume="work/.resume/{cohort}/{pair}/{pretraining}/seed{seed}",
+        resume=f"{RESUME}/{{cohort}}/{{pair}}/{{pretraining}}/seed{{seed}}",
     script:
         "../workflow_scripts/pretrain.py"

@@ -5,19 +5,19 @@ rule draw_registration:
     """Draw one patient's checkerboards of the reference with each registered modality, before and after."""
     input:
         raw=lambda wildcards: list(raw_files(SUBJECTS[wildcards.cohort][wildcards.subject])),
-        folder="work/{cohort}/subjects/{subject}",
+        folder=SUBJECT,
     output:
         picture=report(
-            "results/registration/{cohort}/{subject}.png",
+            CHECKERBOARD,
             caption="../report/registration.rst",
             category="Registration",
             subcategory="{cohort}",
             labels={"patient": "{subject}"},
         ),
     log:
-        "logs/{cohort}/draw_registration/{subject}.log",
+        log_of("draw_registration", "{cohort}/{subject}"),
     benchmark:
-        "work/benchmarks/{cohort}/draw_registration/{subject}.tsv"
+        benchmark_of("draw_registration", "{cohort}/{subject}")
     wildcard_constraints:
         cohort=alternatives(REGISTERED),
     conda:
@@ -36,21 +36,19 @@ rule draw_registration:
 rule summarise_registration:
     """Gather a cohort's similarities before and after registration, and flag the patients where it failed."""
     input:
-        folders=lambda wildcards: [
-            f"work/{wildcards.cohort}/subjects/{subject}" for subject in SUBJECTS[wildcards.cohort]
-        ],
+        folders=lambda wildcards: subject_files(SUBJECT, [wildcards.cohort]),
     output:
         table=report(
-            "results/registration/{cohort}.csv",
+            REGISTRATIONS,
             caption="../report/registration.rst",
             category="Registration",
             subcategory="{cohort}",
             labels={"patient": "all"},
         ),
     log:
-        "logs/{cohort}/summarise_registration.log",
+        log_of("summarise_registration", "{cohort}"),
     benchmark:
-        "work/benchmarks/{cohort}/summarise_registration.tsv"
+        benchmark_of("summarise_registration", "{cohort}")
     wildcard_constraints:
         cohort=alternatives(REGISTERED),
     conda:
@@ -65,10 +63,8 @@ rule summarise_registration:
 rule register_all:
     """The checkerboards and the table of every cohort whose registration is on."""
     input:
-        pictures=[
-            f"results/registration/{cohort}/{subject}.png" for cohort in REGISTERED for subject in SUBJECTS[cohort]
-        ],
-        tables=expand("results/registration/{cohort}.csv", cohort=REGISTERED),
+        pictures=subject_files(CHECKERBOARD, REGISTERED),
+        tables=expand(REGISTRATIONS, cohort=REGISTERED),
 
 
 localrules:

@@ -6,13 +6,13 @@ rule score_modality:
     input:
         predictions=rules.finetune_modality.output.predictions,
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=split_file,
+        split=SPLIT,
     output:
-        scores=["work/{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}/scores.csv"],
+        scores=[fix(SCORES, pair=plan.SINGLE)],
     log:
-        "logs/{cohort}/score_modality/single/{method}/{modality}/labels{percent}/seed{seed}.log",
+        log_of("score_modality", "{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}"),
     benchmark:
-        "work/benchmarks/{cohort}/score_modality/single/{method}/{modality}/labels{percent}/seed{seed}.tsv"
+        benchmark_of("score_modality", "{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -30,16 +30,13 @@ use rule score_modality as score_pair with:
     input:
         predictions=rules.finetune_pair.output.predictions,
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=split_file,
+        split=SPLIT,
     output:
-        scores=[
-            "work/{cohort}/{first}-{second}/{method}/{first}/labels{percent}/seed{seed}/scores.csv",
-            "work/{cohort}/{first}-{second}/{method}/{second}/labels{percent}/seed{seed}/scores.csv",
-        ],
+        scores=both(SCORES),
     log:
-        "logs/{cohort}/score_pair/{first}-{second}/{method}/labels{percent}/seed{seed}.log",
+        log_of("score_pair", "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}"),
     benchmark:
-        "work/benchmarks/{cohort}/score_pair/{first}-{second}/{method}/labels{percent}/seed{seed}.tsv"
+        benchmark_of("score_pair", "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}")
 
 
 rule fuse_pair:
@@ -47,13 +44,13 @@ rule fuse_pair:
     input:
         predictions=lambda wildcards: [predictions_file(run) for run in plan.fused_from(CONFIG, fused_run(wildcards))],
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=split_file,
+        split=SPLIT,
     output:
-        scores="work/{cohort}/{pair}/{method}/{pair}/labels{percent}/seed{seed}/scores.csv",
+        scores=fix(SCORES, modality="{pair}"),
     log:
-        "logs/{cohort}/fuse_pair/{pair}/{method}/labels{percent}/seed{seed}.log",
+        log_of("fuse_pair", "{cohort}/{pair}/{method}/labels{percent}/seed{seed}"),
     benchmark:
-        "work/benchmarks/{cohort}/fuse_pair/{pair}/{method}/labels{percent}/seed{seed}.tsv"
+        benchmark_of("fuse_pair", "{cohort}/{pair}/{method}/labels{percent}/seed{seed}")
     conda:
         "../envs/reporting.yaml"
     resources:

@@ -23,17 +23,12 @@ def raw_files(subject):
 def cohort_files(cohort):
     """What stands beside the patients of a simulated cohort, such as HECKTOR's CSV of boxes: file name -> path."""
     names = simulator_of(SIMULATED[cohort]).cohort_files if cohort in SIMULATED else ()
-    return {name: f"data/{cohort}/{name}" for name in names}
+    return {name: f"{fix(DATA, cohort=cohort)}/{name}" for name in names}
 
 
 def subjects_of(cohort):
     """A cohort's patients, in words that a script can be given."""
     return [subject.to_json() for subject in SUBJECTS[cohort].values()]
-
-
-def split_file(wildcards):
-    """Who trains and who tests in the run that the wildcards describe."""
-    return f"splits/{wildcards.cohort}/seed{wildcards.seed}.json"
 
 
 def pretraining_settings(wildcards):
@@ -51,7 +46,7 @@ def finetuned_runs(wildcards):
             "pair": "-".join(modalities) if both else plan.SINGLE,
             "modality": modality,
             "method": wildcards.method,
-            "label_ratio": float(wildcards.percent) / 100,
+            "label_ratio": RATIOS[wildcards.percent],
             "seed": int(wildcards.seed),
         }
         for modality in modalities
@@ -69,13 +64,13 @@ def pretrained(wildcards):
 
 def finetuning_settings(wildcards):
     """Everything in the configuration that changes what a fine-tuning learns."""
-    ratio = float(wildcards.percent) / 100
+    ratio = RATIOS[wildcards.percent]
     return plan.finetuning_settings(CONFIG, wildcards.cohort, wildcards.method, ratio, int(wildcards.seed))
 
 
 def fused_run(wildcards):
     """The run that fuses a pair's networks; its pair stands in the modality's place."""
-    ratio, seed = float(wildcards.percent) / 100, int(wildcards.seed)
+    ratio, seed = RATIOS[wildcards.percent], int(wildcards.seed)
     return plan.Run(wildcards.cohort, wildcards.pair, wildcards.method, wildcards.pair, ratio, seed)
 
 
@@ -155,13 +150,13 @@ PICTURES = {"fig2", "fig2_outlines", *(["fig3", "fig4"] if TRANSLATIONS else [])
 PICTURES |= {name for name in COMPARISONS if name.startswith("fig")}
 REPORTABLE = {
     name: {
-        **({"table": f"results/{name}.html"} if name in TABLES else {}),
-        **({"picture": f"results/{name}.png"} if name in PICTURES else {}),
+        **({"table": fix(TABLE_PAGE, table=name)} if name in TABLES else {}),
+        **({"picture": fix(FIGURE, figure=name)} if name in PICTURES else {}),
     }
     for name in sorted(TABLES | PICTURES, key=lambda name: (name.startswith("fig"), name))
 }
-REPORTABLE["segmentations"] = {"picture": "results/segmentations.png"}
-REPORTABLE["claims"] = {"claims": "results/claims.csv"}
+REPORTABLE["segmentations"] = {"picture": fix(FIGURE, figure="segmentations")}
+REPORTABLE["claims"] = {"claims": CLAIMS}
 
 
 def named_by(key, there):
@@ -194,7 +189,7 @@ def claims_scores():
 
 def claims_measured():
     """Table -> its long CSV, where its claims are about something else than segmentation scores."""
-    return {name: f"results/{name}_long.csv" for name in CLAIMED if name not in COMPARISONS}
+    return {name: fix(LONG_TABLE, table=name) for name in CLAIMED if name not in COMPARISONS}
 
 
 def claims_absent():
@@ -208,6 +203,11 @@ def claims_absent():
 def reported_files(kind):
     """Name -> file of one kind: table, picture or claims."""
     return {name: files[kind] for name, files in REPORTED.items() if kind in files}
+
+
+def reported_contents():
+    """Name -> what each table's page shows, from which the page of the whole run is made."""
+    return {name: fix(TABLE_CONTENT, table=name) for name in reported_files("table")}
 
 
 def browsed_runs():

@@ -5,15 +5,15 @@ rule write_shard:
     """Gather some preprocessed patients, all modalities of a slice together, in one HDF5 shard."""
     input:
         folders=lambda wildcards: [
-            f"work/{wildcards.cohort}/subjects/{subject}"
+            fix(SUBJECT, cohort=wildcards.cohort, subject=subject)
             for subject in shard_subjects(wildcards.cohort, wildcards.shard)
         ],
     output:
-        shard="work/{cohort}/shards/{shard}.h5",
+        shard=SHARD,
     log:
-        "logs/{cohort}/write_shard/{shard}.log",
+        log_of("write_shard", "{cohort}/{shard}"),
     benchmark:
-        "work/benchmarks/{cohort}/write_shard/{shard}.tsv"
+        benchmark_of("write_shard", "{cohort}/{shard}")
     conda:
         "../envs/imaging.yaml"
     resources:

@@ -2,28 +2,26 @@
 somebody has edited, or on which results stand, is never made again behind their back. To have it made again, delete it.
 """
 
-MISSING_SPLITS = [
-    cohort for cohort in COHORTS if not all(Path(f"splits/{cohort}/seed{seed}.json").exists() for seed in CONFIG.seeds)
-]
+MISSING_SPLITS = {
+    (cohort, seed)
+    for cohort, seed in product(COHORTS, CONFIG.seeds)
+    if not Path(fix(SPLIT, cohort=cohort, seed=seed)).exists()
+}
 
 
 rule make_split:
     """Draw the test patients, and the order in which training patients are given labels."""
     input:
-        index="work/{cohort}/index.tsv",
+        index=INDEX,
     output:
-        split="splits/{cohort}/seed{seed}.json",
+        split=SPLIT,
     log:
-        "logs/{cohort}/make_split/seed{seed}.log",
+        log_of("make_split", "{cohort}/seed{seed}"),
     benchmark:
-        "work/benchmarks/{cohort}/make_split/seed{seed}.tsv"
+        benchmark_of("make_split", "{cohort}/seed{seed}")
     wildcard_constraints:
-        cohort=alternatives(MISSING_SPLITS),
-        seed=alternatives(
-            str(seed)
-            for seed in CONFIG.seeds
-            if not all(Path(f"splits/{cohort}/seed{seed}.json").exists() for cohort in COHORTS)
-        ),
+        cohort=alternatives({cohort for cohort, seed in MISSING_SPLITS}),
+        seed=alternatives({str(seed) for cohort, seed in MISSING_SPLITS}),
     conda:
         "../envs/imaging.yaml"
     resources:

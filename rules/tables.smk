@@ -6,24 +6,11 @@ rule aggregate_table:
     input:
         scores=lambda wildcards: [scores_file(run) for run in COMPARISONS[wildcards.table].runs],
     output:
-        table=report(
-            "results/{table}.csv",
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "{table}", "format": "CSV"},
-        ),
-        long="results/{table}_long.csv",
-        page=report(
-            "results/{table}.html",
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "{table}", "format": "page"},
-        ),
-        content="work/tables/{table}.json",
+        **table_outputs("{table}"),
     log:
-        "logs/aggregate_table/{table}.log",
+        log_of("aggregate_table", "{table}"),
     benchmark:
-        "work/benchmarks/aggregate_table/{table}.tsv"
+        benchmark_of("aggregate_table", "{table}")
     wildcard_constraints:
         table=alternatives(COMPARISONS),
     conda:
@@ -43,11 +30,11 @@ rule evaluate_claims:
         scores=lambda wildcards: sorted({path for paths in claims_scores().values() for path in paths}),
         long=list(claims_measured().values()),
     output:
-        claims=report("results/claims.csv", caption="../report/claims.rst", category="Claims"),
+        claims=report(CLAIMS, caption="../report/claims.rst", category="Claims"),
     log:
-        "logs/evaluate_claims.log",
+        log_of("evaluate_claims"),
     benchmark:
-        "work/benchmarks/evaluate_claims.tsv"
+        benchmark_of("evaluate_claims")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -69,24 +56,11 @@ rule aggregate_costs:
     input:
         losses=lambda wildcards: [f"{Path(pretraining_file(*run)).parent}/losses.csv" for run in COSTS[1]],
     output:
-        table=report(
-            "results/table9.csv",
-            caption="../report/table9.rst",
-            category="Tables",
-            labels={"table": "table9", "format": "CSV"},
-        ),
-        long="results/table9_long.csv",
-        page=report(
-            "results/table9.html",
-            caption="../report/table9.rst",
-            category="Tables",
-            labels={"table": "table9", "format": "page"},
-        ),
-        content="work/tables/table9.json",
+        **table_outputs("table9", caption="table9"),
     log:
-        "logs/aggregate_costs.log",
+        log_of("aggregate_costs"),
     benchmark:
-        "work/benchmarks/aggregate_costs.tsv"
+        benchmark_of("aggregate_costs")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -106,15 +80,15 @@ rule draw_segmentations:
         predictions=[predictions_file(run) for run in plan.shown_runs(CONFIG)],
     output:
         picture=report(
-            "results/segmentations.png",
+            fix(FIGURE, figure="segmentations"),
             caption="../report/segmentations.rst",
             category="Figures",
             labels={"figure": "Segmentations"},
         ),
     log:
-        "logs/draw_segmentations.log",
+        log_of("draw_segmentations"),
     benchmark:
-        "work/benchmarks/draw_segmentations.tsv"
+        benchmark_of("draw_segmentations")
     conda:
         "../envs/reporting.yaml"
     resources:

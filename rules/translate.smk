@@ -9,16 +9,16 @@ rule translate_pair:
     input:
         unpack(inception_file),
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=split_file,
-        pretrained="work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}/checkpoint.pt",
+        split=SPLIT,
+        pretrained=CHECKPOINT,
     output:
-        scores="work/{cohort}/{pair}/translation/{pretraining}/seed{seed}/scores.csv",
-        distances="work/{cohort}/{pair}/translation/{pretraining}/seed{seed}/distances.csv",
-        examples="work/{cohort}/{pair}/translation/{pretraining}/seed{seed}/examples.h5",
+        scores=f"{TRANSLATION}/scores.csv",
+        distances=f"{TRANSLATION}/distances.csv",
+        examples=f"{TRANSLATION}/examples.h5",
     log:
-        "logs/{cohort}/translate_pair/{pair}/{pretraining}/seed{seed}.log",
+        log_of("translate_pair", "{cohort}/{pair}/{pretraining}/seed{seed}"),
     benchmark:
-        "work/benchmarks/{cohort}/translate_pair/{pair}/{pretraining}/seed{seed}.tsv"
+        benchmark_of("translate_pair", "{cohort}/{pair}/{pretraining}/seed{seed}")
     conda:
         "../envs/translation.yaml"
     threads: CONFIG.compute.threads
@@ -39,24 +39,11 @@ rule aggregate_translations:
         scores=[translation_file(made, "scores.csv") for made in TRANSLATIONS],
         distances=[translation_file(made, "distances.csv") for made in TRANSLATIONS],
     output:
-        table=report(
-            "results/table4.csv",
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "table4", "format": "CSV"},
-        ),
-        long="results/table4_long.csv",
-        page=report(
-            "results/table4.html",
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "table4", "format": "page"},
-        ),
-        content="work/tables/table4.json",
+        **table_outputs("table4"),
     log:
-        "logs/aggregate_translations.log",
+        log_of("aggregate_translations"),
     benchmark:
-        "work/benchmarks/aggregate_translations.tsv"
+        benchmark_of("aggregate_translations")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -73,17 +60,11 @@ rule draw_embeddings:
     input:
         examples=[translation_file(made, "examples.h5") for made in EMBEDDED],
     output:
-        figure=report(
-            "results/fig3.png",
-            caption="../report/fig3.rst",
-            category="Figures",
-            labels={"figure": "Fig. 3"},
-        ),
-        pdf="results/fig3.pdf",
+        **figure_outputs("fig3", "Fig. 3"),
     log:
-        "logs/draw_embeddings.log",
+        log_of("draw_embeddings"),
     benchmark:
-        "work/benchmarks/draw_embeddings.tsv"
+        benchmark_of("draw_embeddings")
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -101,17 +82,11 @@ rule draw_translations:
     input:
         examples=[translation_file(made, "examples.h5") for made in DRAWN],
     output:
-        figure=report(
-            "results/fig4.png",
-            caption="../report/fig4.rst",
-            category="Figures",
-            labels={"figure": "Fig. 4"},
-        ),
-        pdf="results/fig4.pdf",
+        **figure_outputs("fig4", "Fig. 4"),
     log:
-        "logs/draw_translations.log",
+        log_of("draw_translations"),
     benchmark:
-        "work/benchmarks/draw_translations.tsv"
+        benchmark_of("draw_translations")
     conda:
         "../envs/reporting.yaml"
     resources:

@@ -1,11 +1,14 @@
 """What each table and figure is made of: the paper's rows, and no run twice."""
 
+import re
 from collections import Counter
 from itertools import combinations, product
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mcd import plan
 from mcd.config import Config, load_config
@@ -161,3 +164,27 @@ def test_fusion_takes_the_runs_of_table_2(paper: Config) -> None:
     )
     assert plan.fusion_comparison(unpaired) == {}
     assert plan.fused_runs(unpaired) == set()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [(0.05, "5"), (0.1, "10"), (0.125, "12.5"), (1.0, "100"), (0.3333333333333333, "33.33333333333333")],
+)
+def test_a_label_ratio_has_one_text(ratio: float, text: str) -> None:
+    assert plan.percent(ratio) == text
+
+
+@given(st.floats(0, 1, exclude_min=True), st.floats(0, 1, exclude_min=True))
+def test_other_ratios_have_other_texts(one: float, other: float) -> None:
+    assert (plan.percent(one) == plan.percent(other)) == (one == other)
+    assert re.fullmatch(r"\d+(\.\d+)?", plan.percent(one))  # what a path can hold
+
+
+def test_every_ratio_of_the_configuration_is_known(paper: Config) -> None:
+    ratios = {
+        "label_ratios": [0.3333333333333333],
+        "full_ratios": [1.0],
+        "curve_ratios": [0.2],
+        "sharing_ratios": [0.2],
+    }
+    assert plan.ratios(paper.model_copy(update=ratios)) == [0.3333333333333333, 1.0, 0.2]

@@ -8,7 +8,7 @@ with log_to(snakemake.log):
     from mcd.prediction.run import predict_test
     from mcd.segmentation.run import finetune
     from mcd.slices.augment import Augmentation
-    from mcd.training.loop import write_history
+    from mcd.training.history import write_history
     from mcd.training.schedule import Compute, Schedule
 
     data = {"shards": snakemake.input.shards, "split": snakemake.input.split}

@@ -7,7 +7,7 @@ if __name__ == "__main__":  # the processes of a training by several GPUs import
         from mcd.distributed.processes import launch
         from mcd.pretraining.run import pretrain
         from mcd.reporting.figures.loss_curves import draw_curves
-        from mcd.training.loop import write_history
+        from mcd.training.history import write_history
         from mcd.training.schedule import Compute
 
         history = launch(

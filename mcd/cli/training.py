@@ -58,7 +58,7 @@ def _pretrain(options: argparse.Namespace) -> None:
     from mcd import plan
     from mcd.methods import METHODS
     from mcd.pretraining.run import pretrain
-    from mcd.training.loop import write_history
+    from mcd.training.history import write_history
     from mcd.training.schedule import Compute
 
     config = _load(options)
@@ -82,7 +82,7 @@ def _finetune(options: argparse.Namespace) -> None:
     from mcd import plan
     from mcd.segmentation.run import finetune
     from mcd.slices.augment import Augmentation
-    from mcd.training.loop import write_history
+    from mcd.training.history import write_history
     from mcd.training.schedule import Compute, Schedule
 
     config = _load(options)

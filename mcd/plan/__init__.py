@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import product
 from typing import Any
 
@@ -26,8 +27,17 @@ class Run:
 
 
 def percent(ratio: float) -> str:
-    """A label ratio as the path and the reader see it: 0.05 -> "5"."""
-    return f"{100 * ratio:g}"
+    """A label ratio as paths, tables and pages show it, in per cent: 0.05 -> "5". Exact: another ratio has another text."""
+    return format((Decimal(repr(ratio)) * 100).normalize(), "f")
+
+
+def ratios(config: Config) -> list[float]:
+    """Every label ratio that the configuration names, each once."""
+    return list(
+        dict.fromkeys(
+            [*config.label_ratios, *config.full_ratios, *config.curve_ratios, *config.sharing_ratios],
+        )
+    )
 
 
 def pair_of(config: Config, cohort: str, modality: str) -> str:

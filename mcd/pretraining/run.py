@@ -16,7 +16,8 @@ from mcd.slices.batches import PooledSlices, SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
-from mcd.training.loop import History, train
+from mcd.training.history import History
+from mcd.training.loop import train
 from mcd.training.schedule import Compute
 
 log = logging.getLogger(__name__)

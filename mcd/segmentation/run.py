@@ -20,7 +20,8 @@ from mcd.slices.batches import MixedSlices, Regions, SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, read_split
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from mcd.training.loop import History, train
+from mcd.training.history import History
+from mcd.training.loop import train
 from mcd.training.schedule import Compute, Schedule
 
 log = logging.getLogger(__name__)

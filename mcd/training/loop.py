@@ -1,6 +1,5 @@
 """The one training loop: any `Method`, on CPU or GPU, resumable to the same weights."""
 
-import csv
 import json
 import logging
 import time
@@ -18,19 +17,16 @@ from tqdm import tqdm
 from mcd.distributed.processes import average_gradients, is_first, of_first
 from mcd.distributed.shares import processes
 from mcd.errors import McdError
-from mcd.files import atomic_path
 from mcd.seeding import derive_seed
-from mcd.slices.batches import SliceSet
+from mcd.slices.batches import Batch, SliceSet
 from mcd.training.adam import Adam
 from mcd.training.checkpoint import load_resume, save_resume
 from mcd.training.cost import name_of, peak_gpu_memory, peak_memory
-from mcd.training.method import Method
+from mcd.training.history import History
+from mcd.training.method import Losses, Method
 from mcd.training.schedule import Compute, Schedule
 
 log = logging.getLogger(__name__)
-
-History = list[dict[str, Any]]
-"""One row an epoch: `epoch`, `learning_rate`, what it cost, and its mean of every loss (docs/formats.md, "Losses")."""
 
 
 def train(
@@ -60,113 +56,143 @@ def train(
         McdError: when a loss is no longer finite, naming the loss and the epoch; when there are more processes than slices
             in a batch.
     """
-    device = slices.device
-    if min(schedule.batch_size, len(slices)) < processes():
-        raise McdError(
-            f"training: {processes()} processes cannot share a batch of {min(schedule.batch_size, len(slices))}"
-        )
-    if compute.compile and processes() > 1:
-        raise McdError("training: compute.compile is for one process; leave it out, or train with one")
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    method.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    players = {name: list(parameters) for name, parameters in method.players().items()}
-    optimizers = {
-        name: Adam(
-            parameters,
-            lr=schedule.learning_rate,
-            betas=schedule.betas,
-            weight_decay=schedule.weight_decay,
-            fused=True,
-        )
-        for name, parameters in players.items()
-    }
+    _check_processes(slices, schedule, compute)
+    training = _Training(method, slices, schedule, compute, seed)
     whole_identity = json.dumps(
         {"method": identity, "schedule": str(schedule), "seed": seed, "slices": len(slices)}, sort_keys=True
     )
-    history: History = []
-    state = of_first(lambda: load_resume(resume, whole_identity)) if resume else None
-    if state:
-        method.load_state_dict(state["method"])
-        for name, optimizer in optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        history = state["history"]
-        log.info("going on after epoch %d of %d", len(history), schedule.epochs)
-
+    if resume:
+        training.restore(of_first(lambda: load_resume(resume, whole_identity)))
     if compute.compile:
         _compile_blocks(method)
-    steps_per_epoch = schedule.steps_per_epoch or sum(1 for _ in _pass(method, slices, schedule, seed, 0))
     saved = time.monotonic()
-    bar = tqdm(
-        total=schedule.epochs, initial=len(history), unit="epoch", disable=None if is_first() else True, leave=False
-    )
-    for epoch in range(len(history), schedule.epochs):
-        torch.manual_seed(derive_seed(seed, "epoch", epoch))
-        method.train()
-        method.before_epoch(epoch, schedule.epochs)
-        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
+    with tqdm(
+        total=schedule.epochs,
+        initial=training.done,
+        unit="epoch",
+        disable=None if is_first() else True,
+        leave=False,
+    ) as bar:
+        for epoch in range(training.done, schedule.epochs):
+            training.run_epoch(epoch)
+            bar.update()
+            if resume and is_first() and time.monotonic() - saved >= save_every:
+                save_resume({"identity": whole_identity, **training.state()}, resume)
+                saved = time.monotonic()
+    method.eval()
+    return training.history
+
+
+def _check_processes(slices: SliceSet, schedule: Schedule, compute: Compute) -> None:
+    batch = min(schedule.batch_size, len(slices))
+    if batch < processes():
+        raise McdError(f"training: {processes()} processes cannot share a batch of {batch}")
+    if compute.compile and processes() > 1:
+        raise McdError("training: compute.compile is for one process; leave it out, or train with one")
+
+
+class _Training:
+    """A method on its device, with one optimiser per player, and what has been recorded so far."""
+
+    def __init__(self, method: Method, slices: SliceSet, schedule: Schedule, compute: Compute, seed: int) -> None:
+        self.method, self.slices, self.schedule, self.compute, self.seed = method, slices, schedule, compute, seed
+        self.device = slices.device
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        method.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.players = {name: list(parameters) for name, parameters in method.players().items()}
+        self.optimizers = {name: _optimizer(parameters, schedule) for name, parameters in self.players.items()}
+        self.steps_per_epoch = schedule.steps_per_epoch or sum(1 for _ in _pass(method, slices, schedule, seed, 0))
+        self.history: History = []
+
+    @property
+    def done(self) -> int:
+        """Epochs that are complete."""
+        return len(self.history)
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to continue with the next epoch."""
+        return {
+            "method": self.method.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "history": self.history,
+        }
+
+    def restore(self, state: dict[str, Any] | None) -> None:
+        """Continue from a kept state, if there is one."""
+        if state is None:
+            return
+        self.method.load_state_dict(state["method"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self.history = state["history"]
+        log.info("resuming after epoch %d of %d", self.done, self.schedule.epochs)
+
+    def run_epoch(self, epoch: int) -> None:
+        """Train for one epoch, from 0, and record it."""
+        torch.manual_seed(derive_seed(self.seed, "epoch", epoch))
+        self.method.train()
+        self.method.before_epoch(epoch, self.schedule.epochs)
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         seen, images, started = 0, 0, time.monotonic()
-        for step, indices in enumerate(_epoch_batches(method, slices, schedule, seed, epoch)):
-            rate = schedule.learning_rate * schedule.rate(epoch + (step + 1) / steps_per_epoch)
-            batch = slices.batch(indices)
-            for name, optimizer in optimizers.items():
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                with _only(name, players), compute.autocast(device):
-                    losses = method.losses(batch, name)
-                    optimizer.zero_grad(set_to_none=True)
-                    losses["total"].backward()
-                average_gradients(players[name])
-                optimizer.step()
-                for loss, value in losses.items():
-                    label = f"{name}_{loss}" if len(players) > 1 and loss == "total" else loss
-                    sums[label] += value.detach()
-            method.after_step(epoch * steps_per_epoch + step + 1, schedule.epochs * steps_per_epoch)
+        for step, indices in enumerate(_epoch_batches(self.method, self.slices, self.schedule, self.seed, epoch)):
+            rate = self.schedule.learning_rate * self.schedule.rate(epoch + (step + 1) / self.steps_per_epoch)
+            batch = self.slices.batch(indices)
+            for name in self.players:
+                for loss, value in self._step(name, batch, rate).items():
+                    sums[loss] += value.detach()
+            done = epoch * self.steps_per_epoch + step + 1
+            self.method.after_step(done, self.schedule.epochs * self.steps_per_epoch)
             seen += len(indices)
             images += batch.images.shape[0] * batch.images.shape[1]
-        means = {loss: float(value) / steps_per_epoch for loss, value in sums.items()}
-        for loss, mean in means.items():
-            if not np.isfinite(mean):
-                raise McdError(
-                    f"training: the loss {loss} became {mean} in epoch {epoch + 1}; lower the learning rate or its weight"
-                )
-        seconds = time.monotonic() - started
-        speed = seen / seconds
-        history.append(
+        means = {loss: float(value) / self.steps_per_epoch for loss, value in sums.items()}
+        _check_finite(means, epoch)
+        self._record(epoch, rate, seen, images, time.monotonic() - started, means)
+
+    def _step(self, name: str, batch: Batch, rate: float) -> Losses:
+        """Move one player's parameters; the losses as they are named in the history."""
+        optimizer = self.optimizers[name]
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        with only(name, self.players), self.compute.autocast(self.device):
+            losses = self.method.losses(batch, name)
+            optimizer.zero_grad(set_to_none=True)
+            losses["total"].backward()
+        average_gradients(self.players[name])
+        optimizer.step()
+        several = len(self.players) > 1
+        return {f"{name}_{loss}" if several and loss == "total" else loss: value for loss, value in losses.items()}
+
+    def _record(self, epoch: int, rate: float, seen: int, images: int, seconds: float, means: dict[str, float]) -> None:
+        self.history.append(
             {
                 "epoch": epoch + 1,
                 "learning_rate": rate,
-                "slices_per_second": round(speed, 1),
+                "slices_per_second": round(seen / seconds, 1),
                 "seconds": round(seconds, 3),
                 "images": images,
                 "memory_mib": peak_memory(),
-                "gpu_memory_mib": peak_gpu_memory(device),
-                "device": name_of(device),
+                "gpu_memory_mib": peak_gpu_memory(self.device),
+                "device": name_of(self.device),
                 **means,
             }
         )
-        log.info(
-            "epoch %d/%d  %s  %.0f slices/s",
-            epoch + 1,
-            schedule.epochs,
-            "  ".join(f"{k} {v:.4f}" for k, v in means.items()),
-            speed,
-        )
-        bar.update()
-        if resume and is_first() and time.monotonic() - saved >= save_every:
-            save_resume(
-                {
-                    "identity": whole_identity,
-                    "method": method.state_dict(),
-                    "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
-                    "history": history,
-                },
-                resume,
+        words = "  ".join(f"{loss} {mean:.4f}" for loss, mean in means.items())
+        log.info("epoch %d/%d  %s  %.0f slices/s", epoch + 1, self.schedule.epochs, words, seen / seconds)
+
+
+def _optimizer(parameters: list[nn.Parameter], schedule: Schedule) -> Adam:
+    return Adam(
+        parameters, lr=schedule.learning_rate, betas=schedule.betas, weight_decay=schedule.weight_decay, fused=True
+    )
+
+
+def _check_finite(means: dict[str, float], epoch: int) -> None:
+    for loss, mean in means.items():
+        if not np.isfinite(mean):
+            raise McdError(
+                f"training: the loss {loss} became {mean} in epoch {epoch + 1}; lower the learning rate or its weight"
             )
-            saved = time.monotonic()
-    bar.close()
-    method.eval()
-    return history
 
 
 def _compile_blocks(method: Method) -> None:
@@ -198,8 +224,8 @@ def _epoch_batches(method: Method, slices: SliceSet, schedule: Schedule, seed: i
 
 
 @contextmanager
-def _only(player: str, players: dict[str, list[nn.Parameter]]) -> Iterator[None]:
-    """Let gradients reach one player's parameters alone: saves the work, and guarantees that the others stand still."""
+def only(player: str, players: dict[str, list[nn.Parameter]]) -> Iterator[None]:
+    """Let gradients reach one player's parameters alone: it saves the work, and guarantees that the others stand still."""
     for name, parameters in players.items():
         for parameter in parameters:
             parameter.requires_grad_(name == player)
@@ -209,11 +235,3 @@ def _only(player: str, players: dict[str, list[nn.Parameter]]) -> Iterator[None]
         for parameters in players.values():
             for parameter in parameters:
                 parameter.requires_grad_(True)
-
-
-def write_history(history: History, path: str | Path) -> None:
-    """The losses as CSV, one row an epoch."""
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(name for row in history for name in row)))
-        writer.writeheader()
-        writer.writerows(history)

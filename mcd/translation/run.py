@@ -29,7 +29,7 @@ from mcd.slices.splits import read_split
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.schedule import Compute
 from mcd.translation.examples import Examples, write_examples
-from mcd.translation.extractors import find_extractor
+from mcd.translation.extractors import Extractor, find_extractor
 
 log = logging.getLogger(__name__)
 
@@ -91,33 +91,24 @@ def translate(
     device = compute.prepare()
     method = load_generators(pretrained).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     extractor = find_extractor(inception, device)
-    kinds = IMAGES if method.options.reconstruction else IMAGES[:2]
-    rows: list[dict[str, Any]] = []
-    features: dict[str, list[np.ndarray]] = {name: [] for name in ("X", "Y", *kinds)}
+    made = IMAGES if method.options.reconstruction else IMAGES[:2]
+    features = _Features(extractor, made)
     with Shards(shards) as opened, torch.inference_mode():
         test = read_split(split).test
         slices = SliceSet(opened, test, method.modalities, device=device, memory_limit=compute.memory_limit_gb * 1e9)
         shown = _shown_slice(opened, slices, regions)
+        rows: list[dict[str, Any]] = []
         for position, subject in enumerate(tqdm(test, unit="patient", disable=None, leave=False)):
             own = np.flatnonzero(slices.subject_of == position)
             ranges = _ranges(opened, subject, method.modalities)
-            quality: dict[str, list[np.ndarray]] = {name: [] for name in kinds}
+            quality: dict[str, list[np.ndarray]] = {name: [] for name in made}
             for indices in (own[start : start + batch_size] for start in range(0, len(own), batch_size)):
                 images = _images(method, slices.batch(indices).images, compute)
-                if extractor is not None:
-                    for name in features:
-                        low, high = ranges["XY".index(name[0])]
-                        grey = ((images[name] - low) / (high - low)).clamp(0, 1)
-                        features[name].append(extractor.features(grey).cpu().numpy())
-                for name in kinds:
-                    low, high = ranges["XY".index(name[0])]
-                    real, made = (images[key][:, 0].cpu().numpy() for key in (name[0], name))
-                    quality[name].append(ssim(real, made, high - low))
+                features.add(images, ranges)
+                for name in made:
+                    quality[name].append(_ssim(images, name, ranges))
                 if shown in indices:
-                    at = int(np.flatnonzero(indices == shown)[0])
-                    pictures = [images[name][at, 0].cpu().numpy() for name in ("X", "Y", *kinds)]
-                    pictures += [np.full_like(pictures[0], np.nan)] * (6 - len(pictures))
-                    shown_ranges = ranges
+                    pictures, shown_ranges = _pictures(images, int(np.flatnonzero(indices == shown)[0])), ranges
             rows += [
                 {
                     **columns,
@@ -129,37 +120,75 @@ def translate(
                 for name, values in quality.items()
                 if values
             ]
-        similarity = _pair_similarity(method, slices, pairs, derive_seed(seed, "pairs"), compute)
         subject = test[slices.subject_of[shown]]
         shown_examples = Examples(
             modalities=(method.modalities[0], method.modalities[1]),
             subject=subject,
             row=int(slices.rows[shown]),
             spacing=opened.subject(subject).spacing[1:],
-            images=np.stack(pictures),
+            images=pictures,
             ranges=shown_ranges,
-            similarity=similarity,
+            similarity=_pair_similarity(method, slices, pairs, derive_seed(seed, "pairs"), compute),
         )
-    fid = [
-        {
-            **columns,
-            "image": name,
-            "slices": len(slices),
-            "extractor": extractor.name if extractor else "",
-            "FID": _distance(features, name) if extractor else np.nan,
-        }
-        for name in kinds
-    ]
     table = pd.DataFrame(rows)
     write_examples(shown_examples, examples)
-    for frame, path in ((pd.DataFrame(fid), distances), (table, scores)):
-        with atomic_path(path) as temporary:
-            frame.to_csv(temporary, index=False, float_format="%.6f")
+    _write_csv(pd.DataFrame([{**columns, "image": name, **features.distance(name)} for name in made]), distances)
+    _write_csv(table, scores)
     return table
 
 
+class _Features:
+    """The extractor's features of all slices, real and made, image by image."""
+
+    def __init__(self, extractor: Extractor | None, made: Sequence[str]) -> None:
+        self.extractor = extractor
+        self.slices = 0
+        self.found: dict[str, list[np.ndarray]] = {name: [] for name in ("X", "Y", *made)}
+
+    def add(self, images: Mapping[str, Tensor], ranges: np.ndarray) -> None:
+        """Add a batch of one patient's images (N, 1, H, W); `ranges` as `_ranges` gives them."""
+        self.slices += len(images["X"])
+        if self.extractor is None:
+            return
+        for name, features in self.found.items():
+            low, high = _range_of(name, ranges)
+            grey = ((images[name] - low) / (high - low)).clamp(0, 1)
+            features.append(self.extractor.features(grey).cpu().numpy())
+
+    def distance(self, name: str) -> dict[str, Any]:
+        """The columns of an image's FID: from the real images of its modality, over all slices together."""
+        fid = np.nan
+        if self.extractor is not None:
+            fid = frechet_distance(np.concatenate(self.found[name[0]]), np.concatenate(self.found[name]))
+        return {"slices": self.slices, "extractor": self.extractor.name if self.extractor else "", "FID": fid}
+
+
+def _ssim(images: Mapping[str, Tensor], name: str, ranges: np.ndarray) -> np.ndarray:
+    """The similarity of each made slice to the real one of its modality."""
+    low, high = _range_of(name, ranges)
+    real, made = (images[key][:, 0].cpu().numpy() for key in (name[0], name))
+    return ssim(real, made, high - low)
+
+
+def _range_of(name: str, ranges: np.ndarray) -> np.ndarray:
+    """Lowest and highest value of the real volume whose modality an image, such as X_trans, has."""
+    return ranges["XY".index(name[0])]
+
+
+def _pictures(images: Mapping[str, Tensor], at: int) -> np.ndarray:
+    """(6, H, W): X, Y and `IMAGES` of one slice; NaN for those that the method does not make."""
+    pictures = [image[at, 0].cpu().numpy() for image in images.values()]
+    pictures += [np.full_like(pictures[0], np.nan)] * (6 - len(pictures))
+    return np.stack(pictures)
+
+
+def _write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6f")
+
+
 def _images(method: DSGAN, batch: Tensor, compute: Compute) -> dict[str, Tensor]:
-    """Real and made images of paired slices (N, 2, H, W): each (N, 1, H, W)."""
+    """Real and made images of paired slices (N, 2, H, W): X, Y and the `IMAGES` that the method makes, (N, 1, H, W)."""
     x, y = batch[:, :1], batch[:, 1:2]
     with compute.autocast(batch.device):
         made = {"X_trans": method.to_x(y)[0], "Y_trans": method.to_y(x)[0]}
@@ -172,10 +201,6 @@ def _ranges(shards: Shards, subject: str, modalities: Sequence[str]) -> np.ndarr
     """(modalities, 2): lowest and highest value of each real volume."""
     volumes = shards.read(subject, "images")[:, shards.modality_positions(modalities)].astype(np.float32)
     return np.stack([volumes.min(axis=(0, 2, 3)), volumes.max(axis=(0, 2, 3))], axis=1)
-
-
-def _distance(features: Mapping[str, Sequence[np.ndarray]], name: str) -> float:
-    return frechet_distance(np.concatenate(features[name[0]]), np.concatenate(features[name]))
 
 
 def _shown_slice(shards: Shards, slices: SliceSet, regions: Regions) -> int:

@@ -12,7 +12,7 @@ from mcd.losses.segmentation import dice_and_cross_entropy
 from mcd.losses.signed_distance import signed_distance_maps
 from mcd.segmentation.sass import SASS, MapDiscriminator
 from mcd.slices.batches import Batch
-from mcd.training.loop import _only
+from mcd.training.loop import only
 
 Make = Callable[..., SASS]
 
@@ -57,7 +57,7 @@ def test_each_players_step_leaves_the_other_as_it_was(make_method: Make, batch: 
         buffers = {key: value.clone() for key, value in method.unet.named_buffers()}
         for parameter in method.parameters():
             parameter.grad = None
-        with _only(name, players):
+        with only(name, players):
             method.losses(batch, name)["total"].backward()
         assert all(parameter.grad is None for parameter in players[other])
         optimizers[name].step()

@@ -20,7 +20,8 @@ from mcd.reporting.figures.loss_curves import MEASURED
 from mcd.slices.batches import Batch, SliceSet
 from mcd.slices.shards import Shards
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, load_resume, save_checkpoint
-from mcd.training.loop import History, train, write_history
+from mcd.training.history import History, write_history
+from mcd.training.loop import train
 from mcd.training.method import Losses, Method
 from mcd.training.schedule import Compute, Schedule
 

@@ -16,7 +16,7 @@ from mcd.translation.examples import read_examples
 
 @house_style()
 def draw_embeddings(shown: Sequence[Translated], seed: int, path: str | Path) -> None:
-    """Fig. 3: a row a method, a column a pair of modalities; a line joins the two modalities of a slice.
+    """Fig. 3: one row per method, one column per pair of modalities; a line joins the two modalities of a slice.
 
     Each panel says how far apart the features are, as cosine distance in the feature space itself (0 is the same direction, 1
     at right angles), since distances in a t-SNE have no unit: the mean over pairs, and over slices that are not paired.

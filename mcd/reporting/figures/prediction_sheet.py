@@ -48,7 +48,7 @@ def draw_prediction(
     Args:
         masks: region -> (z, y, x) bool on the grid of `prepared`.
         millilitres: region -> volume, as it is in the file that was written.
-        lines: small print below the title, such as one a model.
+        lines: small print below the title, such as one per model.
         warnings: in colour, below that.
     """
     found = np.logical_or.reduce(list(masks.values()))

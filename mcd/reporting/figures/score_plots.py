@@ -22,7 +22,7 @@ Value = tuple[float, float, float]  # value, low and high end of its interval; N
 
 @house_style()
 def draw_ratio_curves(long_csv: str | Path, spec: TableSpec, path: str | Path) -> None:
-    """Fig. 5: DSC over the label ratios, a panel a modality, a line a method.
+    """Fig. 5: DSC over the label ratios, one panel per modality, one line per method.
 
     Multi-ConDoS and Fully Supervised have their intervals as bands; a band for each of fifteen methods would hide them all
     (the table has every interval).
@@ -98,7 +98,7 @@ def draw_feature_losses(long_csv: str | Path, spec: TableSpec, path: str | Path)
 
 @house_style()
 def draw_groupings(long_csv: str | Path, spec: TableSpec, path: str | Path, rankings: Mapping[str, str | Path]) -> None:
-    """Fig. 8: the ways to pair the modalities: a row a cohort, a panel a metric, and one of how different the pairs look.
+    """Fig. 8: the ways to pair the modalities: one row per cohort, one panel per metric and one for how different pairs look.
 
     `rankings`: cohort -> CSV of `mcd.evaluation.grouping.rank_pairings`. If the paper's rule holds, dots that are high in the
     last panel are high in the others.

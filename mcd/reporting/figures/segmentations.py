@@ -75,7 +75,7 @@ class Cut:
 
 
 def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, patients: int = 2) -> None:
-    """Draw `patients` typical test patients of each cohort, a row each, a column a modality.
+    """Draw `patients` typical test patients of each cohort, one row each, one column per modality.
 
     Each is cut where the label is largest in the slice. Truth is a thin dotted outline, prediction a solid one.
 

@@ -76,7 +76,7 @@ house_style = partial(
         "pdf.fonttype": 42,  # text stays text; journals refuse Type 3
     },
 )
-"""Decorator, or context, in which a figure of the house is drawn and saved."""
+"""Decorator, or context, in which a figure is drawn and saved in this style."""
 
 
 def figure(height: float, width: float = TWO_COLUMNS) -> Figure:

@@ -56,7 +56,7 @@ def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000
 
 
 def _table_views(contents: PageContents) -> Iterator[View]:
-    """A view a table; the numbers behind a figure stand below it instead."""
+    """One view per table; the numbers behind a figure are shown below the figure instead."""
     for name, path in contents.tables.items():
         if not name.startswith("fig"):
             # as the paper counts, or by its name: `table9`, `table_fusion`

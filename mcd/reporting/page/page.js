@@ -225,7 +225,7 @@ function drawPatient() {
   drawPanels();
 }
 
-/* --- the scores of one patient: a row a run, with a box for those whose outlines there are --- */
+/* --- the scores of one patient: one row per run, with a box where there are outlines to draw --- */
 
 function drawScores() {
   const metric = known.metrics.findIndex((one) => one.key === state.metric);

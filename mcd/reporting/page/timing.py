@@ -12,7 +12,7 @@ COLUMNS = ["rule", "cohort", "detail", "seconds", "mebibytes"]
 
 
 def read_benchmarks(folder: str | Path, cohorts: Collection[str]) -> pd.DataFrame:
-    """One row a job: `rule`, `cohort` ("" where a job serves all), `detail`, wall `seconds`, peak `mebibytes` (or NaN).
+    """One row per job: `rule`, `cohort` ("" where a job serves all), `detail`, wall `seconds`, peak `mebibytes` (or NaN).
 
     Files are `<cohort>/<rule>/...tsv`, or `<rule>.tsv` and `<rule>/...tsv` for what concerns all cohorts. `detail` is the
     pre-training or the method of a training (the second name below its rule), "" for every other job.
@@ -55,8 +55,8 @@ def time_tables(contents: PageContents) -> list[dict[str, Any]]:
         "Cohort": lambda cohort: contents.cohort_title(cohort, "all"),
     }
     note = (
-        f"{len(jobs)} jobs, {duration(jobs['seconds'].sum())} of work in all. Every job whose time this folder keeps, those "
-        "of an earlier configuration too; jobs run side by side."
+        f"{len(jobs)} jobs, {duration(jobs['seconds'].sum())} of work in all. All jobs recorded in this folder, including "
+        "those of earlier configurations; jobs may overlap in time."
     )
     tables = [_time_table("Time that every stage took", note, jobs, {"rule": "Stage", "cohort": "Cohort"}, shown)]
     if len(trainings := jobs[jobs["detail"] != ""]):

@@ -124,7 +124,7 @@ def _paper_numbers(spec: TableSpec) -> dict[Key, float]:
         ): row.value
         for cohort, modality in spec.columns
         for row in table[table["dataset"] == spec.paper_cohorts.get(cohort)].itertuples()
-        if row.modality == modality or pd.isna(row.modality)  # Table IX has a number a cohort
+        if row.modality == modality or pd.isna(row.modality)  # Table IX has one number per cohort
     }
 
 

@@ -24,7 +24,7 @@ LONG_COLUMNS = [*CELL, "value", "ci_low", "ci_high", "patients", "seeds", "seed_
 
 
 def long_table(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS, seed: int = 0) -> pd.DataFrame:
-    """One row a cohort, pair, modality, method, label ratio and metric, with the columns `LONG_COLUMNS`.
+    """One row per cohort, pair, modality, method, label ratio and metric, with the columns `LONG_COLUMNS`.
 
     `value` is the mean over patients (of a patient's mean over regions, then seeds), `ci_low` and `ci_high` its 95 %
     bootstrap interval over patients drawn with `seed`; the counts are those of `mcd.evaluation.scores.summarise`.

@@ -13,7 +13,7 @@ MEASURES: dict[str, Measure] = {
         *METRICS,
         Measure("paired_distance", "Distance of paired features", higher_is_better=False),
         Measure("SSIM", "Structural similarity"),
-        # A distance by another network is another measure. The paper's is Inception's; plain FID is nobody's.
+        # A distance by another network is another measure. The paper's is Inception's; plain FID: the network is unknown.
         Measure("FID", "Fréchet distance, not computed", higher_is_better=False, decimals=2),
         Measure("FID_Inception", "Fréchet distance of Inception features", higher_is_better=False, decimals=2),
         Measure(

@@ -31,8 +31,8 @@ def write_translation_table(
 ) -> None:
     """Read the SSIM and FID files of the translations and write the table as `score_tables.write_long` does.
 
-    SSIM is a mean over patients with interval and paired test, like a segmentation's score. FID is one number a set of slices,
-    so it has neither; its column is named after the network whose features it compares.
+    SSIM is a mean over patients with interval and paired test, like a segmentation's score. FID is one number per set of
+    slices, so it has neither; its column is named after the network whose features it compares.
 
     Raises:
         McdError: for a file that is missing or broken, or where not all FID are by one network.

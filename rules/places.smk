@@ -1,0 +1,140 @@
+"""Where each thing lies: one pattern per place. Rules, and the functions that fill a pattern in, take them from here.
+
+The folders of a run are told apart by what decides its result, so that what several tables need has one path.
+"""
+
+# What a simulated cohort is written to; a real one's files stay where they are.
+DATA = "data/{cohort}"
+
+# Who trains and who tests: kept apart from `work`, since somebody may have edited it.
+SPLIT = "splits/{cohort}/seed{seed}.json"
+
+INDEX = "work/{cohort}/index.tsv"
+SUBJECT = "work/{cohort}/subjects/{subject}"
+SHARD = "work/{cohort}/shards/{shard}.h5"
+PRETRAINING = "work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}"
+CHECKPOINT = f"{PRETRAINING}/checkpoint.pt"
+RUN = "work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"
+MODEL = f"{RUN}/model.pt"
+LOSSES = f"{RUN}/losses.csv"
+PREDICTIONS = f"{RUN}/predictions.h5"
+SCORES = f"{RUN}/scores.csv"
+TRANSLATION = "work/{cohort}/{pair}/translation/{pretraining}/seed{seed}"
+BENCHMARKS = "work/benchmarks"
+RESUME = "work/.resume"
+
+TABLE = "results/{table}.csv"
+LONG_TABLE = "results/{table}_long.csv"
+TABLE_PAGE = "results/{table}.html"
+TABLE_CONTENT = "work/tables/{table}.json"
+FIGURE = "results/{figure}.png"
+FIGURE_PDF = "results/{figure}.pdf"
+CLAIMS = "results/claims.csv"
+PAGE = "results/index.html"
+QC = "results/qc/{cohort}/{subject}.png"
+CHECKERBOARD = "results/registration/{cohort}/{subject}.png"
+REGISTRATIONS = "results/registration/{cohort}.csv"
+GROUPING = "results/groupings/{cohort}.csv"
+EXPORTED = "results/predictions/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"
+CURVES = "results/curves/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}.png"
+
+
+def fix(pattern, **texts):
+    """A pattern in which some wildcards are replaced by text, which may hold other wildcards."""
+    for wildcard, text in texts.items():
+        pattern = pattern.replace(f"{{{wildcard}}}", str(text))
+    return pattern
+
+
+def both(pattern):
+    """A run's pattern for each modality of the pair `{first}-{second}`."""
+    return [fix(pattern, pair="{first}-{second}", modality=modality) for modality in ("{first}", "{second}")]
+
+
+def log_of(rule, job=""):
+    """The log of a rule's job; `job` has what tells it from the rule's others, a cohort first."""
+    return f"logs/{_job(rule, job)}.log"
+
+
+def benchmark_of(rule, job=""):
+    """What a rule's job cost, as Snakemake measured it."""
+    return f"{BENCHMARKS}/{_job(rule, job)}.tsv"
+
+
+def _job(rule, job):
+    cohort, slash, rest = job.partition("/")
+    return f"{cohort}/{rule}{slash}{rest}" if cohort == "{cohort}" else f"{rule}/{job}".rstrip("/")
+
+
+def of_run(pattern, run):
+    """A file of a run (`mcd.plan.Run`)."""
+    return fix(
+        pattern,
+        cohort=run.cohort,
+        pair=run.pair,
+        method=run.method,
+        modality=run.modality,
+        percent=plan.percent(run.ratio),
+        seed=run.seed,
+    )
+
+
+def of_pretraining(pattern, cohort, pair, pretraining, seed):
+    """A file of a pre-training, or of the translation by its generators."""
+    return fix(pattern, cohort=cohort, pair=pair, pretraining=pretraining, seed=seed)
+
+
+def model_file(run):
+    return of_run(MODEL, run)
+
+
+def scores_file(run):
+    return of_run(SCORES, run)
+
+
+def predictions_file(run):
+    return of_run(PREDICTIONS, run)
+
+
+def pretraining_file(cohort, pair, pretraining, seed):
+    return of_pretraining(CHECKPOINT, cohort, pair, pretraining, seed)
+
+
+def translation_file(made, name):
+    return of_pretraining(f"{TRANSLATION}/{name}", made.cohort, made.pair, made.pretraining, made.seed)
+
+
+def shard_files(cohort):
+    size = CONFIG.cohorts[cohort].subjects_per_shard
+    return [fix(SHARD, cohort=cohort, shard=number) for number in range(-(-len(SUBJECTS[cohort]) // size))]
+
+
+def subject_files(pattern, cohorts):
+    """A file of every patient of some cohorts."""
+    return [fix(pattern, cohort=cohort, subject=subject) for cohort in cohorts for subject in SUBJECTS[cohort]]
+
+
+def table_outputs(name, caption="table"):
+    """What every table is written as: wide CSV, long CSV, a page and its content; with its place in Snakemake's report."""
+
+    def reported(pattern, form):
+        labels = {"table": name, "format": form}
+        return report(fix(pattern, table=name), caption=f"../report/{caption}.rst", category="Tables", labels=labels)
+
+    return {
+        "table": reported(TABLE, "CSV"),
+        "long": fix(LONG_TABLE, table=name),
+        "page": reported(TABLE_PAGE, "page"),
+        "content": fix(TABLE_CONTENT, table=name),
+    }
+
+
+def figure_outputs(name, label, *, key="figure", caption=None):
+    """What every figure is drawn as: a PNG to look at, with its place in Snakemake's report, and a PDF to print."""
+    picture = report(
+        fix(FIGURE, figure=name),
+        caption=f"../report/{caption or name}.rst",
+        category="Figures",
+        labels={"figure": label},
+    )
+    return {key: picture, f"{key}_pdf": fix(FIGURE_PDF, figure=name)}
