@@ -43,7 +43,9 @@ def main() -> None:
         files.append(arguments.folder / f"{number}.csv")
         scores.reset_index().assign(**keys).to_csv(files[-1], index=False)
     before = resource.getrusage(resource.RUSAGE_SELF)
-    write_table(files, table.spec, *(arguments.folder / f"table{ending}" for ending in (".csv", "_long.csv", ".html")))
+    write_table(
+        files, table.spec, *(arguments.folder / f"table{ending}" for ending in (".csv", "_long.csv", ".html", ".json"))
+    )
     after = resource.getrusage(resource.RUSAGE_SELF)
     print(
         f"{len(table.spec.rows)} rows, {len(table.runs)} runs, {arguments.times} x (21 + 42) patients: "

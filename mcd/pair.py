@@ -35,8 +35,7 @@ class Pair(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """A field of this type is given as text."""
-        from pydantic_core import core_schema
+        """A field of this type is given as text. Schemas are plain dictionaries, so pairs need no pydantic elsewhere."""
 
         def parse(name: str) -> Pair:
             try:
@@ -44,6 +43,9 @@ class Pair(str):
             except McdError as error:
                 raise ValueError(str(error)) from None
 
-        return core_schema.no_info_after_validator_function(
-            parse, core_schema.str_schema(), serialization=core_schema.plain_serializer_function_ser_schema(str.__str__)
-        )
+        return {
+            "type": "function-after",
+            "function": {"type": "no-info", "function": parse},
+            "schema": handler(str),
+            "serialization": {"type": "function-plain", "function": str.__str__},
+        }

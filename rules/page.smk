@@ -4,7 +4,7 @@
 rule report_page:
     """Everything that the configuration's `report` names, every test patient and every QC picture in one HTML file."""
     input:
-        tables=lambda wildcards: list(reported_files("table").values()),
+        tables=lambda wildcards: list(reported_contents().values()),
         pictures=lambda wildcards: list(reported_files("picture").values()),
         claims=lambda wildcards: list(reported_files("claims").values()),
         scores=[scores_file(run) for run in TABLE2_RUNS],
@@ -29,7 +29,7 @@ rule report_page:
             "shown": f"{plan.percent(max(CONFIG.label_ratios))} % of the labels, seed {CONFIG.seeds[0]}",
             "ratio": max(CONFIG.label_ratios),
             "reference": "multi_condos" if "multi_condos" in CONFIG.methods else None,
-            "tables": reported_files("table"),
+            "tables": reported_contents(),
             "pictures": reported_files("picture"),
             "captions": {name: caption(name) for name in reported_files("picture")},
             "claims": next(iter(reported_files("claims").values()), None),

@@ -26,6 +26,7 @@ RESUME = "work/.resume"
 TABLE = "results/{table}.csv"
 LONG_TABLE = "results/{table}_long.csv"
 TABLE_PAGE = "results/{table}.html"
+TABLE_CONTENT = "work/tables/{table}.json"
 FIGURE = "results/{figure}.png"
 FIGURE_PDF = "results/{figure}.pdf"
 CLAIMS = "results/claims.csv"
@@ -114,13 +115,18 @@ def subject_files(pattern, cohorts):
 
 
 def table_outputs(name, caption="table"):
-    """What every table is written as: wide CSV, long CSV and a page; with its place in Snakemake's report."""
+    """What every table is written as: wide CSV, long CSV, a page and its content; with its place in Snakemake's report."""
 
     def reported(pattern, form):
         labels = {"table": name, "format": form}
         return report(fix(pattern, table=name), caption=f"../report/{caption}.rst", category="Tables", labels=labels)
 
-    return {"table": reported(TABLE, "CSV"), "long": fix(LONG_TABLE, table=name), "page": reported(TABLE_PAGE, "page")}
+    return {
+        "table": reported(TABLE, "CSV"),
+        "long": fix(LONG_TABLE, table=name),
+        "page": reported(TABLE_PAGE, "page"),
+        "content": fix(TABLE_CONTENT, table=name),
+    }
 
 
 def figure_outputs(name, label, *, key="figure", caption=None):

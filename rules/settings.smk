@@ -205,6 +205,11 @@ def reported_files(kind):
     return {name: files[kind] for name, files in REPORTED.items() if kind in files}
 
 
+def reported_contents():
+    """Name -> what each table's page shows, from which the page of the whole run is made."""
+    return {name: fix(TABLE_CONTENT, table=name) for name in reported_files("table")}
+
+
 def browsed_runs():
     """The runs whose outlines can be switched on: Table II's at the largest small label ratio, first seed."""
     ratio, seed = max(CONFIG.label_ratios), CONFIG.seeds[0]

@@ -14,4 +14,5 @@ with log_to(snakemake.log):
         Path(snakemake.output.table),
         Path(snakemake.output.long),
         Path(snakemake.output.page),
+        Path(snakemake.output.content),
     )

@@ -3,8 +3,8 @@
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.reporting.page.build import PageCohort, PageContents, write_page
-    from mcd.reporting.page.patients import Prediction
+    from mcd.reporting.page.build import write_page
+    from mcd.reporting.page.contents import PageCohort, PageContents, Prediction
 
     params = snakemake.params
     contents = PageContents(

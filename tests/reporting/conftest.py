@@ -50,7 +50,7 @@ def scores():
 
 @pytest.fixture(scope="session")
 def scores_files(scores, tmp_path_factory):
-    """One file a run, as the workflow has them."""
+    """One file per run, as the workflow has them."""
     folder = tmp_path_factory.mktemp("scores")
     files = []
     for number, (_, run) in enumerate(scores.groupby(["cohort", "modality", "method", "label_ratio", "seed"])):

@@ -20,10 +20,10 @@ from mcd.evaluation.bootstrap import bootstrap_means
 from mcd.evaluation.scores import patient_values
 from mcd.evaluation.statistics import expanded_tail
 from mcd.files import atomic_path
-from mcd.reporting.claims.sentences import PRINTED, Claim, Contrast, Key, Terms, contrasts, read_claims, reading
+from mcd.reporting.claims.sentences import PRINTED, Claim, Contrast, Terms, contrasts, read_claims, reading
 from mcd.reporting.printed.paper import doubtful, reported
 from mcd.reporting.tables.score_tables import table_scores
-from mcd.reporting.tables.spec import TableSpec
+from mcd.reporting.tables.spec import Key, TableSpec, label_ratio
 from mcd.seeding import derive_seed
 
 LEVEL = 0.95
@@ -34,7 +34,7 @@ TIE = 1e-9  # of floating point: equal numbers are equal
 
 
 @dataclass(frozen=True)
-class Finding:
+class Judgement:
     """What one set of numbers says to a claim; docs/formats.md explains each field."""
 
     verdict: str
@@ -49,17 +49,17 @@ class Finding:
     remark: str = ""
 
 
-def judge_means(claim: Claim, means: Mapping[Key, float]) -> Finding:
+def judge_means(claim: Claim, means: Mapping[Key, float]) -> Judgement:
     """Judge by numbers that have no interval: the claim holds or fails as they stand."""
     found = contrasts(claim, means)
     if not found:
-        return Finding(NOT_COMPUTED, remark=_missing(claim, means))
+        return Judgement(NOT_COMPUTED, remark=_missing(claim, means))
     differences = np.array([_weighted(contrast.terms, means) for contrast in found])
-    finding = _finding(claim, found, differences, _margins(claim, found, means))
-    return replace(finding, remark=_missing(claim, means))
+    judgement = _judgement(claim, found, differences, _margins(claim, found, means))
+    return replace(judgement, remark=_missing(claim, means))
 
 
-def judge_patients(claim: Claim, patients: Mapping[Key, pd.Series]) -> Finding:
+def judge_patients(claim: Claim, patients: Mapping[Key, pd.Series]) -> Judgement:
     """Judge by every patient's values (a series indexed by patient for each cell): paired, with a 95 % bootstrap interval.
 
     The interval is of the expanded percentile kind (`mcd.evaluation.statistics.expanded_tail`), since a verdict hangs on it.
@@ -68,7 +68,7 @@ def judge_patients(claim: Claim, patients: Mapping[Key, pd.Series]) -> Finding:
     known = {key: values for key, values in patients.items() if key[4] == claim.metric and values.notna().any()}
     found = contrasts(claim, known)
     if not found:
-        return Finding(NOT_COMPUTED, remark=_missing(claim, known))
+        return Judgement(NOT_COMPUTED, remark=_missing(claim, known))
     differences = np.zeros(len(found))
     draws: NDArray[np.float64] | float = 0.0
     counts = np.full(len(found), np.inf)  # of each contrast's patients, in the cohort that has fewest
@@ -81,8 +81,8 @@ def judge_patients(claim: Claim, patients: Mapping[Key, pd.Series]) -> Finding:
         concerned = np.array([bool(terms) for terms in own])  # elsewhere stands the sum over nothing, 0
         counts[concerned] = np.minimum(counts, values.notna().sum())[concerned]
     margins = _margins(claim, found, {key: float(values.mean()) for key, values in known.items()})
-    finding = _finding(claim, found, differences, margins, draws, int(counts.min()))
-    return replace(finding, remark=_joined(finding.remark, _missing(claim, known)))
+    judgement = _judgement(claim, found, differences, margins, draws, int(counts.min()))
+    return replace(judgement, remark=_joined(judgement.remark, _missing(claim, known)))
 
 
 def fewest_patients(contrasts: int = 1) -> int:
@@ -90,14 +90,14 @@ def fewest_patients(contrasts: int = 1) -> int:
     return math.ceil(math.log2(2 * contrasts / (1 - LEVEL)))
 
 
-def _finding(
+def _judgement(
     claim: Claim,
     found: Sequence[Contrast],
     differences: NDArray[np.float64],
     margins: NDArray[np.float64],
     draws: NDArray[np.float64] | float | None = None,
     patients: int | None = None,
-) -> Finding:
+) -> Judgement:
     """One verdict over all contrasts, from (contrasts,) differences and their (resamples, contrasts) bootstrap draws.
 
     On average: the mean difference and its interval. In every case: the contrast that comes closest to breaking the claim,
@@ -127,7 +127,7 @@ def _finding(
             verdict, remark = "undecided", f"{patients} patients are too few for a verdict, which takes {fewest}"
     if claim.negated:
         verdict = {"holds": "fails", "fails": "holds"}.get(verdict, verdict)
-    return Finding(
+    return Judgement(
         verdict,
         difference,
         low,
@@ -188,7 +188,7 @@ def means_of(numbers: pd.DataFrame) -> dict[Key, float]:
     FID is FID whatever network it is by (`FID_<network>` in a run's Table IV), since a table holds one kind alone.
     """
     there = numbers.dropna(subset=["value"])
-    ratios = [None if pd.isna(ratio) else round(float(ratio), 6) for ratio in there["label_ratio"]]
+    ratios = [label_ratio(ratio) for ratio in there["label_ratio"]]
     names = there[["dataset", "modality", "method"]].fillna("").map(str)
     return {
         (dataset, modality, _short(method), ratio, "FID" if metric.startswith("FID_") else metric): float(value)
@@ -203,13 +203,13 @@ def _short(method: str) -> str:
     return method.split(":")[0]
 
 
-def judge_print(claim: Claim) -> Finding:
+def judge_print(claim: Claim) -> Judgement:
     """Judge by the numbers that the paper prints, as they are printed; the remark names those that the print contradicts."""
     table = claim.printed or PRINTED.get(claim.table)
     if table is None:
-        return Finding(NOT_COMPUTED, remark=f"{claim.source} prints no numbers")
+        return Judgement(NOT_COMPUTED, remark=f"{claim.source} prints no numbers")
     means = _of_dataset(claim, _printed(table), {})
-    finding = judge_means(claim, means)
+    judgement = judge_means(claim, means)
     used = {key for contrast in contrasts(claim, means) for key in contrast.terms}
     doubts = [
         f"{key[2]}, {key[1]}{f', {100 * key[3]:g} %' if key[3] else ''}: {why}"
@@ -218,7 +218,7 @@ def judge_print(claim: Claim) -> Finding:
     ]
     source = f"from Table {table}" if claim.printed else ""
     printed = f"in doubt: {'; '.join(doubts)}" if doubts else ""
-    return replace(finding, remark=_joined(source, finding.remark, printed))
+    return replace(judgement, remark=_joined(source, judgement.remark, printed))
 
 
 @cache
@@ -254,20 +254,20 @@ def write_claims(
     for claim in read_claims():
         table = claim.table
         if table in patients:
-            finding = judge_patients(claim, _of_dataset(claim, patients[table], datasets))
+            judgement = judge_patients(claim, _of_dataset(claim, patients[table], datasets))
         elif table in means:
-            finding = judge_means(claim, _of_dataset(claim, means[table], datasets))
-            finding = replace(finding, remark=_joined("single numbers without interval", finding.remark))
+            judgement = judge_means(claim, _of_dataset(claim, means[table], datasets))
+            judgement = replace(judgement, remark=_joined("single numbers without interval", judgement.remark))
         else:
-            finding = Finding(NOT_COMPUTED)
-        if not finding.compared:
-            finding = replace(finding, remark=_joined(absent.get(table, ""), finding.remark))
-        rows.append(_row(claim, finding, judge_print(claim), simulated))
+            judgement = Judgement(NOT_COMPUTED)
+        if not judgement.compared:
+            judgement = replace(judgement, remark=_joined(absent.get(table, ""), judgement.remark))
+        rows.append(_row(claim, judgement, judge_print(claim), simulated))
     with atomic_path(path) as temporary:
         pd.DataFrame(rows).convert_dtypes().to_csv(temporary, index=False, float_format="%.6g")
 
 
-def _row(claim: Claim, run: Finding, printed: Finding, simulated: Collection[str]) -> dict[str, Any]:
+def _row(claim: Claim, run: Judgement, printed: Judgement, simulated: Collection[str]) -> dict[str, Any]:
     return {
         "number": claim.number,
         "section": claim.section,

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from mcd.methods import TABLE_II
-from mcd.reporting.tables.spec import MEASURES
+from mcd.reporting.tables.spec import MEASURES, Key
 
 CLOSE = 0.1
 """How much worse still counts as "close to", as a share of the number on the right. Our choice, since the paper gives none: a
@@ -24,7 +24,6 @@ PRINTED = {
 }
 """The tables with results, as the paper numbers them."""
 
-Key = tuple[str, str, str, float | None, str]  # data set or cohort, modality, method, label ratio, metric
 Terms = dict[Key, float]
 Column = tuple[str, str]  # data set or cohort, modality
 Steps = tuple[float | None, float | None]  # label ratio on the left, and on the right

@@ -9,14 +9,15 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from mcd.errors import McdError
-from mcd.reporting.figures.style import BLUE, ONE_COLUMN, ORANGE, TWO_COLUMNS, figure, house_style, save
+from mcd.pair import Pair
+from mcd.reporting.figures.style import AUXILIARY, EDGE, MODALITIES, ONE_COLUMN, TWO_COLUMNS, figure, house_style, save
 from mcd.reporting.figures.translations import Translated
 from mcd.translation.examples import read_examples
 
 
 @house_style()
 def draw_embeddings(shown: Sequence[Translated], seed: int, path: str | Path) -> None:
-    """Fig. 3: a row a method, a column a pair of modalities; a line joins the two modalities of a slice.
+    """Fig. 3: one row per method, one column per pair of modalities; a line joins the two modalities of a slice.
 
     Each panel says how far apart the features are, as cosine distance in the feature space itself (0 is the same direction, 1
     at right angles), since distances in a t-SNE have no unit: the mean over pairs, and over slices that are not paired.
@@ -32,11 +33,9 @@ def draw_embeddings(shown: Sequence[Translated], seed: int, path: str | Path) ->
             made = by_place[(*pair, method)]
             similarity = read_examples(made.examples).similarity
             x, y = np.split(embed(similarity, seed), 2)
-            panel.plot([x[:, 0], y[:, 0]], [x[:, 1], y[:, 1]], color=_GREY, linewidth=0.6, zorder=1)
-            for points, (colour, marker) in zip((x, y), _LOOKS, strict=True):
-                panel.plot(
-                    *points.T, marker, color=colour, markeredgecolor="white", markeredgewidth=0.3, linestyle="none"
-                )
+            panel.plot([x[:, 0], y[:, 0]], [x[:, 1], y[:, 1]], color=AUXILIARY, linewidth=0.6, zorder=1)
+            for points, look in zip((x, y), MODALITIES, strict=True):
+                panel.plot(*points.T, look.marker, color=look.color, **EDGE, linestyle="none")
             paired, others = distances(similarity)
             cohort = f"{made.cohort_label}, {made.pair}\n" if method == methods[0] else ""
             panel.set_title(f"{cohort}{method}: pairs {paired:.3f}, others {others:.3f}")
@@ -45,19 +44,13 @@ def draw_embeddings(shown: Sequence[Translated], seed: int, path: str | Path) ->
             panel.grid(False)
             panel.margins(0.08)
     handles = [
-        Line2D([], [], color=colour, marker=marker, linestyle="none", label=", ".join(dict.fromkeys(names)))
-        for names, (colour, marker) in zip(
-            zip(*(pair.split("-") for _, pair in pairs), strict=True), _LOOKS, strict=True
-        )
+        Line2D([], [], color=look.color, marker=look.marker, linestyle="none", label=", ".join(dict.fromkeys(names)))
+        for names, look in zip(zip(*(Pair(pair).modalities for _, pair in pairs), strict=True), MODALITIES, strict=True)
     ]
-    handles.append(Line2D([], [], color=_GREY, linewidth=0.6, label="the same slice"))
+    handles.append(Line2D([], [], color=AUXILIARY, linewidth=0.6, label="the same slice"))
     words = "numbers: mean cosine distance across modalities\nbetween features of paired slices, and of others"
     drawn.legend(handles=handles, loc="outside lower center", ncols=3, title=words)
     save(drawn, path)
-
-
-_GREY = "#888888"
-_LOOKS = ((BLUE, "o"), (ORANGE, "^"))
 
 
 def distances(similarity: NDArray[Any]) -> tuple[float, float]:

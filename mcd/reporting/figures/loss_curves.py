@@ -14,7 +14,7 @@ NOT_LOSSES = ("modality", "epoch", "learning_rate", "images", *MEASURED)
 
 
 def draw_curves(losses_csv: str | Path, path: str | Path) -> None:
-    """One small panel a loss, over epochs; one line a modality where a method trained each by itself."""
+    """One small panel per loss, over epochs; one line per modality where a method trained each by itself."""
     table = pd.read_csv(losses_csv)
     losses = [name for name in table if name not in NOT_LOSSES]
     figure = Figure(figsize=(2.6 * len(losses) + 0.6, 2.4), layout="constrained")

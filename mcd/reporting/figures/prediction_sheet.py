@@ -3,18 +3,30 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mcd.imaging.preprocess import Preprocessed
-from mcd.reporting.figures.segmentations import COLOURS
-from mcd.reporting.figures.style import NORMAL, SMALL, TWO_COLUMNS, VERMILLION, figure, house_style, outline, save
+from mcd.reporting.figures.style import (
+    NORMAL,
+    REGIONS,
+    SMALL,
+    TWO_COLUMNS,
+    VERMILLION,
+    figure,
+    house_style,
+    outline,
+    save,
+)
 
 SLICES = 12
 """At most so many slices are shown."""
 
 _PER_LINE = 6
+_LINE = 3.2  # mm a line of small type
 _CHARACTERS = 165  # of small type in a page's width
 
 
@@ -36,20 +48,44 @@ def draw_prediction(
     Args:
         masks: region -> (z, y, x) bool on the grid of `prepared`.
         millilitres: region -> volume, as it is in the file that was written.
-        lines: small print below the title, such as one a model.
+        lines: small print below the title, such as one per model.
         warnings: in colour, below that.
     """
     found = np.logical_or.reduce(list(masks.values()))
-    shown = _spread(np.flatnonzero((found if found.any() else prepared.region).any(axis=(1, 2))))
+    shown = spread(np.flatnonzero((found if found.any() else prepared.region).any(axis=(1, 2))))
     small = [line for text in lines for line in wrap(text, _CHARACTERS)]
     red = [line for text in warnings for line in wrap(f"Warning: {text}", _CHARACTERS)]
-    rows = len(prepared.volumes) * -(-len(shown) // _PER_LINE)
-    width, height, depth = prepared.grid.spacing[0], prepared.grid.spacing[1], prepared.grid.spacing[2]
+    sheet = _sheet(prepared, len(shown), lines=1 + len(small) + len(red))
+    modalities = np.split(sheet.panels, len(prepared.volumes))
+    for modality, panels in zip(prepared.volumes, modalities, strict=True):
+        _draw_modality(panels.ravel(), prepared, modality, masks, shown)
+    found_in = ", ".join(f"{region} {ml:.1f} ml" for region, ml in millilitres.items())
+    text = [(found_in if found.any() else "Nothing found.", "black")]
+    text += [(line, "black") for line in small] + [(line, VERMILLION) for line in red]
+    _write_head(sheet, title, text)
+    handles = [
+        Line2D([], [], color=colour, label=f"{region}: {millilitres[region]:.1f} ml")
+        for colour, region in zip(_colours(masks), masks, strict=True)
+    ]
+    sheet.drawn.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=NORMAL)
+    save(sheet.drawn, path)
+
+
+class _Sheet(NamedTuple):
+    drawn: Figure
+    panels: np.ndarray  # (rows, slices a line) of axes
+    height: float  # mm
+
+
+def _sheet(prepared: Preprocessed, slices: int, lines: int) -> _Sheet:
+    """An empty sheet with room for so many slices of each modality, and so many lines of text above."""
+    width, height, _ = prepared.grid.spacing
     rows_cut, columns_cut = _content(prepared.region)
     tall, wide = rows_cut.stop - rows_cut.start, columns_cut.stop - columns_cut.start
+    rows = len(prepared.volumes) * -(-slices // _PER_LINE)
     side = (TWO_COLUMNS - 8) / _PER_LINE
     panel_height = side * tall * height / (wide * width)
-    head = 9 + 3.2 * (len(small) + len(red) + 1)
+    head = 9 + _LINE * lines
     total = head + rows * (panel_height + 4) + 7
     drawn = figure(total)
     drawn.set_layout_engine("none")
@@ -68,42 +104,43 @@ def draw_prediction(
     )
     for panel in panels.ravel():
         panel.axis("off")
-    lines_each = rows // len(prepared.volumes)
-    for number, (modality, volume) in enumerate(prepared.volumes.items()):
-        region = prepared.regions[modality]
-        low, high = np.percentile(volume[region], [1, 99])
-        own = panels[number * lines_each : (number + 1) * lines_each].ravel()
-        for panel, z in zip(own, shown, strict=False):
-            panel.imshow(
-                np.where(region[z], volume[z], low)[rows_cut, columns_cut],
-                cmap="gray",
-                vmin=low,
-                vmax=high,
-                aspect=height / width,
-                interpolation="bilinear",
-            )
-            for colour, mask in zip(_colours(masks), masks.values(), strict=True):
-                outline(panel, mask[z][rows_cut, columns_cut], colour, 0.8)
-            panel.set_title(f"{z * depth:.0f} mm", fontsize=SMALL, pad=1.5)
-        own[0].text(
-            -0.04, 0.5, modality, rotation=90, ha="right", va="center", transform=own[0].transAxes, fontsize=NORMAL
+    return _Sheet(drawn, panels, total)
+
+
+def _draw_modality(
+    panels: np.ndarray, prepared: Preprocessed, modality: str, masks: Mapping[str, np.ndarray], shown: Sequence[int]
+) -> None:
+    """The slices `shown` with the outlines of all masks, a panel each."""
+    volume, region = prepared.volumes[modality], prepared.regions[modality]
+    width, height, depth = prepared.grid.spacing
+    cut = _content(prepared.region)
+    low, high = np.percentile(volume[region], [1, 99])
+    for panel, z in zip(panels, shown, strict=False):
+        panel.imshow(
+            np.where(region[z], volume[z], low)[cut],
+            cmap="gray",
+            vmin=low,
+            vmax=high,
+            aspect=height / width,
+            interpolation="bilinear",
         )
-    handles = [
-        Line2D([], [], color=colour, label=f"{region}: {millilitres[region]:.1f} ml")
-        for colour, region in zip(_colours(masks), masks, strict=True)
-    ]
-    drawn.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=NORMAL)
-    drawn.text(1 / TWO_COLUMNS, 1 - 2 / total, title, fontsize=NORMAL + 2, weight="bold", va="top")
-    finding = ", ".join(f"{region} {ml:.1f} ml" for region, ml in millilitres.items())
-    text = [("Nothing found." if not found.any() else finding, "black")]
-    text += [(line, "black") for line in small] + [(line, VERMILLION) for line in red]
+        for colour, mask in zip(_colours(masks), masks.values(), strict=True):
+            outline(panel, mask[z][cut], colour, 0.8)
+        panel.set_title(f"{z * depth:.0f} mm", fontsize=SMALL, pad=1.5)
+    first = panels[0]
+    first.text(-0.04, 0.5, modality, rotation=90, ha="right", va="center", transform=first.transAxes, fontsize=NORMAL)
+
+
+def _write_head(sheet: _Sheet, title: str, text: Sequence[tuple[str, str]]) -> None:
+    """The title, and lines with their colours, the first of them larger."""
+    left = 1 / TWO_COLUMNS
+    sheet.drawn.text(left, 1 - 2 / sheet.height, title, fontsize=NORMAL + 2, weight="bold", va="top")
     for place, (line, colour) in enumerate(text):
-        y = 1 - (7.5 + 3.2 * place) / total
-        drawn.text(1 / TWO_COLUMNS, y, line, fontsize=SMALL if place else NORMAL, color=colour, va="top")
-    save(drawn, path)
+        y = 1 - (7.5 + _LINE * place) / sheet.height
+        sheet.drawn.text(left, y, line, fontsize=SMALL if place else NORMAL, color=colour, va="top")
 
 
-def _spread(slices: np.ndarray) -> list[int]:
+def spread(slices: np.ndarray) -> list[int]:
     """At most `SLICES` of them, evenly."""
     count = min(SLICES, len(slices))
     return [int(z) for z in slices[np.linspace(0, len(slices) - 1, count).round().astype(int)]]
@@ -119,4 +156,4 @@ def _content(region: np.ndarray) -> tuple[slice, slice]:
 
 
 def _colours(masks: Mapping[str, np.ndarray]) -> list[str]:
-    return [COLOURS[place % len(COLOURS)] for place in range(len(masks))]
+    return [REGIONS[place % len(REGIONS)] for place in range(len(masks))]

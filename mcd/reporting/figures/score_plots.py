@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,9 @@ from matplotlib.lines import Line2D
 from mcd.errors import McdError
 from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.evaluation.scores import patient_values, read_scores
-from mcd.reporting.figures.style import LOOKS, ONE_COLUMN, SERIES, Look, figure, house_style, save
-from mcd.reporting.tables.spec import TableSpec
+from mcd.pair import Pair
+from mcd.reporting.figures.style import EDGE, LOOKS, ONE_COLUMN, SERIES, Look, figure, house_style, save
+from mcd.reporting.tables.spec import TableSpec, label_ratio
 
 INTERVAL = "95 % bootstrap interval over patients"
 Value = tuple[float, float, float]  # value, low and high end of its interval; NaN where a single patient has none
@@ -22,7 +22,7 @@ Value = tuple[float, float, float]  # value, low and high end of its interval; N
 
 @house_style()
 def draw_ratio_curves(long_csv: str | Path, spec: TableSpec, path: str | Path) -> None:
-    """Fig. 5: DSC over the label ratios, a panel a modality, a line a method.
+    """Fig. 5: DSC over the label ratios, one panel per modality, one line per method.
 
     Multi-ConDoS and Fully Supervised have their intervals as bands; a band for each of fifteen methods would hide them all
     (the table has every interval).
@@ -98,7 +98,7 @@ def draw_feature_losses(long_csv: str | Path, spec: TableSpec, path: str | Path)
 
 @house_style()
 def draw_groupings(long_csv: str | Path, spec: TableSpec, path: str | Path, rankings: Mapping[str, str | Path]) -> None:
-    """Fig. 8: the ways to pair the modalities: a row a cohort, a panel a metric, and one of how different the pairs look.
+    """Fig. 8: the ways to pair the modalities: one row per cohort, one panel per metric and one for how different pairs look.
 
     `rankings`: cohort -> CSV of `mcd.evaluation.grouping.rank_pairings`. If the paper's rule holds, dots that are high in the
     last panel are high in the others.
@@ -113,7 +113,7 @@ def draw_groupings(long_csv: str | Path, spec: TableSpec, path: str | Path, rank
         own = {
             row
             for pair, row in spec.row_of_pair.items()
-            if {(cohort, name) for name in pair.split("-")} <= set(columns)
+            if {(cohort, name) for name in Pair(pair).modalities} <= set(columns)
         }
         rows = [(ratio, row) for ratio, row in spec.rows if row in own]
         for panel, metric in zip(line, spec.metrics, strict=False):
@@ -135,7 +135,7 @@ def _differences(ranking: str | Path, rows: Iterable[str], spec: TableSpec) -> d
     """Row of Fig. 8 -> how different its pairs look, whatever the order in which they are named, with its interval."""
 
     def key(pairs: Iterable[str]) -> frozenset[frozenset[str]]:
-        return frozenset(frozenset(pair.split("-")) for pair in pairs)
+        return frozenset(frozenset(Pair(pair).modalities) for pair in pairs)
 
     try:
         table = pd.read_csv(ranking)
@@ -143,10 +143,10 @@ def _differences(ranking: str | Path, rows: Iterable[str], spec: TableSpec) -> d
     except FileNotFoundError:
         raise McdError(f"{ranking}: no such file") from None
     except (ValueError, AttributeError) as error:
-        raise McdError(f"{ranking}: not a ranking of pairings ({error}); delete it to have it made again") from None
+        raise McdError(f"{ranking}: not a ranking of pairings ({error}); delete it to regenerate it") from None
     wanted = {row: key(pair for pair, own in spec.row_of_pair.items() if own == row) for row in rows}
     if missing := [row for row, pairs in wanted.items() if pairs not in found]:
-        raise McdError(f"{ranking}: does not rank {missing[0]}; delete the file to have it made again")
+        raise McdError(f"{ranking}: does not rank {missing[0]}; delete the file to regenerate it")
     return {row: found[pairs] for row, pairs in wanted.items()}
 
 
@@ -155,7 +155,7 @@ def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str],
     try:
         table = pd.read_csv(long_csv, dtype={"dataset": str, "modality": str, "method": str})
         found = {
-            (row.dataset, row.modality, row.method, round(row.label_ratio, 6), row.metric): (
+            (row.dataset, row.modality, row.method, label_ratio(row.label_ratio), row.metric): (
                 row.value,
                 row.ci_low,
                 row.ci_high,
@@ -165,15 +165,15 @@ def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str],
     except FileNotFoundError:
         raise McdError(f"{long_csv}: no such file") from None
     except (ValueError, AttributeError) as error:
-        raise McdError(f"{long_csv}: not a long table ({error}); delete it to have it made again") from None
+        raise McdError(f"{long_csv}: not a long table ({error}); delete it to regenerate it") from None
 
     def value(column: tuple[str, str], row: str, ratio: float | None, metric: str) -> Value:
         try:
-            return found[*column, row, round(ratio or 0, 6), metric]
+            return found[*column, row, label_ratio(ratio), metric]
         except KeyError:
             raise McdError(
                 f"{long_csv}: {spec.name} needs {metric} of {row} on {' '.join(column)} at {100 * (ratio or 0):g} %, which is "
-                "not there; delete the file to have it made again"
+                "not there; delete the file to regenerate it"
             ) from None
 
     return value
@@ -207,7 +207,7 @@ def _dots(panel: Axes, groups: Sequence[str], series: Mapping[str, Sequence[Valu
         middle, low, high = np.array(values).T
         x = positions + (place - (len(series) - 1) / 2) * step
         panel.vlines(x, low, high, color=look.color, linewidth=0.9)
-        panel.plot(x, middle, look.marker, color=look.color, **_EDGE, zorder=3)
+        panel.plot(x, middle, look.marker, color=look.color, **EDGE, zorder=3)
     for border in positions[1:] - 0.5:
         panel.axvline(border, color="#dddddd", linewidth=0.5)
     panel.set_xticks(positions, list(groups))
@@ -215,12 +215,9 @@ def _dots(panel: Axes, groups: Sequence[str], series: Mapping[str, Sequence[Valu
     panel.set_xlim(-0.5, len(groups) - 0.5)
 
 
-_EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.3}
-
-
 def _legend(drawn: Figure, names: Iterable[str], looks: Sequence[Look], columns: int = 6) -> None:
     handles = [
-        Line2D([], [], color=look.color, marker=look.marker, linewidth=0.9, **_EDGE, label=_word(name))
+        Line2D([], [], color=look.color, marker=look.marker, linewidth=0.9, **EDGE, label=_word(name))
         for name, look in zip(names, looks, strict=False)
     ]
     drawn.legend(

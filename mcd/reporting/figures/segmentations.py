@@ -14,13 +14,11 @@ from matplotlib.patches import Patch
 from mcd.errors import McdError
 from mcd.evaluation.overlap import dsc
 from mcd.files import atomic_path
+from mcd.pair import Pair
 from mcd.prediction.masks import predicted_subjects, read_predictions
 from mcd.reporting.figures.style import (
-    GREEN,
     NORMAL,
-    ORANGE,
-    PURPLE,
-    SKY_BLUE,
+    REGIONS,
     SMALL,
     TWO_COLUMNS,
     figure,
@@ -29,9 +27,6 @@ from mcd.reporting.figures.style import (
     save,
 )
 from mcd.slices.shards import Shards
-
-COLOURS = (ORANGE, SKY_BLUE, PURPLE, GREEN)
-"""One a region."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ class Cut:
 
 
 def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, patients: int = 2) -> None:
-    """Draw `patients` typical test patients of each cohort, a row each, a column a modality.
+    """Draw `patients` typical test patients of each cohort, one row each, one column per modality.
 
     Each is cut where the label is largest in the slice. Truth is a thin dotted outline, prediction a solid one.
 
@@ -100,7 +95,7 @@ def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, 
         for panel, run in zip(line, columns[cohort], strict=False):
             _draw(panel, run, subject)
     names = list(dict.fromkeys(name for run in runs for name in run.regions))
-    handles = [Line2D([], [], color=COLOURS[_place(runs, name)], label=name) for name in names]
+    handles = [Line2D([], [], color=REGIONS[_place(runs, name)], label=name) for name in names]
     handles += [
         Line2D([], [], color="grey", linestyle=":", label="truth"),
         Line2D([], [], color="grey", label="prediction"),
@@ -115,7 +110,7 @@ def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, 
 
 def _place(runs: Sequence[Predicted], region: str) -> int:
     """A region's place among those of its cohort: which colour it has."""
-    return next(list(run.regions).index(region) for run in runs if region in run.regions) % len(COLOURS)
+    return next(list(run.regions).index(region) for run in runs if region in run.regions) % len(REGIONS)
 
 
 def _draw(panel: Axes, run: Predicted, subject: str) -> None:
@@ -130,7 +125,7 @@ def _draw(panel: Axes, run: Predicted, subject: str) -> None:
 
 def _outlines(panel: Axes, masks: Mapping[str, np.ndarray], style: str, thickness: float) -> None:
     for index, mask in enumerate(masks.values()):
-        outline(panel, mask, COLOURS[index % len(COLOURS)], thickness, style)
+        outline(panel, mask, REGIONS[index % len(REGIONS)], thickness, style)
 
 
 @house_style()
@@ -145,29 +140,12 @@ def draw_comparison(
     """
     methods = list(dict.fromkeys(run.method for run in runs))
     by_place = {(run.cohort, run.modality, run.method): run for run in runs}
-    rows: list[tuple[str, str, str]] = []
-    for cohort in dict.fromkeys(run.cohort for run in runs):
-        own = [run for run in runs if run.cohort == cohort]
-        pairs = list(dict.fromkeys(run.pair for run in own))
-        for place, subject in enumerate(typical_patients(own[0], max(2, len(pairs)))):
-            rows += [(cohort, modality, subject) for modality in pairs[place % len(pairs)].split("-")]
+    rows = _comparison_rows(runs)
     for cohort, modality, _ in rows:
         for method in methods:
             if (cohort, modality, method) not in by_place:
                 raise McdError(f"{path}: no prediction of {method} on {cohort} {modality}; run its fine-tuning")
-    # In mm, by hand: a layout engine would give long headings wider columns.
-    names, head, foot = 17, 24, 10
-    count = 2 + len(methods)
-    side = min(24, (TWO_COLUMNS - names - 1) / count)
-    width, height = names + side * count + 1, head + side * len(rows) + foot
-    drawn = figure(height, width)
-    drawn.set_layout_engine("none")
-    gap = 0.06  # of a panel's side
-    edges = {"left": names / width, "right": 1 - 1 / width, "top": 1 - head / height, "bottom": foot / height}
-    panels = drawn.subplots(len(rows), count, squeeze=False, gridspec_kw={**edges, "wspace": gap, "hspace": gap})
-    for panel in panels.ravel():
-        panel.set(xticks=[], yticks=[])
-        panel.spines[:].set_visible(False)
+    drawn, panels = _comparison_panels(len(rows), 2 + len(methods))
     for line, (cohort, modality, subject) in zip(panels, rows, strict=True):
         first = by_place[cohort, modality, methods[0]]
         cut = Cut.of(first, subject)
@@ -179,22 +157,46 @@ def draw_comparison(
             masks.append({name: predicted[name][cut.z] for name in cut.truth})
         for panel, shown in zip(line[1:], masks, strict=True):
             if look == "greys":
-                panel.imshow(
-                    painted(first.regions, shown),
-                    cmap="gray",
-                    vmin=0,
-                    vmax=1,
-                    aspect=cut.aspect,
-                    interpolation="nearest",
-                )
+                _paint(panel, first.regions, shown, cut.aspect)
             else:
                 cut.show(panel)
                 _outlines(panel, shown, "solid", 0.6)
     for panel, name in zip(panels[0], ["Image", "Truth", *methods], strict=True):
         panel.set_title(name, fontsize=SMALL, pad=3, rotation=90)
     _region_legend(drawn, runs, look)
-    drawn.suptitle(title, y=1 - 1 / height, va="top", fontsize=NORMAL)
+    drawn.suptitle(title, y=1 - 1 / (25.4 * drawn.get_figheight()), va="top", fontsize=NORMAL)
     save(drawn, path)
+
+
+def _comparison_rows(runs: Sequence[Predicted]) -> list[tuple[str, str, str]]:
+    """(cohort, modality, patient) of each row of Fig. 2."""
+    rows: list[tuple[str, str, str]] = []
+    for cohort in dict.fromkeys(run.cohort for run in runs):
+        own = [run for run in runs if run.cohort == cohort]
+        pairs = [Pair(name) for name in dict.fromkeys(run.pair for run in own)]
+        for place, subject in enumerate(typical_patients(own[0], max(2, len(pairs)))):
+            rows += [(cohort, modality, subject) for modality in pairs[place % len(pairs)].modalities]
+    return rows
+
+
+def _comparison_panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+    """The empty figure and its panels. In mm, by hand: a layout engine would give long headings wider columns."""
+    names, head, foot = 17, 24, 10
+    side = min(24, (TWO_COLUMNS - names - 1) / columns)
+    width, height = names + side * columns + 1, head + side * rows + foot
+    drawn = figure(height, width)
+    drawn.set_layout_engine("none")
+    gap = 0.06  # of a panel's side
+    edges = {"left": names / width, "right": 1 - 1 / width, "top": 1 - head / height, "bottom": foot / height}
+    panels = drawn.subplots(rows, columns, squeeze=False, gridspec_kw={**edges, "wspace": gap, "hspace": gap})
+    for panel in panels.ravel():
+        panel.set(xticks=[], yticks=[])
+        panel.spines[:].set_visible(False)
+    return drawn, panels
+
+
+def _paint(panel: Axes, regions: Mapping[str, Sequence[int]], masks: Mapping[str, np.ndarray], aspect: float) -> None:
+    panel.imshow(painted(regions, masks), cmap="gray", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
 
 
 def typical_patients(run: Predicted, count: int) -> list[str]:
@@ -238,6 +240,6 @@ def _region_legend(drawn: Figure, runs: Sequence[Predicted], look: str) -> None:
             if look == "greys":
                 handles[label] = Patch(facecolor=str(level), edgecolor="black", linewidth=0.5, label=label)
             else:
-                colour = COLOURS[list(run.regions).index(name) % len(COLOURS)]
+                colour = REGIONS[list(run.regions).index(name) % len(REGIONS)]
                 handles[label] = Line2D([], [], color=colour, label=label)
     drawn.legend(handles=list(handles.values()), loc="lower center", ncols=max(1, int(drawn.get_figwidth() / 1.2)))

@@ -34,6 +34,18 @@ BLACK, ORANGE, SKY_BLUE, GREEN, BLUE, VERMILLION, PURPLE = (
     "#cc79a7",
 )
 
+OUTLINES = ("#E69F00", "#56B4E9", "#F577C0", "#F0E442", "#00C08B", "#FF6A2B")
+"""Of the page's viewer: the same palette, with those brighter that do not stand out from grey tissue on a screen."""
+
+REGIONS = (ORANGE, SKY_BLUE, PURPLE, GREEN)
+"""Outlines of a label's regions on a grey slice, in order."""
+
+EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.3}
+"""Of a marker, so that overlapping ones are told apart."""
+
+AUXILIARY = "#888888"
+"""What only joins or explains."""
+
 house_style = partial(
     matplotlib.rc_context,
     {
@@ -64,7 +76,7 @@ house_style = partial(
         "pdf.fonttype": 42,  # text stays text; journals refuse Type 3
     },
 )
-"""Decorator, or context, in which a figure of the house is drawn and saved."""
+"""Decorator, or context, in which a figure is drawn and saved in this style."""
 
 
 def figure(height: float, width: float = TWO_COLUMNS) -> Figure:
@@ -101,7 +113,7 @@ class Look:
 
     def line(self) -> dict[str, Any]:
         """Keywords of a line with markers."""
-        return {**vars(self), "markeredgecolor": "white", "markeredgewidth": 0.3}
+        return {**vars(self), **EDGE}
 
 
 def _looks() -> dict[str, Look]:
@@ -122,6 +134,9 @@ def _looks() -> dict[str, Look]:
 
 LOOKS: dict[str, Look] = _looks()
 """Method key -> its look, the same in every figure."""
+
+MODALITIES = (Look(BLUE, "o"), Look(ORANGE, "^"))
+"""The first and the second of a pair."""
 
 SERIES = [Look(VERMILLION, "o"), Look(BLUE, "^"), Look(ORANGE, "D"), Look(GREEN, "v"), Look(PURPLE, "P")]
 """For series that are no methods, in order."""

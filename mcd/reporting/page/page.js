@@ -11,7 +11,10 @@ const make = (tag, properties = {}, ...children) => {
   return element;
 };
 
+let shownAddress = null; // the one that the views show: a link that has been followed since waits for its event
+
 function route() {
+  shownAddress = location.hash;
   const address = new URLSearchParams(location.hash.slice(1));
   const place = decodeURIComponent(location.hash.slice(1));
   const inside = place && !place.includes("=") && byId(place);
@@ -113,8 +116,7 @@ byId("claim-words")?.addEventListener("input", filterClaims);
 /* --- patients --- */
 
 const known = JSON.parse(byId("page-data").textContent);
-/* Okabe and Ito's colours that stand out from grey; a seventh outline begins again, dashed. */
-const COLOURS = ["#E69F00", "#56B4E9", "#F577C0", "#F0E442", "#00C08B", "#FF6A2B"];
+const COLOURS = known.outlines; // a seventh outline begins again, dashed
 const TRUTH = "#FFFFFF";
 const state = { patient: "", slice: 1, on: [], modalities: new Set(), region: "", source: "", metric: "DSC", scored: "" };
 const volumes = new Map();
@@ -223,7 +225,7 @@ function drawPatient() {
   drawPanels();
 }
 
-/* --- the scores of one patient: a row a run, with a box for those whose outlines there are --- */
+/* --- the scores of one patient: one row per run, with a box where there are outlines to draw --- */
 
 function drawScores() {
   const metric = known.metrics.findIndex((one) => one.key === state.metric);
@@ -444,10 +446,11 @@ function drawExtent(areas, z) {
 /* What is seen, in the address and as attributes. */
 function remember(drawn) {
   Object.assign(main.dataset, { patient: state.patient, slice: state.slice, outlines: state.on.join(","), modalities: [...state.modalities].join(","), edges: drawn });
-  if (main.dataset.view !== "patients") return;
+  if (main.dataset.view !== "patients" || location.hash !== shownAddress) return;
   const parts = [`patient=${encodeURIComponent(state.patient).replace("%2F", "/")}`];
   if (current.shape) parts.push(`slice=${state.slice}`, `outlines=${state.on.join(",")}`, `modalities=${[...state.modalities].join(",")}`);
   history.replaceState(null, "", `#${parts.join("&")}`);
+  shownAddress = location.hash;
 }
 
 function moveTo(slice) {

@@ -2,28 +2,22 @@
 
 import base64
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_KEYS, METRICS
 from mcd.prediction.masks import predicted_subjects, read_predictions
+from mcd.reporting.figures.style import OUTLINES
+from mcd.reporting.page.contents import PageCohort, PageContents, Prediction
+from mcd.reporting.page.elements import json_text
 from mcd.slices.shards import Shards
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A run whose masks can be switched on: `method` is its key, `path` its predictions file."""
-
-    cohort: str
-    modality: str
-    method: str
-    path: str | Path
 
 
 def pack(volume: np.ndarray) -> str:
@@ -106,3 +100,73 @@ def patients_in(predictions: Sequence[Prediction], cohorts: Sequence[str]) -> li
     """(cohort, patient) in the order of the cohorts, then of the ids."""
     first = {run.cohort: run.path for run in reversed(predictions)}
     return [(cohort, subject) for cohort in cohorts if cohort in first for subject in predicted_subjects(first[cohort])]
+
+
+def index_of(contents: PageContents, scored: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """What the page's script needs before a patient is chosen; `scored` are (cohort, patient) with scores."""
+    tested = patients_in(contents.predictions, [cohort.name for cohort in contents.cohorts])
+    return {
+        "metrics": [
+            {
+                "key": metric.key,
+                "label": metric.label,
+                "unit": metric.unit,
+                "decimals": metric.decimals,
+                "higher": metric.higher_is_better,
+            }
+            for metric in METRICS
+        ],
+        "methods": contents.methods,
+        "reference": contents.reference,
+        "ratio": contents.ratio,
+        "shown": contents.shown,
+        "outlines": OUTLINES,
+        "cohorts": {
+            cohort.name: {
+                "title": cohort.title,
+                "simulated": cohort.simulated,
+                "modalities": list(cohort.modalities),
+                "regions": list(cohort.regions),
+            }
+            for cohort in contents.cohorts
+        },
+        "patients": [list(patient) for patient in dict.fromkeys([*tested, *scored])],
+    }
+
+
+def patient_texts(
+    contents: PageContents, scores: Mapping[tuple[str, str], list[list[Any]]], room: int
+) -> dict[tuple[str, str], Markup]:
+    """(cohort, patient) -> its JSON, with slices while there is room: one patient of each cohort after another.
+
+    Args:
+        scores: of `scores_of`; every patient's are there whatever the room.
+        room: characters.
+    """
+    bare = {patient: {"scores": rows} for patient, rows in scores.items()}
+    texts = {patient: json_text(content) for patient, content in bare.items()}
+    room -= sum(map(len, texts.values()))
+    cohorts = {cohort.name: cohort for cohort in contents.cohorts}
+    with ExitStack() as stack:
+        opened = {name: stack.enter_context(Shards(cohort.shards)) for name, cohort in cohorts.items() if cohort.shards}
+        for name, subject in _in_turn(contents):
+            slices = _slices(opened[name], subject, cohorts[name], contents.predictions)
+            text = json_text({**bare.get((name, subject), {"scores": []}), **slices})
+            room -= len(text)
+            if room < 0:
+                break
+            texts[name, subject] = text
+    return texts
+
+
+def _in_turn(contents: PageContents) -> list[tuple[str, str]]:
+    """The test patients: the first of each cohort, then the second of each, and so on."""
+    cohorts = [cohort.name for cohort in contents.cohorts]
+    placed = [enumerate(patients_in(contents.predictions, [name])) for name in cohorts]
+    return [patient for _, patient in sorted(chain(*placed), key=lambda entry: entry[0])]
+
+
+def _slices(shards: Shards, subject: str, cohort: PageCohort, predictions: Sequence[Prediction]) -> dict[str, Any]:
+    runs = [run for run in predictions if run.cohort == cohort.name]
+    shown = [modality for modality in cohort.modalities if any(run.modality == modality for run in runs)]
+    return slices_of(shards, subject, shown, cohort.regions, runs)

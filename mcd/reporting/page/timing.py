@@ -1,15 +1,18 @@
 """How long each stage took, from the workflow's own benchmark files."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+
+from mcd.reporting.page.contents import PageContents
 
 COLUMNS = ["rule", "cohort", "detail", "seconds", "mebibytes"]
 
 
 def read_benchmarks(folder: str | Path, cohorts: Collection[str]) -> pd.DataFrame:
-    """One row a job: `rule`, `cohort` ("" where a job serves all), `detail`, wall `seconds`, peak `mebibytes` (or NaN).
+    """One row per job: `rule`, `cohort` ("" where a job serves all), `detail`, wall `seconds`, peak `mebibytes` (or NaN).
 
     Files are `<cohort>/<rule>/...tsv`, or `<rule>.tsv` and `<rule>/...tsv` for what concerns all cohorts. `detail` is the
     pre-training or the method of a training (the second name below its rule), "" for every other job.
@@ -37,3 +40,58 @@ def summarise(jobs: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     table = groups["seconds"].agg(jobs="count", total="sum", mean="mean", longest="max")
     table["mebibytes"] = groups["mebibytes"].max()
     return table.reset_index().sort_values("total", ascending=False, kind="stable", ignore_index=True)
+
+
+def time_tables(contents: PageContents) -> list[dict[str, Any]]:
+    """The tables of times as their template takes them: one of all stages, one of the trainings, as far as there are any."""
+    if contents.benchmarks is None:
+        return []
+    jobs = read_benchmarks(contents.benchmarks, [cohort.name for cohort in contents.cohorts])
+    if jobs.empty:
+        return []
+    shown: dict[str, Callable[[str], str]] = {
+        "Method": lambda method: contents.methods.get(method, {}).get("label", method),
+        "Stage": str,
+        "Cohort": lambda cohort: contents.cohort_title(cohort, "all"),
+    }
+    note = (
+        f"{len(jobs)} jobs, {duration(jobs['seconds'].sum())} of work in all. All jobs recorded in this folder, including "
+        "those of earlier configurations; jobs may overlap in time."
+    )
+    tables = [_time_table("Time that every stage took", note, jobs, {"rule": "Stage", "cohort": "Cohort"}, shown)]
+    if len(trainings := jobs[jobs["detail"] != ""]):
+        by = {"detail": "Method", "rule": "Stage", "cohort": "Cohort"}
+        tables.append(_time_table("Time that every training took", "", trainings, by, shown))
+    return tables
+
+
+def _time_table(
+    title: str, note: str, jobs: pd.DataFrame, by: Mapping[str, str], shown: Mapping[str, Callable[[str], str]]
+) -> dict[str, Any]:
+    """Jobs summed up by some of their columns, each with its heading; `shown` says how a heading's values are worded."""
+    rows = [
+        {
+            "names": [shown[head](row[column]).replace("_", " ") for column, head in by.items()],
+            "numbers": _numbers(row),
+        }
+        for row in summarise(jobs, list(by)).to_dict("records")
+    ]
+    return {"title": title, "note": note, "heads": list(by.values()), "rows": rows}
+
+
+def _numbers(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
+    """Jobs, total, mean and longest time, and peak memory: as text, and as the number to sort by."""
+    known = 0.0 if pd.isna(row["mebibytes"]) else row["mebibytes"]
+    return [
+        (str(row["jobs"]), str(row["jobs"])),
+        *((duration(row[name]), f"{row[name]:.3f}") for name in ("total", "mean", "longest")),
+        (f"{known:,.0f}" if known >= 1 else "", f"{known:.1f}"),
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: 4.1 s, 3 min 20 s, 5 h 07 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

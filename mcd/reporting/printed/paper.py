@@ -49,7 +49,7 @@ SAME = {
     "L_GAN+L_T+L_R+L_C": "Multi-ConDoS",
     "Encoder_SL_D3": "Multi-ConDoS",
 }
-CELL = ["dataset", "modality", "method", "label_ratio", "metric"]
+CELL = ["dataset", "modality", "method", "label_ratio", "metric"]  # what a number of a table is known by
 
 
 def reported(table: str) -> pd.DataFrame:

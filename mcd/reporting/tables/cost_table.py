@@ -11,7 +11,7 @@ from mcd.errors import McdError
 from mcd.reporting.tables.score_tables import write_long
 from mcd.reporting.tables.spec import TableSpec
 
-KINDS = {1: "One training on both modalities", 2: "A training a modality: sum of both times, higher of both memories"}
+KINDS = {1: "One training on both modalities", 2: "One training per modality: times summed, higher memory peak"}
 """Number of trainings that pre-train a pair -> the heading of the methods that do so."""
 
 METRICS = [
@@ -51,11 +51,9 @@ def read_cost(losses: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise McdError(f"{losses}: no such file") from None
     except (KeyError, ValueError) as error:  # ValueError: pandas' parser errors, too
-        raise McdError(
-            f"{losses}: has no measured time and memory ({error}); delete it to have it made again"
-        ) from None
+        raise McdError(f"{losses}: has no measured time and memory ({error}); delete it to regenerate it") from None
     if measured[["seconds", "images"]].isna().any(axis=None) or not measured["seconds"].sum() > 0:
-        raise McdError(f"{losses}: some epochs have no measured time; delete it to have it made again")
+        raise McdError(f"{losses}: some epochs have no measured time; delete it to regenerate it")
     return {
         "seconds": measured["seconds"].sum(),
         "images": measured["images"].sum(),
@@ -67,7 +65,7 @@ def read_cost(losses: str | Path) -> dict[str, Any]:
 
 
 def cost_table(made: Sequence[Pretrained], spec: TableSpec) -> pd.DataFrame:
-    """The long table: a row a cohort, method and metric, for every pair and, where there are several, for all together.
+    """The long table: one row per cohort, method and metric, for every pair and, where there are several, for all together.
 
     Times of several pairs are added, their memory is the highest; several seeds are averaged (`seeds`, `seed_sd`). All pairs
     of a cohort have a row only where all were pre-trained with all seeds.
@@ -109,10 +107,12 @@ def cost_table(made: Sequence[Pretrained], spec: TableSpec) -> pd.DataFrame:
     return pd.DataFrame(rows).dropna(subset="value")
 
 
-def write_costs(made: Sequence[Pretrained], spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path) -> None:
-    """Write Table IX as every table is written: wide CSV, long CSV, HTML page.
+def write_costs(
+    made: Sequence[Pretrained], spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path, out_json: Path
+) -> None:
+    """Write Table IX as every table is written (`score_tables.write_long`).
 
-    Methods that need a training a modality stand under a heading that says so, metrics that nothing measured are left out
+    Methods that need one training per modality stand under a heading that says so, metrics that nothing measured are left out
     (memory of a GPU where there was none), and a note names the devices.
     """
     long = cost_table(made, spec)
@@ -131,4 +131,5 @@ def write_costs(made: Sequence[Pretrained], spec: TableSpec, out_csv: Path, out_
         out_csv,
         out_long,
         out_html,
+        out_json,
     )

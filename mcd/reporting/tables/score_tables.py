@@ -14,16 +14,17 @@ from mcd.evaluation.metrics import METRIC_KEYS
 from mcd.evaluation.score_rows import RUN
 from mcd.evaluation.scores import patient_values, read_scores, summarise
 from mcd.evaluation.statistics import wilcoxon_holm
-from mcd.files import atomic_path
+from mcd.files import atomic_path, write_json
+from mcd.reporting.printed.paper import CELL
 from mcd.reporting.tables import html
-from mcd.reporting.tables.spec import TableSpec
+from mcd.reporting.tables.content import table_content
+from mcd.reporting.tables.spec import TableSpec, label_ratio
 
-CELL = ["dataset", "modality", "method", "label_ratio", "metric"]  # what the paper's own numbers are known by
 LONG_COLUMNS = [*CELL, "value", "ci_low", "ci_high", "patients", "seeds", "seed_sd", "undefined", "pair"]
 
 
 def long_table(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS, seed: int = 0) -> pd.DataFrame:
-    """One row a cohort, pair, modality, method, label ratio and metric, with the columns `LONG_COLUMNS`.
+    """One row per cohort, pair, modality, method, label ratio and metric, with the columns `LONG_COLUMNS`.
 
     `value` is the mean over patients (of a patient's mean over regions, then seeds), `ci_low` and `ci_high` its 95 %
     bootstrap interval over patients drawn with `seed`; the counts are those of `mcd.evaluation.scores.summarise`.
@@ -116,7 +117,7 @@ def table_scores(scores_files: Iterable[str | Path], spec: TableSpec) -> pd.Data
             f"{spec.name}: scores of unknown method {', '.join(strangers)}; known are {', '.join(spec.methods)}"
         )
     scores["method"] = scores["pair"].map(spec.row_of_pair) if spec.row_of_pair else scores["method"].map(spec.methods)
-    scores["label_ratio"] = scores["label_ratio"].round(6)
+    scores["label_ratio"] = scores["label_ratio"].map(label_ratio)
     wanted = pd.MultiIndex.from_tuples(list(spec.rows)), pd.MultiIndex.from_tuples(list(spec.columns))
     scores = scores[
         pd.MultiIndex.from_frame(scores[["label_ratio", "method"]]).isin(wanted[0])
@@ -130,19 +131,28 @@ def table_scores(scores_files: Iterable[str | Path], spec: TableSpec) -> pd.Data
 
 
 def write_table(
-    scores_files: Iterable[str | Path], spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path
+    scores_files: Iterable[str | Path],
+    spec: TableSpec,
+    out_csv: Path,
+    out_long: Path,
+    out_html: Path,
+    out_json: Path,
 ) -> None:
-    """Read the score files that a table needs and write the table three times: wide CSV, long CSV, HTML page."""
+    """Read the score files that a table needs and write the table as `write_long` does."""
     scores = table_scores(scores_files, spec)
     long = long_table(scores, spec.metrics, spec.seed)
     if spec.reference is not None:
         tests = compare(scores, spec.metrics, spec.reference)
         long = long.merge(tests, on=[*CELL, "pair"], how="left", validate="one_to_one")
-    write_long(long, spec, out_csv, out_long, out_html)
+    write_long(long, spec, out_csv, out_long, out_html, out_json)
 
 
-def write_long(long: pd.DataFrame, spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path) -> None:
-    """Write a long table (at least `CELL`, `value`, `pair`; methods by display name) as wide CSV, long CSV and HTML page.
+def write_long(
+    long: pd.DataFrame, spec: TableSpec, out_csv: Path, out_long: Path, out_html: Path, out_json: Path
+) -> None:
+    """Write a long table (at least `CELL`, `value`, `pair`; methods by display name) as wide CSV, long CSV and page.
+
+    The page is written as HTML, and as the JSON from which the page of the whole run shows it (`content.TableContent`).
 
     A `simulated` column in both CSVs says which cohorts are no real patients; `pretrained` in the long one, which layers
     do not start from random weights, since methods differ in that too.
@@ -158,5 +168,7 @@ def write_long(long: pd.DataFrame, spec: TableSpec, out_csv: Path, out_long: Pat
         wide.to_csv(temporary, index=False)
     with atomic_path(out_long) as temporary:
         long.assign(simulated=long["dataset"].isin(spec.simulated)).to_csv(temporary, index=False, float_format="%.6g")
+    content = table_content(long, spec)
     with atomic_path(out_html) as temporary:
-        temporary.write_text(html.page(long, spec), encoding="utf-8")
+        temporary.write_text(html.page(content), encoding="utf-8")
+    write_json(out_json, content)

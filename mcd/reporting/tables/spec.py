@@ -13,7 +13,7 @@ MEASURES: dict[str, Measure] = {
         *METRICS,
         Measure("paired_distance", "Distance of paired features", higher_is_better=False),
         Measure("SSIM", "Structural similarity"),
-        # A distance by another network is another measure. The paper's is Inception's; plain FID is nobody's.
+        # A distance by another network is another measure. The paper's is Inception's; plain FID: the network is unknown.
         Measure("FID", "Fréchet distance, not computed", higher_is_better=False, decimals=2),
         Measure("FID_Inception", "Fréchet distance of Inception features", higher_is_better=False, decimals=2),
         Measure(
@@ -29,6 +29,15 @@ MEASURES: dict[str, Measure] = {
         Measure("pairs_per_second", "Pairs of slices trained on", True, "1/s", 1, "pairs"),
     ]
 }
+
+
+Key = tuple[str, str, str, float | None, str]
+"""A number of a table: data set or cohort, modality, method, label ratio (of `label_ratio`), metric."""
+
+
+def label_ratio(value: float | None) -> float | None:
+    """A label ratio to look up by, whether it was computed or read from a file; None where a table has none."""
+    return None if value is None or value != value else round(float(value), 6)
 
 
 @dataclass(frozen=True)

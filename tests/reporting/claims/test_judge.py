@@ -14,7 +14,7 @@ from mcd.evaluation.score_rows import write_scores
 from mcd.evaluation.statistics import expanded_tail
 from mcd.reporting.claims.judge import (
     NOT_COMPUTED,
-    Finding,
+    Judgement,
     fewest_patients,
     judge_means,
     judge_patients,
@@ -22,8 +22,8 @@ from mcd.reporting.claims.judge import (
     means_of,
     write_claims,
 )
-from mcd.reporting.claims.sentences import CLOSE, Claim, Key, Terms
-from mcd.reporting.tables.spec import TableSpec
+from mcd.reporting.claims.sentences import CLOSE, Claim, Terms
+from mcd.reporting.tables.spec import Key, TableSpec
 
 PATIENTS = 20
 
@@ -140,34 +140,34 @@ CASES = {
 @pytest.mark.parametrize(("made", "means", "verdict", "difference"), CASES.values(), ids=CASES.keys())
 def test_a_known_answer(made: Claim, means: Terms, verdict: str, difference: float) -> None:
     """Of patients with an interval, and of the bare means."""
-    for finding in (
+    for judgement in (
         judge_patients(made, patients(means, noise=0.01 if made.metric == "DSC" else 0.1)),
         judge_means(made, means),
     ):
-        assert finding.verdict == verdict
-        assert finding.difference == pytest.approx(difference)
-    assert (finding.ci_low, finding.patients) == (None, None)
+        assert judgement.verdict == verdict
+        assert judgement.difference == pytest.approx(difference)
+    assert (judgement.ci_low, judgement.patients) == (None, None)
 
 
 @pytest.mark.parametrize("over", ["average", "every"])
 def test_what_patients_cannot_tell_is_undecided(over: str) -> None:
-    finding = judge_patients(
+    judgement = judge_patients(
         claim(over=over, right=("B", "C")), patients(cells({"A": 0.5, "B": 0.501, "C": 0.501}), 0.05)
     )
-    assert finding.verdict == "undecided"
-    assert finding.ci_low is not None
-    assert finding.ci_high is not None
-    assert finding.ci_low < 0 < finding.ci_high
+    assert judgement.verdict == "undecided"
+    assert judgement.ci_low is not None
+    assert judgement.ci_high is not None
+    assert judgement.ci_low < 0 < judgement.ci_high
 
 
 def test_the_margin_is_a_tenth_of_the_right_hand_side() -> None:
-    finding = judge_patients(claim(relation="close or above"), patients(cells({"A": 0.47, "B": 0.5})))
-    assert finding.margin == pytest.approx(-CLOSE * 0.5)
+    judgement = judge_patients(claim(relation="close or above"), patients(cells({"A": 0.47, "B": 0.5})))
+    assert judgement.margin == pytest.approx(-CLOSE * 0.5)
 
 
 def test_the_interval_is_scipys_paired_bootstrap_with_hesterbergs_tails() -> None:
     made = patients(AB, noise=0.1)
-    finding = judge_patients(claim(), made)
+    judgement = judge_patients(claim(), made)
     difference = (made["h", "CT", "A", 0.1, "DSC"] - made["h", "CT", "B", 0.1, "DSC"]).to_numpy()
     level = 1 - 2 * expanded_tail(0.025, PATIENTS)
     theirs = bootstrap(
@@ -178,9 +178,11 @@ def test_the_interval_is_scipys_paired_bootstrap_with_hesterbergs_tails() -> Non
         method="percentile",
         rng=np.random.default_rng(5),
     )
-    assert (finding.ci_low, finding.ci_high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.01)
+    assert (judgement.ci_low, judgement.ci_high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.01)
     alone = 2 * 1.96 * made["h", "CT", "A", 0.1, "DSC"].std() / np.sqrt(PATIENTS)
-    assert np.ptp([finding.ci_low, finding.ci_high]) < alone  # though patients differ twice as much as the methods do
+    assert (
+        np.ptp([judgement.ci_low, judgement.ci_high]) < alone
+    )  # though patients differ twice as much as the methods do
 
 
 def test_cohorts_are_drawn_apart() -> None:
@@ -243,17 +245,22 @@ def test_what_is_missing_is_said() -> None:
 
 
 @cache
-def on_print() -> list[tuple[Claim, Finding]]:
+def on_print() -> list[tuple[Claim, Judgement]]:
     return [(made, judge_print(made)) for made in CLAIMS]
 
 
 def printed(number: int, metric: str, modality: str = "") -> tuple[str, float | None, int | None, int | None]:
-    (finding,) = [
+    (judgement,) = [
         found
         for c, found in on_print()
         if (c.number, c.metric) == (number, metric) and (not modality or c.modalities == (modality,))
     ]
-    return finding.verdict, finding.difference and round(finding.difference, 4), finding.better, finding.compared
+    return (
+        judgement.verdict,
+        judgement.difference and round(judgement.difference, 4),
+        judgement.better,
+        judgement.compared,
+    )
 
 
 def test_every_claim_is_judged_on_the_print_where_there_are_numbers() -> None:
@@ -262,7 +269,7 @@ def test_every_claim_is_judged_on_the_print_where_there_are_numbers() -> None:
     assert {table for table, _ in without if table in figures} == figures
     lost = {key for key in without if key[0] not in figures}
     assert lost == {("table6", "HD95"), ("table6", "BIoU")}  # of Fully Supervised, whose row the print lost
-    assert all(finding.remark == "without Fully Supervised" for key, finding in without.items() if key in lost)
+    assert all(judgement.remark == "without Fully Supervised" for key, judgement in without.items() if key in lost)
 
 
 @pytest.mark.parametrize(

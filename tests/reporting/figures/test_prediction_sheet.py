@@ -10,9 +10,8 @@ from matplotlib.colors import to_rgb
 from tiny import tiny_subject
 
 from mcd.imaging.preprocess import Preprocessed
-from mcd.reporting.figures.prediction_sheet import SLICES, _spread, draw_prediction
-from mcd.reporting.figures.segmentations import COLOURS
-from mcd.reporting.figures.style import VERMILLION
+from mcd.reporting.figures.prediction_sheet import SLICES, draw_prediction, spread
+from mcd.reporting.figures.style import REGIONS, VERMILLION
 
 
 @pytest.fixture
@@ -33,12 +32,12 @@ def test_outlines_and_warnings_have_their_colours(prepared: Preprocessed, tmp_pa
     assert prepared.label is not None
     masks = {"WT": prepared.label > 0, "TC": prepared.label == 1}
     draw(prepared, masks, tmp_path / "a.png", ["voxels of 9 mm"])
-    for colour in (*COLOURS[:2], VERMILLION):
+    for colour in (*REGIONS[:2], VERMILLION):
         assert coloured(tmp_path / "a.png", colour) > 100
     assert (tmp_path / "a.pdf").stat().st_size > 1000
     draw(prepared, {name: np.zeros_like(mask) for name, mask in masks.items()}, tmp_path / "b.png", [])
     assert coloured(tmp_path / "b.png", VERMILLION) == 0
-    assert coloured(tmp_path / "b.png", COLOURS[0]) < coloured(tmp_path / "a.png", COLOURS[0])  # its legend alone
+    assert coloured(tmp_path / "b.png", REGIONS[0]) < coloured(tmp_path / "a.png", REGIONS[0])  # its legend alone
 
 
 def test_a_page_grows_with_modalities_not_with_slices(prepared: Preprocessed, tmp_path: Path) -> None:
@@ -50,5 +49,5 @@ def test_a_page_grows_with_modalities_not_with_slices(prepared: Preprocessed, tm
     two, single = (matplotlib.image.imread(tmp_path / name).shape for name in ("two.png", "one.png"))
     assert two[1] == single[1]
     assert two[0] > 1.3 * single[0]
-    assert _spread(np.arange(100)) == [round(99 * step / (SLICES - 1)) for step in range(SLICES)]
-    assert _spread(np.array([3, 7])) == [3, 7]
+    assert spread(np.arange(100)) == [round(99 * step / (SLICES - 1)) for step in range(SLICES)]
+    assert spread(np.array([3, 7])) == [3, 7]

@@ -82,7 +82,14 @@ class Drawing:
         )
         self.scores = pd.read_csv(folder / "scores.csv")
         self.source = folder / ("scores.csv" if name == "fig6" else "long.csv")
-        write_table([folder / "scores.csv"], self.spec, folder / "wide.csv", folder / "long.csv", folder / "page.html")
+        write_table(
+            [folder / "scores.csv"],
+            self.spec,
+            folder / "wide.csv",
+            folder / "long.csv",
+            folder / "page.html",
+            folder / "page.json",
+        )
         self.path = folder / f"{name}.png"
         self.figures: list[Figure] = []
         save = score_plots.save  # type: ignore[attr-defined]

@@ -19,13 +19,15 @@ from tiny import TinyCohort
 
 from mcd.evaluation.metrics import METRIC_KEYS
 from mcd.evaluation.score_rows import COLUMNS, write_scores
+from mcd.files import read_json, write_json
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.prediction.masks import write_predictions
 from mcd.reporting.claims.judge import write_claims
 from mcd.reporting.claims.sentences import read_claims
 from mcd.reporting.figures.loss_curves import draw_curves
-from mcd.reporting.page.build import PageCohort, PageContents, write_page
-from mcd.reporting.page.patients import Prediction, grey, pack, unpack
+from mcd.reporting.page.build import write_page
+from mcd.reporting.page.contents import PageCohort, PageContents, Prediction
+from mcd.reporting.page.patients import grey, pack, unpack
 from mcd.reporting.page.timing import read_benchmarks, summarise
 from mcd.reporting.tables.score_tables import write_table
 from mcd.reporting.tables.spec import TableSpec
@@ -73,7 +75,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
         METHODS,
         simulated=["tiny"],
     )
-    write_table(scores, spec, *(folder / f"table2{end}" for end in (".csv", "_long.csv", ".html")))
+    write_table(scores, spec, *(folder / f"table2{end}" for end in (".csv", "_long.csv", ".html", ".json")))
     losses = pd.DataFrame({"epoch": [1, 2], "total": [2.0, 1.0]})
     losses.to_csv(folder / "losses.csv", index=False)
     draw_curves(folder / "losses.csv", folder / "picture.png")
@@ -102,7 +104,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
         shown="10 % of the labels, seed 0",
         ratio=0.1,
         reference="dsgan",
-        tables={"table2": folder / "table2.html"},
+        tables={"table2": folder / "table2.json"},
         pictures={"fig5": folder / "picture.png"},
         captions={"fig5": "Losses < 3."},
         claims=folder / "claims.csv",
@@ -214,6 +216,46 @@ def test_text_stays_text(page: Path) -> None:
     assert patient(page, "page-data")["methods"]["scratch"]["label"] == "Scratch <b>"
 
 
+@pytest.mark.parametrize(
+    "evil", ["<script>alert(1)</script>", '"><b onmouseover="x', "R&D </script><!--", "{{ 7 * 7 }}"]
+)
+def test_no_text_makes_an_element(contents: PageContents, tmp_path: Path, evil: str) -> None:
+    """Wherever words come from, the page has the elements and attributes that it has with harmless words."""
+
+    def made(words: str) -> Elements:
+        table = read_json(contents.tables["table2"])
+        table |= {"title": words, "notes": [words], "modalities": [words, words], "number": words}
+        table["blocks"][0]["groups"][0]["rows"][0]["method"] = words
+        write_json(tmp_path / "table2.json", table)
+        claims = pd.read_csv(str(contents.claims), dtype=str, keep_default_na=False)
+        claims.assign(sentence=words, remark=words, reading=words, note=words).to_csv(tmp_path / "claims.csv")
+        (cohort,) = contents.cohorts
+        told = replace(
+            contents,
+            title=words,
+            cohorts=[replace(cohort, title=words, facts={words: words})],
+            methods={key: {"label": words, "group": words} for key in contents.methods},
+            shown=words,
+            tables={"table2": tmp_path / "table2.json", "fig5": tmp_path / "table2.json"},
+            captions={"fig5": words},
+            claims=tmp_path / "claims.csv",
+            absent=[words],
+            checks=[("tiny", words, contents.checks[0][2])],
+            configuration={words: words},
+        )
+        write_page(told, tmp_path / "index.html")
+        return Elements((tmp_path / "index.html").read_text())
+
+    found, harmless = made(evil), made("words")
+    assert [(tag, list(attributes)) for tag, attributes in found.tags] == [
+        (tag, list(attributes)) for tag, attributes in harmless.tags
+    ]
+    assert found.stack == []
+    titles = {attributes["aria-label"] for tag, attributes in found.tags if "aria-label" in attributes}
+    assert evil in titles  # read back, it is what was put in
+    assert json.loads(found.scripts["page-data"])["shown"] == evil
+
+
 def test_simulated_is_said(contents: PageContents, page: Path, tmp_path: Path) -> None:
     assert "Tiny &amp; small: simulated patients." in page.read_text()
     real = [replace(cohort, simulated=False) for cohort in contents.cohorts]
@@ -322,6 +364,15 @@ def test_one_view_is_shown_and_links_lead_to_the_others(browser: Browser, page: 
         assert browser.value("document.querySelector('[aria-current=page]').hash") == f"#{name}"
     browser.open(page, "fig5")
     assert state(browser, "view") == "figures"
+
+
+def test_a_link_that_is_followed_while_a_patient_is_drawn_is_not_lost(browser: Browser, page: Path) -> None:
+    """What is drawn goes into the address, unless that names another view by now, whose event has not come yet."""
+    browser.open(page, "patient=tiny/p4")
+    browser.until("document.getElementById('main').dataset.edges !== undefined")
+    browser.value("(document.querySelector('nav a[href=\"#checks\"]').click(), remember(0))")
+    browser.until("document.getElementById('main').dataset.view === 'checks'")
+    assert browser.value("location.hash") == "#checks"
 
 
 def test_a_head_sorts_by_keyboard_and_the_third_press_brings_the_printed_order_back(

@@ -124,7 +124,7 @@ def test_a_sum_that_lacks_a_pair_is_not_shown(made: list[Pretrained]) -> None:
 
 
 def write(made: list[Pretrained], spec: TableSpec, folder: Path) -> tuple[pd.DataFrame, str]:
-    write_costs(made, spec, folder / "w.csv", folder / "l.csv", folder / "p.html")
+    write_costs(made, spec, folder / "w.csv", folder / "l.csv", folder / "p.html", folder / "p.json")
     return pd.read_csv(folder / "w.csv"), (folder / "p.html").read_text()
 
 
@@ -164,9 +164,7 @@ def test_a_file_without_its_costs_is_named_with_the_remedy(fault: str, tmp_path:
         (table.drop(columns="seconds") if fault == "old" else table.assign(seconds=[None, 2.0])).to_csv(
             path, index=False
         )
-    with pytest.raises(
-        McdError, match="no such file" if fault == "missing" else "delete it to have it made again"
-    ) as error:
+    with pytest.raises(McdError, match="no such file" if fault == "missing" else "delete it to regenerate it") as error:
         read_cost(path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)

@@ -11,13 +11,15 @@ from scipy.stats import wilcoxon
 
 from mcd.errors import McdError
 from mcd.evaluation.bootstrap import bootstrap_interval
+from mcd.files import read_json
+from mcd.reporting.tables import html
 from mcd.reporting.tables.score_tables import LONG_COLUMNS, compare, long_table, wide_table, write_table
 
 
 @pytest.fixture
 def written(scores_files, make_spec, tmp_path):
     def write(**changes):
-        paths = [tmp_path / name for name in ("table2.csv", "table2_long.csv", "table2.html")]
+        paths = [tmp_path / name for name in ("table2.csv", "table2_long.csv", "table2.html", "table2.json")]
         write_table(scores_files, make_spec(**changes), *paths)
         return pd.read_csv(paths[0]), pd.read_csv(paths[1]), paths[2].read_text(encoding="utf-8")
 
@@ -45,6 +47,17 @@ def test_long_table_can_be_recomputed_from_the_score_files(written, scores_files
         assert row.seed_sd == pytest.approx(seeds.std(), rel=1e-4)
         assert row.undefined == run[row.metric].isna().sum()
         assert (row.ci_low, row.ci_high) == pytest.approx(bootstrap_interval(patients, seed=0), rel=1e-5)
+
+
+def test_the_json_is_all_that_the_page_shows(written, tmp_path):
+    """Plain data, from which the same page comes again."""
+    _, _, text = written(notes=["R&D <b>"])
+    content = read_json(tmp_path / "table2.json")
+    assert html.page(content) == text
+    assert content["notes"] == ["R&D <b>"]
+    rows = [row for block in content["blocks"] for group in block["groups"] for row in group["rows"]]
+    assert [row["method"] for row in rows if row["own"]] == ["Multi-ConDoS"] * 2
+    assert {cell["rank"] for row in rows if row["own"] for cell in row["cells"]} == {1}
 
 
 def test_undefined_patients_are_counted(written):

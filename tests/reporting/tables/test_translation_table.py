@@ -67,7 +67,7 @@ class Files:
 
     def written(self) -> tuple[pd.DataFrame, pd.DataFrame, str]:
         assert isinstance(self.spec, TableSpec)
-        out = [self.folder / f"table4{end}" for end in (".csv", "_long.csv", ".html")]
+        out = [self.folder / f"table4{end}" for end in (".csv", "_long.csv", ".html", ".json")]
         write_translation_table(self.scores, self.distances, self.spec, *out)
         return pd.read_csv(out[0]), pd.read_csv(out[1]), out[2].read_text()
 

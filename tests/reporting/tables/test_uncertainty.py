@@ -52,7 +52,7 @@ def test_every_mean_has_interval_spread_and_tests(
     spec = comparison.spec
     scores = scores_of(list(comparison.runs))
     write_scores(scores.to_dict("records"), tmp_path / "scores.csv")
-    paths = [tmp_path / f"{name}{end}" for end in (".csv", "_long.csv", ".html")]
+    paths = [tmp_path / f"{name}{end}" for end in (".csv", "_long.csv", ".html", ".json")]
     write_table([tmp_path / "scores.csv"], spec, *paths)
     long = pd.read_csv(paths[1])
     assert len(long) == len(spec.rows) * len(spec.columns) * len(spec.metrics)

@@ -1,0 +1,61 @@
+"""The claims as a table, to be filtered by what this run says, by what the print says, and by words."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mcd.reporting.page.contents import PageContents
+from mcd.reporting.page.elements import View
+from mcd.reporting.tables.spec import MEASURES
+
+VERDICTS = ("holds", "fails", "undecided", "not computed")
+
+
+def claims_view(contents: PageContents, path: str | Path) -> View:
+    """The view of a file of claims (`mcd.reporting.claims.judge.write_claims`)."""
+    claims = pd.read_csv(path, keep_default_na=False, dtype=str)
+    simulated = dict.fromkeys(" ".join(claims["simulated"]).split())
+    return View.of(
+        "claims",
+        "Claims",
+        "claims",
+        simulated=[contents.cohort_title(name) for name in simulated],
+        filters=[
+            _filter("run", "this run", claims["verdict"]),
+            _filter("paper", "the paper’s numbers", claims["paper_verdict"]),
+        ],
+        claims=[_row(claim) for claim in claims.to_dict("records")],
+    )
+
+
+def _filter(by: str, words: str, verdicts: pd.Series) -> dict[str, Any]:
+    """A row of buttons, each with how many claims it leaves; "" leaves all."""
+    known = [verdict for verdict in VERDICTS if by == "run" or verdict != "undecided"]  # the print has no intervals
+    counts = {verdict: int((verdicts == verdict).sum()) for verdict in known}
+    return {"by": by, "words": words, "verdicts": {"": len(verdicts), **counts}}
+
+
+def _row(claim: Mapping[Any, str]) -> dict[str, Any]:
+    """What is said, then what the run and the print say to it."""
+    said = {name: claim[name] for name in ("number", "section", "source", "sentence", "reading", "note")}
+    metric = MEASURES[claim["metric"]]
+    return {**said, "metric": metric.key, "run": _said(claim, ""), "paper": _said(claim, "paper_")}
+
+
+def _said(claim: Mapping[Any, str], prefix: str) -> dict[str, str]:
+    """The verdict of the run ("") or the print ("paper_"), its remark and the numbers behind it; "" is what there is not."""
+    metric = MEASURES[claim["metric"]]
+    found = dict.fromkeys(("difference", "value", "unit", "interval", "cases", "share"), "")
+    found |= {"verdict": claim[f"{prefix}verdict"], "remark": claim[f"{prefix}remark"]}
+    if difference := claim[f"{prefix}difference"]:
+        number = f"{float(difference):+.{metric.decimals}f}"
+        found |= {"difference": number, "value": difference, "unit": metric.unit}
+    if not prefix and claim["ci_low"]:  # the print has none
+        low, high = (f"{float(claim[end]):+.{max(1, metric.decimals - 1)}f}" for end in ("ci_low", "ci_high"))
+        found["interval"] = f"{low} to {high}"
+    if compared := claim[f"{prefix}compared"]:
+        better = claim[f"{prefix}better"]
+        found |= {"cases": f"{better} of {compared}", "share": f"{int(better) / int(compared):.4f}"}
+    return found

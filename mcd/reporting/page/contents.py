@@ -1,0 +1,57 @@
+"""What the page is made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PageCohort:
+    """A cohort as the page speaks of it."""
+
+    name: str
+    title: str
+    simulated: bool
+    subjects: int
+    modalities: Sequence[str]
+    regions: Mapping[str, Sequence[int]]
+    shards: Sequence[str | Path]
+    facts: Mapping[str, str] = field(default_factory=dict)  # further rows of its description: heading -> words
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A run whose masks can be switched on: `method` is its key, `path` its predictions file."""
+
+    cohort: str
+    modality: str
+    method: str
+    path: str | Path
+
+
+@dataclass(frozen=True)
+class PageContents:
+    """What goes into the page. Paths are read when it is written."""
+
+    title: str
+    cohorts: Sequence[PageCohort]
+    methods: Mapping[str, Mapping[str, str]]  # key in the score files -> "label", "group"
+    scores: Sequence[str | Path]
+    predictions: Sequence[Prediction]
+    shown: str  # which runs the predictions are of, in words: "10 % of the labels, seed 0"
+    ratio: float  # their label ratio
+    reference: str | None = None  # key of the method whose outlines are shown first
+    tables: Mapping[str, str | Path] = field(default_factory=dict)  # name -> JSON of `tables.content.TableContent`
+    pictures: Mapping[str, str | Path] = field(default_factory=dict)  # name -> PNG
+    captions: Mapping[str, str] = field(default_factory=dict)  # name of a picture -> its caption
+    claims: str | Path | None = None
+    absent: Sequence[str] = ()  # tables and figures that the configuration makes, and the page was not asked to show
+    checks: Sequence[tuple[str, str, str | Path]] = ()  # (cohort, patient, QC picture)
+    benchmarks: str | Path | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+
+    def cohort_title(self, name: str, default: str | None = None) -> str:
+        """What the reader calls a cohort; `default`, else the name itself, for one that the page does not have."""
+        titles = {cohort.name: cohort.title for cohort in self.cohorts}
+        return titles.get(name, name if default is None else default)

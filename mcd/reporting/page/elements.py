@@ -1,0 +1,34 @@
+"""The pieces that every part of the page uses: views, and what is carried inside the file."""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from mcd.reporting.templates import render
+
+
+@dataclass(frozen=True)
+class View:
+    """What is shown by itself, at the address `#<name>`."""
+
+    name: str
+    words: str  # in the navigation
+    content: Markup
+
+    @classmethod
+    def of(cls, name: str, words: str, template: str, **values: Any) -> "View":
+        """From a template of the page."""
+        return cls(name, words, render(f"page/templates/{template}.html", **values))
+
+
+def json_text(content: Any) -> Markup:
+    """JSON inside a page: no character of it can end the element, or start a comment."""
+    return Markup(json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def data_url(content: bytes, kind: str) -> str:
+    """The address of a picture that lies in the page itself."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

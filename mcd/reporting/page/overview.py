@@ -1,0 +1,50 @@
+"""The first view: what was run, how long every stage took, and with which libraries."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+import mcd
+from mcd.reporting.page.contents import PageCohort, PageContents
+from mcd.reporting.page.elements import View
+from mcd.reporting.page.patients import patients_in
+from mcd.reporting.page.timing import time_tables
+
+LIBRARIES = ("torch", "numpy", "scipy", "pandas", "h5py", "SimpleITK", "matplotlib", "snakemake")
+
+
+def overview(contents: PageContents) -> View:
+    """The view of everything that concerns the whole run."""
+    rows = [(cohort, _facts(cohort, contents)) for cohort in contents.cohorts]
+    return View.of(
+        "overview",
+        "Overview",
+        "overview",
+        title=contents.title,
+        simulated=[cohort.title for cohort in contents.cohorts if cohort.simulated],
+        absent=contents.absent,
+        heads=list(dict.fromkeys(head for _, facts in rows for head in facts)),
+        rows=rows,
+        times=time_tables(contents),
+        versions=_versions(),
+    )
+
+
+def _facts(cohort: PageCohort, contents: PageContents) -> Mapping[str, str]:
+    tested = patients_in(contents.predictions, [cohort.name])
+    return {
+        "Patients": f"{cohort.subjects}, {len(tested)} for testing",
+        "Modalities": ", ".join(cohort.modalities),
+        "Regions": ", ".join(cohort.regions),
+        **cohort.facts,
+    }
+
+
+def _versions() -> Mapping[str, str]:
+    found = {"mcd": mcd.__version__, "Python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found

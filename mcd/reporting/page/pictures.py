@@ -1,0 +1,72 @@
+"""The figures with the numbers behind them, and the pictures by which preprocessing is checked."""
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from mcd.files import read_json
+from mcd.reporting.page.contents import PageContents
+from mcd.reporting.page.elements import View, data_url
+
+QC_WIDTH = 820  # pixels of a QC picture in the page: as wide as it is shown
+PER_INCH = 150  # pixels of the screen an inch of print
+
+
+def figures_view(contents: PageContents) -> View | None:
+    """Pictures in the given order, each with the numbers behind it where there is a table of the same name."""
+    numbers = {name: path for name, path in contents.tables.items() if name.startswith("fig")}
+    names = dict.fromkeys([*contents.pictures, *numbers])
+    if not names:
+        return None
+    figures = [
+        {
+            "name": name,
+            "label": re.sub(r"^Fig(?=\d)", "Fig. ", name.capitalize()).replace("_", ", "),
+            "caption": contents.captions.get(name, ""),
+            "numbers": read_json(numbers[name]) if name in numbers else None,
+            **_picture(contents.pictures.get(name)),
+        }
+        for name in names
+    ]
+    return View.of("figures", "Figures", "figures", figures=figures)
+
+
+def _picture(path: str | Path | None) -> dict[str, Any]:
+    """A PNG at one scale with all others, whatever its resolution."""
+    if path is None:
+        return {"source": None, "width": 0}
+    content = Path(path).read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        width = round(image.width * PER_INCH / image.info.get("dpi", (PER_INCH, PER_INCH))[0])
+    return {"source": data_url(content, "png"), "width": width}
+
+
+def checks_view(contents: PageContents, room: int) -> View | None:
+    """QC pictures, test patients' and others', as many as there is room for (in characters)."""
+    if not contents.checks:
+        return None
+    shown: dict[str, list[tuple[str, str]]] = {}
+    left_out = 0
+    for name, subject, path in contents.checks:
+        source = data_url(_small(path), "jpeg")
+        room -= len(source)
+        if room < 0:
+            left_out += 1
+        else:
+            shown.setdefault(name, []).append((subject, source))
+    known = {cohort.name: cohort for cohort in contents.cohorts}
+    cohorts = [(known[name], pictures) for name, pictures in shown.items()]
+    return View.of("checks", "Preprocessing", "checks", left_out=left_out, cohorts=cohorts)
+
+
+def _small(path: str | Path) -> bytes:
+    """A picture as JPEG, no wider than it is shown."""
+    with Image.open(path) as image:
+        picture = image.convert("RGB")
+    picture.thumbnail((QC_WIDTH, 10 * QC_WIDTH))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=82, optimize=True)
+    return stream.getvalue()
