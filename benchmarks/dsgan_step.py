@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from mcd.pretraining import REGISTRY, pretraining_class
+from mcd.pretraining import REGISTRY, options_class, pretraining_class
 from mcd.slices.batches import Batch, SliceSet
+from mcd.training.device import prepare
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
 
@@ -42,15 +43,20 @@ class RandomSlices(SliceSet):
 
 
 def run(arguments: argparse.Namespace) -> str:
-    compute = Compute(arguments.device, arguments.precision, arguments.threads, arguments.compile)
-    device = compute.prepare()
+    compute = Compute(
+        device=arguments.device,
+        precision=arguments.precision,
+        threads=arguments.threads,
+        compile=arguments.compile,
+    )
+    device = prepare(compute)
     torch.manual_seed(0)
     method_class: Any = pretraining_class(arguments.algorithm)
     if arguments.contiguous:  # the loop asks for channels-last
         method_class.to = lambda self, device, **_: torch.nn.Module.to(self, device)
     own = {"discriminator_filters": arguments.filters} if arguments.algorithm == "dsgan" else {}
-    options = method_class.options_class(**own)
-    modalities = ["X", "Y"] if method_class.multimodal else ["X"]
+    options = options_class(arguments.algorithm).model_validate(own)
+    modalities = ["X", "Y"] if REGISTRY[arguments.algorithm].multimodal else ["X"]
     slices = RandomSlices(modalities, arguments.size, arguments.slices, device)
     method = method_class(options, arguments.filters, modalities, slices.size)
     schedule = options.schedule(2, arguments.batch, arguments.steps)

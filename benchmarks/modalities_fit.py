@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from mcd.cohorts.find import find_subjects
 from mcd.cohorts.fit import gain
-from mcd.config import expand, load_config
-from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, preprocess_subject
+from mcd.config import read_config
+from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.preprocess import Preprocessed, preprocess_subject
 
 
 def with_second(pre: Preprocessed, name: str, volume: np.ndarray, region: np.ndarray) -> Preprocessed:
@@ -29,13 +29,12 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--size", type=int, default=48, help="voxels of 4 mm in-plane")
     options = parser.parse_args()
-    for name, cohort in load_config(yaml.safe_load(options.config.read_text()), check_options=False).cohorts.items():
+    for name, cohort in read_config(options.config).cohorts.items():
         settings = cohort.preprocessing.model_dump() | {"size": (options.size,) * 2, "spacing": (4, 4, 4)}
-        sheet = expand(cohort.sheet) if cohort.sheet else None
-        subjects = find_subjects(cohort.layout, cohort.raw_folder, sheet, cohort.modalities)
+        subjects = find_subjects(cohort.layout, cohort.raw_folder, cohort.sheet_path, cohort.modalities)
         patients = [preprocess_subject(subject, PreprocessOptions(**settings)) for subject in subjects]
         for pair in cohort.pairs:
-            a, b = pair.split("-")
+            a, b = pair.modalities
             found: dict[str, list[float]] = {"as they lie": [gain(pre, a, b) for pre in patients]}
             changes: dict[str, tuple[Any, ...]] = {
                 f"{4 * n} mm along {'zyx'[k]}": (np.roll, n, k) for n in (5, 10) for k in range(3)

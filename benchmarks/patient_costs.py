@@ -31,7 +31,8 @@ def simulate(layout: str, folder: Path) -> None:
 
 def preprocess(layout: str, folder: Path, modalities: list[str], options: dict[str, Any]) -> None:
     from mcd.cohorts.simulated import simulated_subjects
-    from mcd.imaging.preprocess import PreprocessOptions, preprocess_subject, write_preprocessed
+    from mcd.imaging.options import PreprocessOptions
+    from mcd.imaging.preprocess import preprocess_subject, write_preprocessed
 
     (subject,) = simulated_subjects(layout, folder / "raw", modalities, 1, seed=0)
     write_preprocessed(preprocess_subject(subject, PreprocessOptions(**options)), folder / "subject")

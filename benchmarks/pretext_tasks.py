@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
-from mcd.config import load_config
+from mcd.config import read_config
 from mcd.methods import METHODS, PRETRAININGS
-from mcd.pretraining import pretraining_class
+from mcd.pretraining import REGISTRY, options_class, pretraining_class
 from mcd.pretraining.base import Pretraining
 from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
+from mcd.training.device import prepare
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
 
@@ -80,7 +80,7 @@ def row(task: str, guess: float, before: dict[str, float], after: dict[str, floa
 
 def run(arguments: argparse.Namespace) -> None:
     compute = Compute(device=arguments.device)
-    device = compute.prepare()
+    device = prepare(compute)
     split = read_split(arguments.split)
     configured = _configured(arguments.config) if arguments.config else {}
     print("| method | task | chance | before | after | spread before | after | loss before | after | s |")
@@ -88,10 +88,10 @@ def run(arguments: argparse.Namespace) -> None:
     with Shards(arguments.shards) as shards:
         for algorithm in arguments.algorithms:
             kind = pretraining_class(algorithm)
-            group = tuple(arguments.modalities) if kind.multimodal else (arguments.modalities[0],)
+            group = tuple(arguments.modalities) if REGISTRY[algorithm].multimodal else (arguments.modalities[0],)
             seen, unseen = (SliceSet(shards, names, group, device=device) for names in (split.train, split.test))
             torch.manual_seed(arguments.seed)
-            options = kind.options_class(**configured.get(algorithm, {}))
+            options = options_class(algorithm).model_validate(configured.get(algorithm, {}))
             method = kind(options, arguments.filters, group, seen.size).to(device)
             # G-L learns two tasks one after the other; everybody else the same one all the time
             stages = {"": (0, 2), " (regions)": (1, 2)} if algorithm == "gl" else {"": (0, 2)}
@@ -115,7 +115,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _configured(path: Path) -> dict[str, dict[str, Any]]:
-    return load_config(yaml.safe_load(path.read_text(encoding="utf-8"))).algorithms
+    algorithms = read_config(path).algorithms
+    return {name: algorithms.given(name) for name in REGISTRY}
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from mcd.imaging.io import read_volume
-from mcd.imaging.preprocess import PreprocessOptions, preprocess_subject
+from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.preprocess import preprocess_subject
 from mcd.imaging.registration import transform_of
 from mcd.simulation.brain.drawing import simulate_brain
 from mcd.subject import Subject

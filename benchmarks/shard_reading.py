@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mcd.pretraining.dsgan import DSGAN, DSGANOptions
+from mcd.pretraining.dsgan import DSGAN
+from mcd.pretraining.options import DSGANOptions
 from mcd.slices.batches import SliceSet, shuffled_batches
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
+from mcd.training.device import prepare
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
 
@@ -47,7 +49,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     compute = Compute(device=arguments.device)
-    device = compute.prepare()
+    device = prepare(compute)
     pair = arguments.pair.split("-")
     with Shards(arguments.shards) as shards:
         subjects = read_split(arguments.split).train

@@ -30,21 +30,23 @@ from mcd.config import Config, load_config
 from mcd.evaluation.overlap import dsc
 from mcd.files import read_json, write_json
 from mcd.models.unet import UNet
+from mcd.pair import Pair
 from mcd.prediction.fusion import THRESHOLD
 from mcd.prediction.score import true_masks
 from mcd.prediction.slices import BATCH_SIZE, predict_slices
 from mcd.pretraining.run import pretrain
 from mcd.seeding import derive_seed
+from mcd.segmentation.options import Options
 from mcd.segmentation.supervised import Supervised
 from mcd.segmentation.transfer import transfer
-from mcd.slices.augment import Augmentation
 from mcd.slices.batches import Batch, SliceSet
+from mcd.slices.options import Augmentation
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.checkpoint import load_checkpoint
+from mcd.training.device import prepare
 from mcd.training.loop import train
 from mcd.training.method import Losses
-from mcd.training.schedule import Compute, Schedule
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Varied(Supervised):
     def __init__(
         self, unet: UNet, augmentation: Augmentation, transferred: Sequence[str], variation: Variation
     ) -> None:
-        super().__init__(unet, augmentation)
+        super().__init__(unet, augmentation, Options())
         self.rate = variation.rate
         self.slow = [value for name, value in unet.named_parameters() if name in transferred]
         norms = [
@@ -155,17 +157,18 @@ class Study:
             return self.folder / "work" / self.cohort / self.pair / f"pretraining/multi_condos/seed{seed}/checkpoint.pt"
         path = self.output_file(name, seed, ".pt")
         if not path.exists():
-            settings = plan.pretraining_settings(self.config, self.cohort, "multi_condos", seed)
-            settings["options"] |= variation.options
-            settings["epochs"] = round(settings["epochs"] * variation.epochs)
+            task = plan.pretraining_task(self.config, self.cohort, self.pair, "multi_condos", seed)
+            changes = {
+                "options": {**task.options, **variation.options},
+                "epochs": round(task.epochs * variation.epochs),
+            }
             pretrain(
+                task.model_copy(update=changes),
                 shards=self.shards,
                 split=self.split(seed),
                 output=path,
-                modalities=tuple(self.pair.split("-")),  # type: ignore[arg-type]
-                compute=Compute(**self.config.compute.model_dump()),
+                compute=self.config.compute,
                 resume=f"{path}.resume",
-                **settings,
             )
         return path
 
@@ -174,27 +177,27 @@ def score(study: Study, name: str, seed: int, modality: str, ratio: float) -> fl
     """Mean DSC over regions, then test patients, of one fine-tuning: what `mcd.segmentation.run` does, varied."""
     variation = VARIATIONS[name]
     method = "fully_supervised" if variation.depth is None else "multi_condos"
-    settings = plan.finetuning_settings(study.config, study.cohort, method, ratio, seed)
-    compute = Compute(**study.config.compute.model_dump())
-    device = compute.prepare()
+    task = plan.finetuning_task(study.config, study.cohort, method, modality, ratio, seed)
+    compute = study.config.compute
+    device = prepare(compute)
     own_seed = derive_seed(seed, modality, ratio)
     torch.manual_seed(derive_seed(own_seed, "weights"))
-    unet = UNet(settings["filters"], out_channels=len(settings["regions"]))
+    unet = UNet(task.filters, out_channels=len(task.regions))
     transferred = []
     if variation.depth is not None:
         checkpoint = load_checkpoint(study.checkpoint(name, seed), "pretraining")
         transferred = transfer(checkpoint, unet, modality, variation.depth)
     parts = read_split(study.split(seed))
-    tuned = Varied(unet, Augmentation(**settings["augmentation"]), transferred, variation)
+    tuned = Varied(unet, task.augmentation, transferred, variation)
     with Shards(study.shards) as shards:
-        slices_of = partial(SliceSet, shards, modalities=[modality], regions=settings["regions"], device=device)
+        slices_of = partial(SliceSet, shards, modalities=[modality], regions=task.regions, device=device)
         labelled = slices_of(subjects=parts.labelled(ratio), select="target")
-        train(tuned, labelled, Schedule(**settings["schedule"]), compute, seed=own_seed)
+        train(tuned, labelled, task.schedule, compute, seed=own_seed)
         found = []
         for subject in parts.test:
             slices = slices_of(subjects=[subject], select="all")
             predicted = predict_slices(unet.eval(), slices, BATCH_SIZE, compute) >= THRESHOLD
-            truth = true_masks(shards, subject, settings["regions"])
+            truth = true_masks(shards, subject, task.regions)
             found.append(np.mean([dsc(there, mask) for there, mask in zip(truth.values(), predicted, strict=True)]))
     return float(np.mean(found))
 
@@ -203,7 +206,7 @@ def scores(study: Study, name: str, seed: int) -> pd.DataFrame:
     """One variation with one seed: a row a share of the labels and modality. Kept as JSON."""
     kept = study.output_file(name, seed, ".json")
     if not kept.exists():
-        keys = product([ratio for ratio in study.config.label_ratios if ratio < 1], study.pair.split("-"))
+        keys = product([ratio for ratio in study.config.label_ratios if ratio < 1], Pair(study.pair).modalities)
         rows = [
             {"ratio": ratio, "modality": modality, "DSC": score(study, name, seed, modality, ratio)}
             for ratio, modality in keys

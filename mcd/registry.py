@@ -1,23 +1,38 @@
 """Algorithms by name. A registry says where a class is, so that reading it loads nothing; here it is found and set up."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from mcd.errors import McdError
 
 
-def find_class(registry: Mapping[str, str], algorithm: str) -> Any:
-    """The class that stands in a registry as `module:name`; `McdError` for an algorithm that does not."""
-    if algorithm not in registry:
-        raise McdError(f"algorithm {algorithm!r} is unknown; there are {', '.join(registry)}")
-    module, name = registry[algorithm].split(":")
+@dataclass(frozen=True)
+class Algorithm:
+    """Where an algorithm's classes are, as `module:name`.
+
+    Attributes:
+        method: what is trained, a `mcd.training.method.Method`.
+        options: its options, a `mcd.section.Section`; in a module without torch, a configuration is checked without it.
+        multimodal: whether one training sees both modalities of a pair as paired images, so that it needs a pair.
+        unlabelled: whether it learns from unlabelled slices beside the labelled ones, so that some must be left.
+    """
+
+    method: str
+    options: str
+    multimodal: bool = False
+    unlabelled: bool = False
+
+
+def load(place: str) -> Any:
+    """The object that stands at `module:name`."""
+    module, name = place.split(":")
     return getattr(import_module(module), name)
 
 
-def make_options(method_class: Any, algorithm: str, options: Mapping[str, Any]) -> Any:
-    """A method's options; `McdError` for an unknown or an impossible one."""
-    try:
-        return method_class.options_class(**options)
-    except TypeError as error:
-        raise McdError(f"options of {algorithm}: {error}") from None
+def find(registry: Mapping[str, Algorithm], algorithm: str) -> Algorithm:
+    """An algorithm of a registry; `McdError` for one that it does not have."""
+    if algorithm not in registry:
+        raise McdError(f"algorithm {algorithm!r} is unknown; there are {', '.join(registry)}")
+    return registry[algorithm]

@@ -24,7 +24,7 @@ sys.path.insert(0, workflow.basedir)  # the package beside this workflow, instal
 from mcd import plan
 from mcd.cohorts.find import find_subjects
 from mcd.cohorts.simulated import patient_files, simulated_subjects, simulator_of
-from mcd.config import load_config
+from mcd.config import load_config, read_yaml
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_VERSIONS
 from mcd.imaging.registration_summary import flagged, registrations
@@ -41,6 +41,8 @@ def or_explain(function, *arguments):
         sys.exit(f"error: {error}")
 
 
+for path in workflow.configfiles:  # Snakemake reads a key that appears twice as its last value, silently
+    or_explain(read_yaml, path)
 CONFIG = or_explain(load_config, config)
 COHORTS = list(CONFIG.cohorts)
 REGISTERED = [name for name, cohort in CONFIG.cohorts.items() if cohort.registered]

@@ -26,7 +26,7 @@ rule finetune_modality:
         mem_mb=training_memory,
         runtime=hours(12),
     params:
-        training=finetuning_settings,
+        tasks=finetuning_tasks,
         runs=finetuned_runs,
         keep_probabilities=keeps_probabilities,
         cohort=lambda wildcards: plan.cohort_facts(CONFIG, wildcards.cohort),

@@ -22,7 +22,7 @@ rule pretrain_pair:
         mem_mb=training_memory,
         runtime=hours(48),
     params:
-        training=pretraining_settings,
+        task=pretraining_task,
         compute=COMPUTE,
         # not an output: Snakemake deletes the outputs of a killed job, and this is what the next try goes on from
         resume=f"{RESUME}/{{cohort}}/{{pair}}/{{pretraining}}/seed{{seed}}",

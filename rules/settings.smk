@@ -31,9 +31,10 @@ def subjects_of(cohort):
     return [subject.to_json() for subject in SUBJECTS[cohort].values()]
 
 
-def pretraining_settings(wildcards):
+def pretraining_task(wildcards):
     """Everything in the configuration that changes what a pre-training learns."""
-    return plan.pretraining_settings(CONFIG, wildcards.cohort, wildcards.pretraining, int(wildcards.seed))
+    names = wildcards.cohort, wildcards.pair, wildcards.pretraining, int(wildcards.seed)
+    return or_explain(plan.pretraining_task, CONFIG, *names).model_dump()
 
 
 def finetuned_runs(wildcards):
@@ -62,10 +63,11 @@ def pretrained(wildcards):
     return {"pretrained": pretraining_file(wildcards.cohort, pair, pretraining, wildcards.seed)}
 
 
-def finetuning_settings(wildcards):
-    """Everything in the configuration that changes what a fine-tuning learns."""
-    ratio = RATIOS[wildcards.percent]
-    return plan.finetuning_settings(CONFIG, wildcards.cohort, wildcards.method, ratio, int(wildcards.seed))
+def finetuning_tasks(wildcards):
+    """Of each run, everything in the configuration that changes what it learns."""
+    keys = ["cohort", "method", "modality", "label_ratio", "seed"]
+    runs = finetuned_runs(wildcards)
+    return [plan.finetuning_task(CONFIG, *(run[key] for key in keys)).model_dump() for run in runs]
 
 
 def fused_run(wildcards):

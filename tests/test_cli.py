@@ -88,7 +88,7 @@ def test_training_needs_no_image_library_and_no_workflow_engine() -> None:
     """A GPU node often has neither."""
     code = (
         "import sys\n"
-        "for name in ('SimpleITK', 'nibabel', 'snakemake', 'pydantic', 'nilearn'): sys.modules[name] = None\n"
+        "for name in ('SimpleITK', 'nibabel', 'snakemake', 'nilearn'): sys.modules[name] = None\n"
         "import mcd.pretraining.run, mcd.segmentation.run\n"
         "from mcd.pretraining import REGISTRY, pretraining_class\n"
         "from mcd.segmentation import REGISTRY as SEGMENTATION, segmentation_class\n"

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from mcd import plan
-from mcd.config import Config, expand, load_config
+from mcd import plan, pretraining, segmentation
+from mcd.config import Config, load_config, read_config
+from mcd.config.cohort import expand
 from mcd.errors import McdError
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.reporting.printed.paper import reported
@@ -65,7 +66,7 @@ def test_a_minimal_file_has_the_papers_values() -> None:
         ("cohorts.mine.regions", {"tumour": [300]}, "less than or equal to 255"),
         ("label_ratios", [5], "less than or equal to 1"),
         ("methods", ["simclrr"], "did you mean simclr?"),
-        ("algorithms", {"dsgann": {}}, "algorithms.dsgann: unknown; did you mean dsgan?"),
+        ("algorithms", {"dsgann": {}}, "algorithms.dsgann: unknown key; did you mean dsgan?"),
         (
             "algorithms",
             {"dsgan": {"temprature": 1}},
@@ -77,7 +78,11 @@ def test_a_minimal_file_has_the_papers_values() -> None:
             "algorithms.dsgan.temperature: Input should be a valid number",
         ),
         ("algorithms", {"dsgan": {"feature_loss": "l3"}}, "algorithms.dsgan.feature_loss: Input should be"),
-        ("algorithms", {"dsgan": {"shared": 5}}, "algorithms.dsgan.shared: 5 is not 0 to 3"),
+        (
+            "algorithms",
+            {"dsgan": {"shared": 5}},
+            "algorithms.dsgan.shared: Input should be less than or equal to 3 (given: 5)",
+        ),
         (
             "finetuning.augmentation",
             {"rotate": 3},
@@ -88,12 +93,12 @@ def test_a_minimal_file_has_the_papers_values() -> None:
         (
             "cohorts.mine.preprocessing.registration",
             True,
-            "registration: choose among off, rigid, affine (given: True)",
+            "registration: Input should be 'off', 'rigid' or 'affine' (given: True)",
         ),
         (
             "cohorts.mine.preprocessing.registration",
             {"PET": "elastic"},
-            "registration: choose among off, rigid, affine",
+            "registration.PET: Input should be 'off', 'rigid' or 'affine'",
         ),
         ("cohorts.mine.preprocessing.registration", {"CT": "rigid"}, "CT is not registered on CT, the reference"),
     ],
@@ -107,6 +112,165 @@ def test_a_mistake_is_named_in_one_line(path: str, value: Any, message: str | No
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert str(caught.value).startswith("configuration: ")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key", "remedy"),
+    [
+        ("cohorts.mine.preprocessing.statistics_region", "bodyy", "statistics_region", "'nonzero', 'body' or 'all'"),
+        ("cohorts.mine.preprocessing.statistics_region", {"MR": "body"}, "statistics_region", "there are CT, PET"),
+        ("cohorts.mine.preprocessing.statistics_region", {}, "statistics_region", "is empty; give at least one"),
+        ("cohorts.mine.preprocessing.percentiles", [99, 1], "percentiles", "99 is not below 1"),
+        ("cohorts.mine.preprocessing.percentiles", [-1, 99], "percentiles.0", "greater than or equal to 0"),
+        ("cohorts.mine.preprocessing.spacing", [1, 1, 0], "spacing.2", "greater than 0"),
+        ("cohorts.mine.preprocessing.spacing", [1, 1], "spacing.2", "is missing"),
+        ("cohorts.mine.preprocessing.spacing", [1, 1, float("nan")], "spacing.2", "finite number"),
+        ("cohorts.mine.preprocessing.body_threshold", float("inf"), "body_threshold", "finite number"),
+        ("cohorts.mine.preprocessing.registration", {}, "registration", "is empty; give at least one"),
+        ("cohorts.mine.test", 2.5, "test", "a whole number of patients"),
+        ("cohorts.mine.test", 0, "test", "greater than 0"),
+        ("cohorts.mine.regions", {}, "regions", "is empty; give at least one"),
+        ("cohorts.mine.regions", {"tumour": []}, "regions.tumour", "is empty; give at least one"),
+        ("cohorts.mine.regions", {"tumour": [1, 1]}, "regions.tumour", "1 appears twice; name it once"),
+        ("cohorts.mine.modalities", ["CT", "PET", "CT"], "modalities", "CT appears twice; name it once"),
+        ("cohorts.mine.pairs", ["CT-PET", "PET-CT"], "pairs", "CT-PET appears twice, in whatever order; name it once"),
+        ("cohorts.mine.pairs", ["CT"], "pairs.0", "two different modalities joined by a hyphen"),
+        ("cohorts.mine.batch_size", {"pretraining": 1}, "batch_size.pretraining", "greater than or equal to 2"),
+        ("cohorts.mine.batch_size", {"finetuning": {0.05: 0}}, "finetuning.0.05", "greater than or equal to 1"),
+        ("cohorts.mine.batch_size", {"finetuning": {}}, "batch_size.finetuning", "is empty; give at least one"),
+        ("cohorts.mine.subjects_per_shard", 0, "subjects_per_shard", "greater than or equal to 1"),
+        ("cohorts", {}, "cohorts", "is empty; give at least one"),
+        ("seeds", [-1], "seeds.0", "greater than or equal to 0"),
+        ("seeds", [0, 0], "seeds", "0 appears twice; name it once"),
+        ("seeds", [], "seeds", "is empty; give at least one"),
+        ("label_ratios", [0.1, 0.1], "label_ratios", "0.1 appears twice; name it once"),
+        ("full_ratios", [0.5, 0.5], "full_ratios", "0.5 appears twice; name it once"),
+        ("methods", ["simclr", "simclr"], "methods", "simclr appears twice; name it once"),
+        ("finetuning", {"betas": [0.5, 3]}, "finetuning.betas.1", "less than 1"),
+        ("finetuning", {"epochs": 4}, "finetuning", "warmup_epochs: 5 is more than the training's 4 epochs; lower it"),
+        ("finetuning", {"steps_per_epoch": {}}, "finetuning.steps_per_epoch", "is empty; give at least one"),
+        ("finetuning", {"steps_per_epoch": 0}, "finetuning.steps_per_epoch", "greater than or equal to 1"),
+        ("finetuning", {"learning_rate": 0}, "finetuning.learning_rate", "greater than 0"),
+        ("finetuning", {"weight_decay": -1}, "finetuning.weight_decay", "greater than or equal to 0"),
+        ("finetuning", {"augmentation": {"scale": 1}}, "augmentation.scale", "less than 1"),
+        ("algorithms", {"dsgan": {"warmup_epochs": 201}}, "algorithms.dsgan", "more than the training's 200 epochs"),
+        ("algorithms", {"dsgan": {"betas": [0.5, 1]}}, "algorithms.dsgan.betas.1", "less than 1"),
+        ("algorithms", {"dsgan": {"translation": -10}}, "algorithms.dsgan.translation", "greater than or equal to 0"),
+        (
+            "algorithms",
+            {"dsgan": {"adversarial": 0, "translation": 0, "reconstruction": 0, "contrastive": 0}},
+            "algorithms.dsgan",
+            "all weights are 0; set one of them above 0",
+        ),
+        ("algorithms", {"dsgan": {"discriminator_filters": 0}}, "discriminator_filters", "greater than or equal to 1"),
+        *(
+            ("algorithms", {name: {"learning_rate": 0}}, f"algorithms.{name}.learning_rate", "greater than 0")
+            for name in pretraining.REGISTRY
+        ),
+        *(
+            ("algorithms", {name: {key: 0}}, f"algorithms.{name}.{key}", "greater than")
+            for name in pretraining.REGISTRY
+            for key in (
+                "temperature",
+                "embedding",
+                "projection",
+                "hidden",
+                "prototypes",
+                "permutations",
+                "grid",
+                "parts",
+            )
+            if key in pretraining.options_class(name).model_fields
+        ),
+        ("algorithms", {"byol": {"momentum": 1.5}}, "algorithms.byol.momentum", "less than or equal to 1"),
+        ("algorithms", {"simclr": {"crop": [0.9, 0.1]}}, "algorithms.simclr.crop", "the smallest comes first"),
+        ("algorithms", {"sass": {"dropout": 1}}, "algorithms.sass.dropout", "less than 1"),
+        ("algorithms", {"mean_teacher": {"decay": 2}}, "algorithms.mean_teacher.decay", "less than or equal to 1"),
+        ("algorithms", {"dtml": {"ramp": 0}}, "algorithms.dtml.ramp", "greater than 0"),
+        ("compute", {"threads": 0}, "compute.threads", "greater than or equal to 1"),
+        ("compute", {"memory_limit_gb": float("nan")}, "compute.memory_limit_gb", "finite number"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_runs(path: str, value: Any, key: str, remedy: str) -> None:
+    """One line, with the key and what would be right; by classes that need neither torch nor an image library."""
+    with pytest.raises(McdError) as caught:
+        load_config(changed(path, value))
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("configuration: ")
+    assert key in line
+    assert remedy in line
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (
+            {**changed("cohorts.mine.pairs", []), "methods": ["multi_condos"]},
+            "methods: multi_condos pre-trains on a pair, and no cohort has one; leave it out",
+        ),
+        (
+            {**MINIMAL, "methods": ["mt"], "label_ratios": [0.1, 1]},
+            "label_ratios: 1.0 leaves no unlabelled patient for mt",
+        ),
+        (
+            {**MINIMAL, "methods": ["sass"], "curve_ratios": [1]},
+            "curve_ratios: 1.0 leaves no unlabelled patient for sass",
+        ),
+        (
+            {**MINIMAL, "methods": ["multi_condos", "loss_gan"], "algorithms": {"dsgan": {"adversarial": 0}}},
+            "algorithms.dsgan: as loss_gan is defined, adversarial, translation, reconstruction, contrastive: all",
+        ),
+    ],
+)
+def test_methods_that_cannot_be_trained_are_refused(content: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(McdError) as caught:
+        load_config(content)
+    assert remedy in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_numbers_as_text_are_numbers_and_names_stay_names() -> None:
+    """YAML 1.1 reads 1e-3 as text, since it has no point."""
+    content = yaml.safe_load("learning_rate: 1e-3")
+    assert content == {"learning_rate": "1e-3"}
+    config = load_config(
+        {
+            **changed("cohorts.mine.title", "1e3"),
+            "finetuning": content,
+            "algorithms": {"simclr": content},
+            "label_ratios": ["5e-2"],
+        }
+    )
+    assert config.finetuning.learning_rate == config.pretraining_options("simclr")["learning_rate"] == 1e-3
+    assert config.label_ratios == [0.05]
+    assert config.cohorts["mine"].title == "1e3"
+
+
+def test_a_key_that_appears_twice_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL) + "filters: 8\nseeds: [0]\nfilters: 16\n")
+    with pytest.raises(McdError, match=r"config\.yaml: line \d+: the key filters appears twice; keep one"):
+        read_config(path)
+
+
+def test_a_ratio_may_be_among_the_small_and_the_large() -> None:
+    config = load_config({**MINIMAL, "label_ratios": [0.5], "full_ratios": [0.5, 1.0]})
+    assert [row for row in plan.rows(config) if row == (0.5, "fully_supervised")] == [(0.5, "fully_supervised")]
+
+
+def test_what_a_registry_says_of_an_algorithm_is_so() -> None:
+    from mcd.pretraining.contig import ContIG
+    from mcd.pretraining.dsgan import DSGAN
+    from mcd.pretraining.m_jigsaw import MJigsaw
+
+    paired = {DSGAN, ContIG, MJigsaw}
+    for name, algorithm in pretraining.REGISTRY.items():
+        assert algorithm.multimodal == (pretraining.pretraining_class(name) in paired)
+    assert [name for name, found in segmentation.REGISTRY.items() if found.unlabelled] == [
+        "mean_teacher",
+        "dtml",
+        "sass",
+    ]
 
 
 def test_all_methods_are_those_of_table_2_in_its_order() -> None:
@@ -128,9 +292,9 @@ def test_options_from_the_command_line_get_their_types() -> None:
         changed("algorithms", {"dsgan": {"shared": "2", "temperature": "0.2", "feature": "bottleneck"}})
     )
     assert config.pretraining_options("multi_condos") == {"shared": 2, "temperature": 0.2, "feature": "bottleneck"}
-    assert load_config(changed("finetuning", {"augmentation": {"mirror": "false"}})).finetuning.augmentation == {
-        "mirror": False
-    }
+    augmentation = load_config(changed("finetuning", {"augmentation": {"mirror": "false"}})).finetuning.augmentation
+    assert augmentation.mirror is False
+    assert load_config(changed("finetuning", {"steps_per_epoch": "null"})).finetuning.steps_per_epoch is None
 
 
 def test_registration_is_off_by_any_spelling_and_per_modality() -> None:
@@ -142,7 +306,6 @@ def test_registration_is_off_by_any_spelling_and_per_modality() -> None:
         ("rigid", ["PET"]),
         ("{PET: affine}", ["PET"]),
         ("{PET: off}", []),
-        ("{}", []),
     ):
         cohort = load_config(changed(path, yaml.safe_load(text))).cohorts["mine"]
         assert cohort.registered == registered
@@ -191,7 +354,7 @@ def test_the_papers_configuration_is_the_papers() -> None:
     assert brats.batch_size.finetuning == {0.05: 56, 0.1: 70}
     assert brats.pairs == ["T1CE-T2", "FLAIR-T1"]
     assert brats.regions == {"WT": [1, 2, 4], "TC": [1, 4], "ET": [4]}
-    dsgan = config.algorithms["dsgan"]
+    dsgan = config.algorithms.given("dsgan")
     assert (dsgan["translation"], dsgan["reconstruction"], dsgan["contrastive"]) == (10, 1, 0.1)
     assert (dsgan["learning_rate"], dsgan["temperature"]) == (2e-4, 0.1)
     assert (config.pretraining.epochs, config.finetuning.epochs) == (200, 70)
@@ -221,7 +384,7 @@ def test_table_2_has_the_papers_rows_and_columns() -> None:
 @pytest.mark.parametrize("name", PRETRAININGS)
 def test_what_a_pretraining_hands_back_is_what_its_class_trains(name: str) -> None:
     """The words of the table's column against the class."""
-    from mcd.pretraining import pretraining_class
+    from mcd.pretraining import options_class, pretraining_class
 
     words = {
         -1: "encoder",
@@ -233,5 +396,7 @@ def test_what_a_pretraining_hands_back_is_what_its_class_trains(name: str) -> No
     method_class = pretraining_class(spec.algorithm)
     up_layers = method_class.up_layers
     if name in ("con_only", "loss_c"):  # how far DSGAN trains depends on its losses
-        up_layers = method_class(method_class.options_class(**spec.options), 2, ["CT", "PET"], (32, 32)).up_layers
+        up_layers = method_class(
+            options_class(spec.algorithm).model_validate(spec.options), 2, ["CT", "PET"], (32, 32)
+        ).up_layers
     assert spec.hands_back == words[up_layers]

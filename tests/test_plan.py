@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mcd import plan
 from mcd.config import Config, load_config
 from mcd.methods import METHODS, PRETRAININGS
-from mcd.pretraining.dsgan import DSGAN, DSGANOptions
+from mcd.pretraining.dsgan import DSGAN
+from mcd.pretraining.options import DSGANOptions
 from mcd.reporting.printed.paper import reported
 
 ROOT = Path(__file__).parents[1]

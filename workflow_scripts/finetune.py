@@ -6,26 +6,22 @@ with log_to(snakemake.log):
     from pathlib import Path
 
     from mcd.prediction.run import predict_test
+    from mcd.segmentation.options import FinetuningTask
     from mcd.segmentation.run import finetune
-    from mcd.slices.augment import Augmentation
     from mcd.training.history import write_history
-    from mcd.training.schedule import Compute, Schedule
+    from mcd.training.schedule import Compute
 
     data = {"shards": snakemake.input.shards, "split": snakemake.input.split}
     compute = Compute(**snakemake.params.compute)
     for number, run in enumerate(snakemake.params.runs):
-        training = dict(snakemake.params.training)
         history = finetune(
+            FinetuningTask.read(snakemake.params.tasks[number], "fine-tuning"),
             **data,
             pretrained=snakemake.input.get("pretrained"),
             output=snakemake.output.models[number],
-            modality=run["modality"],
-            schedule=Schedule(**training.pop("schedule")),
-            augmentation=Augmentation(**training.pop("augmentation")),
             compute=compute,
             resume=snakemake.params.resume[number],
             about={**run, **snakemake.params.cohort},
-            **training,
         )
         write_history(history, snakemake.output.losses[number])
         predict_test(

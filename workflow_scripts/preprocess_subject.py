@@ -3,7 +3,8 @@
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.imaging.preprocess import PreprocessOptions, preprocess_subject, write_preprocessed
+    from mcd.imaging.options import PreprocessOptions
+    from mcd.imaging.preprocess import preprocess_subject, write_preprocessed
     from mcd.subject import Subject
 
     subject = Subject.from_json(snakemake.params.subject)

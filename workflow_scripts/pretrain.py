@@ -5,6 +5,7 @@ from door import log_to
 if __name__ == "__main__":  # the processes of a training by several GPUs import this file
     with log_to(snakemake.log):
         from mcd.distributed.processes import launch
+        from mcd.pretraining.options import PretrainingTask
         from mcd.pretraining.run import pretrain
         from mcd.reporting.figures.loss_curves import draw_curves
         from mcd.training.history import write_history
@@ -13,14 +14,13 @@ if __name__ == "__main__":  # the processes of a training by several GPUs import
         history = launch(
             snakemake.resources.get("gpu", 1),  # a process a GPU
             pretrain,
+            task=PretrainingTask.read(snakemake.params.task, "pre-training"),
             shards=list(snakemake.input.shards),
             split=snakemake.input.split,
             output=snakemake.output.checkpoint,
-            modalities=tuple(snakemake.wildcards.pair.split("-")),
             compute=Compute(**snakemake.params.compute),
             resume=snakemake.params.resume,
             about=dict(snakemake.wildcards),
-            **snakemake.params.training,
         )
         write_history(history, snakemake.output.losses)
         draw_curves(snakemake.output.losses, snakemake.output.curves)

@@ -89,22 +89,16 @@ def _init_cohort(options: argparse.Namespace) -> None:
 
 
 def _check_cohort(options: argparse.Namespace) -> None:
-    import yaml
     from tqdm import tqdm
 
     from mcd.cohorts.check_cohort import check_cohort
     from mcd.cohorts.find import find_subjects
     from mcd.cohorts.findings import Finding, print_findings, write_findings
     from mcd.cohorts.layout import faults
-    from mcd.config import load_config
-    from mcd.imaging.preprocess import PreprocessOptions
-    from mcd.pair import Pair
+    from mcd.config import read_config
     from mcd.slices.splits import make_split
 
-    try:
-        config = load_config(yaml.safe_load(options.config.read_text(encoding="utf-8")), check_options=False)
-    except FileNotFoundError:
-        raise McdError(f"{options.config}: no such configuration; give its path") from None
+    config = read_config(options.config)
     name = options.cohort or (next(iter(config.cohorts)) if len(config.cohorts) == 1 else None)
     if name not in config.cohorts:
         raise McdError(f"--cohort {name or 'is missing'}: {options.config} has {', '.join(config.cohorts)}; give one")
@@ -122,9 +116,9 @@ def _check_cohort(options: argparse.Namespace) -> None:
         make_split([subject.id for subject in subjects], cohort.test, cohort=name, seed=config.seeds[0], fixed=fixed)
     found += check_cohort(
         subjects,
-        PreprocessOptions(**cohort.preprocessing.model_dump()),
+        cohort.preprocessing,
         cohort.regions,
-        [Pair(pair) for pair in cohort.pairs],
+        cohort.pairs,
         jobs=options.jobs,
         progress=lambda patients: tqdm(patients, total=len(subjects), unit="patient"),
     )

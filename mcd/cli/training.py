@@ -3,9 +3,12 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mcd.errors import McdError
+
+if TYPE_CHECKING:
+    from mcd.config import Config
 
 
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -37,16 +40,11 @@ def _training_inputs(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--output", type=Path, required=True, help="the checkpoint to write")
 
 
-def _load(options: argparse.Namespace) -> Any:
-    import yaml
-
-    from mcd.config import load_config
+def _load(options: argparse.Namespace) -> "Config":
+    from mcd.config import read_config
     from mcd.methods import METHODS
 
-    try:
-        config = load_config(yaml.safe_load(options.config.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise McdError(f"{options.config}: no such configuration") from None
+    config = read_config(options.config)
     if options.cohort not in config.cohorts:
         raise McdError(f"--cohort {options.cohort}: {options.config} has {', '.join(config.cohorts)}")
     if options.method not in METHODS:
@@ -59,21 +57,19 @@ def _pretrain(options: argparse.Namespace) -> None:
     from mcd.methods import METHODS
     from mcd.pretraining.run import pretrain
     from mcd.training.history import write_history
-    from mcd.training.schedule import Compute
 
     config = _load(options)
     pretraining = METHODS[options.method].pretraining
     if pretraining is None:
         raise McdError(f"--method {options.method}: has no pre-training; use `mcd finetune`")
     history = pretrain(
+        plan.pretraining_task(config, options.cohort, options.pair, pretraining, options.seed),
         shards=options.shards,
         split=options.split,
         output=options.output,
-        modalities=tuple(options.pair.split("-")),
-        compute=Compute(**config.compute.model_dump()),
+        compute=config.compute,
         resume=f"{options.output}.resume",
         about={"cohort": options.cohort, "pair": options.pair, "pretraining": pretraining},
-        **plan.pretraining_settings(config, options.cohort, pretraining, options.seed),
     )
     write_history(history, options.output.with_suffix(".csv"))
 
@@ -81,29 +77,19 @@ def _pretrain(options: argparse.Namespace) -> None:
 def _finetune(options: argparse.Namespace) -> None:
     from mcd import plan
     from mcd.segmentation.run import finetune
-    from mcd.slices.augment import Augmentation
     from mcd.training.history import write_history
-    from mcd.training.schedule import Compute, Schedule
 
     config = _load(options)
     resume = Path(f"{options.output}.resume")
-    settings = plan.finetuning_settings(config, options.cohort, options.method, options.ratio, options.seed)
     history = finetune(
+        plan.finetuning_task(config, options.cohort, options.method, options.modality, options.ratio, options.seed),
         shards=options.shards,
         split=options.split,
         output=options.output,
-        modality=options.modality,
         pretrained=options.pretrained,
-        schedule=Schedule(**settings.pop("schedule")),
-        augmentation=Augmentation(**settings.pop("augmentation")),
-        compute=Compute(**config.compute.model_dump()),
+        compute=config.compute,
         resume=resume,
-        about={
-            "cohort": options.cohort,
-            "method": options.method,
-            **plan.cohort_facts(config, options.cohort),
-        },
-        **settings,
+        about={"cohort": options.cohort, "method": options.method, **plan.cohort_facts(config, options.cohort)},
     )
     write_history(history, options.output.with_suffix(".csv"))
     resume.unlink(missing_ok=True)

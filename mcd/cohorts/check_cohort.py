@@ -22,7 +22,8 @@ from mcd.cohorts.fit import gain, misfits
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume
-from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, preprocess_subject
+from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.preprocess import Preprocessed, preprocess_subject
 from mcd.pair import Pair
 from mcd.subject import Subject
 
@@ -125,7 +126,7 @@ def _preprocess(one: Examined, subject: Subject, options: PreprocessOptions, pai
     for part in parts:
         rules = {name: options.rule(name) for name in part.images}  # a rule for a modality that is not there is refused
         try:
-            pre = preprocess_subject(part, replace(options, statistics_region=rules))
+            pre = preprocess_subject(part, options.model_copy(update={"statistics_region": rules}))
         except Exception as error:
             if str(error) not in seen:
                 seen.add(str(error))

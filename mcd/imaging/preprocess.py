@@ -6,7 +6,7 @@ percentile, z-score over the non-zero region. The statistics are those of the cr
 
 import os
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from mcd.errors import McdError
 from mcd.files import read_json, write_json
 from mcd.imaging.geometry import Grid, array_of, resample
 from mcd.imaging.io import read_volume, write_volume
+from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.registration import (
     WORKING_MM,
     Registration,
@@ -26,74 +27,14 @@ from mcd.imaging.registration import (
     surroundings,
     window,
 )
-from mcd.imaging.registration_summary import REGISTRATIONS
 from mcd.subject import Subject
 
 INTERPOLATIONS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}
-RULES = ("nonzero", "body", "all")
-CENTRES = ("region", "image")
 
 # Our choice: of a body's parts in a crop (two legs) each is kept that has a quarter of the largest one's voxels; a couch
 # or a head rest has less.
 _SMALLEST_PART = 0.25
 _COARSE_MM = 3.0  # the body is found at this spacing where only its bounding box is wanted
-
-
-@dataclass(frozen=True)
-class PreprocessOptions:
-    """What the configuration decides about a cohort's volumes. A bad value raises `McdError` that names the key.
-
-    - size: the crop's in-plane (x, y) size in voxels. spacing: mm in (x, y, z).
-    - interpolation: of images; labels and masks are always nearest neighbour.
-    - statistics_region: which voxels count as content, outside of which the value is 0; one rule, or one a modality:
-      "nonzero" voxels, the "body" (above `body_threshold` HU) or "all". A patient's mask goes before any rule.
-    - percentiles: the clipping bounds over that region.
-    - centre: the crop's in-plane centre, that of the reference modality's "region" or of the "image". A patient's box
-      goes before either, and gives the slices, too.
-    - registration: of the other modalities onto the reference, "off", "rigid" or "affine" (rigid first); one kind, or one
-      a modality.
-    """
-
-    size: tuple[int, int]  # paper Sec. V: 144 x 144 (HECKTOR), 160 x 160 (BraTS)
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)  # paper Sec. V
-    interpolation: str = "nearest"  # paper Sec. V
-    statistics_region: str | dict[str, str] = "nonzero"  # paper Sec. V
-    percentiles: tuple[float, float] = (1.0, 99.0)  # paper Sec. V
-    centre: str = "region"  # our choice: the paper does not say where the crop lies
-    body_threshold: float = -500.0  # our choice: half-way between air (-1000 HU) and water (0 HU)
-    registration: str | dict[str, str] = "off"  # paper Sec. V: both cohorts are registered already
-
-    def __post_init__(self) -> None:
-        for key, length in (("size", 2), ("spacing", 3), ("percentiles", 2)):
-            numbers = tuple(getattr(self, key))  # a list when it comes from YAML
-            if len(numbers) != length:
-                raise McdError(f"{key}: {list(numbers)} has not {length} numbers; give {length}")
-            object.__setattr__(self, key, numbers)
-        if min(self.size) < 1 or min(self.spacing) <= 0:
-            raise McdError(f"size {list(self.size)}, spacing {list(self.spacing)}: only positive numbers make a grid")
-        if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
-            raise McdError(
-                f"percentiles: {list(self.percentiles)} is not an interval in 0 to 100; the paper has [1, 99]"
-            )
-        for key, chosen, offered in (
-            ("interpolation", self.interpolation, tuple(INTERPOLATIONS)),
-            ("centre", self.centre, CENTRES),
-            ("statistics_region", self.statistics_region, RULES),
-            ("registration", self.registration, REGISTRATIONS),
-        ):
-            for value in chosen.values() if isinstance(chosen, dict) else [chosen]:
-                if value not in offered:
-                    raise McdError(f"{key}: {value!r} is not on offer; choose among {', '.join(offered)}")
-
-    def rule(self, modality: str) -> str:
-        """Return the rule of a modality's region; one that a dictionary leaves out has the paper's, "nonzero"."""
-        rules = self.statistics_region
-        return rules if isinstance(rules, str) else rules.get(modality, "nonzero")
-
-    def registration_of(self, modality: str) -> str:
-        """Return how a modality other than the reference is registered; one that a dictionary leaves out is not."""
-        kinds = self.registration
-        return kinds if isinstance(kinds, str) else kinds.get(modality, "off")
 
 
 @dataclass(frozen=True)
@@ -160,7 +101,7 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
         "subject": subject.id,
         "mcd_version": mcd.__version__,
         "modalities": list(volumes),
-        "options": asdict(options),
+        "options": options.model_dump(),
         "boxed": subject.box is not None,
         "grid": grid.to_json(),
         "raw_grids": {modality: Grid.of(image).to_json() for modality, image in images.items()},

@@ -8,7 +8,11 @@ from typing import Any
 
 from mcd.config import Config
 from mcd.methods import METHODS, PRETRAININGS
+from mcd.pair import Pair
+from mcd.pretraining import options_class
+from mcd.pretraining.options import PretrainingTask
 from mcd.reporting.tables.spec import TableSpec
+from mcd.segmentation.options import FinetuningTask
 
 SINGLE = "single"
 """In the place of a pair, for a cohort without pairs."""
@@ -57,7 +61,8 @@ def columns(config: Config) -> list[tuple[str, str]]:
 def rows(config: Config) -> list[tuple[float, str]]:
     """(label ratio, method) of Table II: every method at the small ratios, then Fully Supervised at the large ones."""
     small = list(product(config.label_ratios, config.methods))
-    return small + [(ratio, "fully_supervised") for ratio in config.full_ratios if "fully_supervised" in config.methods]
+    full = [(ratio, "fully_supervised") for ratio in config.full_ratios if "fully_supervised" in config.methods]
+    return list(dict.fromkeys(small + full))
 
 
 def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
@@ -70,38 +75,41 @@ def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
     ]
 
 
-def pretraining_settings(config: Config, cohort: str, pretraining: str, seed: int) -> dict[str, Any]:
-    """Everything that changes what a pre-training learns: arguments of `mcd.pretraining.run.pretrain`."""
-    return {
-        "algorithm": PRETRAININGS[pretraining].algorithm,
-        "options": config.pretraining_options(pretraining),
-        "filters": config.filters,
-        "epochs": config.pretraining.epochs,
-        "steps_per_epoch": config.pretraining.steps_per_epoch,
-        "batch_size": config.cohorts[cohort].batch_size.pretraining,
-        "sees": config.pretraining.sees,
-        "seed": seed,
-    }
+def pretraining_task(config: Config, cohort: str, pair: str, pretraining: str, seed: int) -> PretrainingTask:
+    """Everything in the configuration that changes what a pre-training learns.
+
+    Raises:
+        McdError: where the configured options leave nothing of an ablation.
+    """
+    algorithm, options = PRETRAININGS[pretraining].algorithm, config.pretraining_options(pretraining)
+    return PretrainingTask(
+        algorithm=algorithm,
+        options=options_class(algorithm).read(options, f"algorithms.{algorithm}, for {pretraining}").model_dump(),
+        modalities=Pair(pair).modalities,
+        filters=config.filters,
+        epochs=config.pretraining.epochs,
+        steps_per_epoch=config.pretraining.steps_per_epoch,
+        batch_size=config.cohorts[cohort].batch_size.pretraining,
+        sees=config.pretraining.sees,
+        seed=seed,
+    )
 
 
-def finetuning_settings(config: Config, cohort: str, method: str, ratio: float, seed: int) -> dict[str, Any]:
-    """Everything that changes what a fine-tuning learns: arguments of `mcd.segmentation.run.finetune`."""
+def finetuning_task(config: Config, cohort: str, method: str, modality: str, ratio: float, seed: int) -> FinetuningTask:
+    """Everything in the configuration that changes what a fine-tuning learns."""
     spec = METHODS[method]
-    return {
-        "regions": config.cohorts[cohort].regions,
-        "label_ratio": ratio,
-        "filters": config.filters,
-        "algorithm": spec.segmentation,
-        "options": config.algorithms.get(spec.segmentation, {}),
-        "depth": spec.transfer,
-        "schedule": {
-            **config.finetuning.model_dump(exclude={"augmentation"}),
-            "steps_per_epoch": config.finetuning.steps_at(ratio),
-            "batch_size": config.cohorts[cohort].batch_size.at(ratio),
-        },
-        "augmentation": config.finetuning.augmentation,
-        "seed": seed,
-    }
+    return FinetuningTask(
+        algorithm=spec.segmentation,
+        options=config.algorithms.given(spec.segmentation),
+        modality=modality,
+        regions=config.cohorts[cohort].regions,
+        label_ratio=ratio,
+        filters=config.filters,
+        depth=spec.transfer,
+        schedule=config.finetuning.schedule(ratio, config.cohorts[cohort].batch_size.at(ratio)),
+        augmentation=config.finetuning.augmentation,
+        seed=seed,
+    )
 
 
 def cohort_facts(config: Config, cohort: str) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from torch import nn
 
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of, to_raw_grid
-from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, preprocess_subject
+from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.preprocess import Preprocessed, preprocess_subject
 from mcd.prediction.fusion import THRESHOLD, fuse
 from mcd.prediction.origin import unlike_training
 from mcd.prediction.slices import load_network, predict_volume
 from mcd.subject import Subject
+from mcd.training.device import prepare
 from mcd.training.schedule import Compute
 
 
@@ -62,7 +64,7 @@ class PatientPrediction:
 
 def load_models(paths: Sequence[str | Path], compute: Compute) -> list[Model]:
     """Load checkpoints of fine-tunings; `McdError` for one that does not say how its training data were prepared."""
-    device = compute.prepare()
+    device = prepare(compute)
     models = []
     for path in paths:
         network, description = load_network(path, device)
@@ -101,7 +103,7 @@ def predict_patient(
         McdError: for models that do not go together, an image without a model, and whatever preprocessing refuses.
     """
     compute = compute or Compute()
-    device = compute.prepare()
+    device = prepare(compute)
     used = [model for model in models if model.modality in images]
     strangers = [modality for modality in images if modality not in {model.modality for model in used}]
     if strangers or not used:

@@ -10,6 +10,7 @@ from mcd.prediction.slices import BATCH_SIZE, load_network, predict_slices
 from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
+from mcd.training.device import prepare
 from mcd.training.schedule import Compute
 
 
@@ -31,7 +32,7 @@ def predict_test(
         keep_probabilities: beside the masks, for a fusion by their mean.
     """
     compute = compute or Compute()
-    device = compute.prepare()
+    device = prepare(compute)
     network, description = load_network(model, device)
 
     with Shards(shards) as opened:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mcd.models.unet import UNet
 from mcd.slices.batches import SliceSet
 from mcd.training.checkpoint import load_checkpoint
+from mcd.training.device import autocast
 from mcd.training.schedule import Compute
 
 BATCH_SIZE = 64
@@ -29,7 +30,7 @@ def load_network(path: str | Path, device: torch.device) -> tuple[UNet, dict[str
 @torch.inference_mode()
 def probabilities(network: nn.Module, images: Tensor, compute: Compute) -> np.ndarray:
     """The sigmoid outputs (N, regions, H, W) float32 for slices (N, 1, H, W) on the network's device."""
-    with compute.autocast(images.device):
+    with autocast(compute, images.device):
         logits = network(images)
     return torch.sigmoid(logits.float()).cpu().numpy()
 

@@ -2,28 +2,42 @@
 
 from typing import TYPE_CHECKING
 
-from mcd.registry import find_class
+from mcd.registry import Algorithm, find, load
 
 if TYPE_CHECKING:
     from mcd.pretraining.base import Pretraining
+    from mcd.pretraining.options import Options
 
-REGISTRY: dict[str, str] = {
-    "dsgan": "mcd.pretraining.dsgan:DSGAN",
-    "rotation": "mcd.pretraining.rotation:Rotation",
-    "jigsaw": "mcd.pretraining.jigsaw:Jigsaw",
-    "m_jigsaw": "mcd.pretraining.m_jigsaw:MJigsaw",
-    "exemplar": "mcd.pretraining.exemplar:Exemplar",
-    "cpc": "mcd.pretraining.cpc:CPC",
-    "simclr": "mcd.pretraining.simclr:SimCLR",
-    "byol": "mcd.pretraining.byol:BYOL",
-    "swav": "mcd.pretraining.swav:SwAV",
-    "gl": "mcd.pretraining.gl:GL",
-    "contig": "mcd.pretraining.contig:ContIG",
-    "vicreg": "mcd.pretraining.vicreg:VICReg",
+
+def _algorithm(place: str, multimodal: bool = False) -> Algorithm:
+    name = place.partition(":")[2]
+    return Algorithm(f"mcd.pretraining.{place}", f"mcd.pretraining.options:{name}Options", multimodal=multimodal)
+
+
+REGISTRY: dict[str, Algorithm] = {
+    "dsgan": _algorithm("dsgan:DSGAN", multimodal=True),
+    "rotation": _algorithm("rotation:Rotation"),
+    "jigsaw": _algorithm("jigsaw:Jigsaw"),
+    "m_jigsaw": _algorithm("m_jigsaw:MJigsaw", multimodal=True),
+    "exemplar": _algorithm("exemplar:Exemplar"),
+    "cpc": _algorithm("cpc:CPC"),
+    "simclr": _algorithm("simclr:SimCLR"),
+    "byol": _algorithm("byol:BYOL"),
+    "swav": _algorithm("swav:SwAV"),
+    "gl": _algorithm("gl:GL"),
+    "contig": _algorithm("contig:ContIG", multimodal=True),
+    "vicreg": _algorithm("vicreg:VICReg"),
 }
-"""Algorithm -> where its class is. Text, so that reading the registry does not load torch."""
+"""Algorithm -> where its classes are. Text, so that reading the registry does not load torch."""
 
 
 def pretraining_class(algorithm: str) -> "type[Pretraining]":
     """The `Pretraining` class of an algorithm."""
-    return find_class(REGISTRY, algorithm)
+    found: type[Pretraining] = load(find(REGISTRY, algorithm).method)
+    return found
+
+
+def options_class(algorithm: str) -> "type[Options]":
+    """The options of an algorithm; loads no torch."""
+    found: type[Options] = load(find(REGISTRY, algorithm).options)
+    return found

@@ -14,8 +14,6 @@ The target runs in train mode, with BatchNorm statistics of its own batches (see
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,39 +21,18 @@ from torch.nn import functional as F
 
 from mcd.losses import at_least_single
 from mcd.models.heads import projection_head
-from mcd.pretraining.base import Options
 from mcd.pretraining.encoder_only import EncoderPretraining
 from mcd.pretraining.health import embedding_sd, retrieval_accuracy
-from mcd.pretraining.views import ViewOptions, random_view
+from mcd.pretraining.options import BYOLOptions
+from mcd.pretraining.views import random_view
 from mcd.slices.batches import Batch
 from mcd.training.ema import follower, update_ema
 from mcd.training.method import Losses
 
 
-@dataclass(frozen=True, kw_only=True)
-class BYOLOptions(ViewOptions, Options):
-    """Options of BYOL, beside those of its views.
-
-    Attributes:
-        weight_decay: as the authors'.
-        decay: as the authors'; without their warm-up, which LARS at a batch of thousands needs.
-        blurred, blurred_other: probability of a blur in the one view and in the other; the authors'.
-        momentum: tau_0; the authors' for trainings of 100 to 300 epochs (0.996 for 1000, 0.97 for 40).
-        projection: length of z and q; the authors'.
-    """
-
-    weight_decay: float = 1e-6
-    decay: Literal["constant", "cosine"] = "cosine"
-    blurred: float = 1.0
-    blurred_other: float = 0.1
-    momentum: float = 0.99
-    projection: int = 256
-
-
 class BYOL(EncoderPretraining):
     """An online network and the target that follows it. Logs how often a prediction finds its own target."""
 
-    options_class = BYOLOptions
     options: BYOLOptions
 
     def __init__(self, options: BYOLOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
@@ -73,7 +50,7 @@ class BYOL(EncoderPretraining):
     def losses(self, batch: Batch, player: str) -> Losses:
         views = (
             random_view(batch.images, self.options),
-            random_view(batch.images, replace(self.options, blurred=self.options.blurred_other)),
+            random_view(batch.images, self.options.model_copy(update={"blurred": self.options.blurred_other})),
         )
         embeddings = [self.head(self.encoder(view)) for view in views]
         predictions = [self.predictor(embedding) for embedding in embeddings]

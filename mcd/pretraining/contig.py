@@ -15,8 +15,6 @@ genes that are not; here both are images and both are fine-tuned, and the order 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from torch import Tensor, nn
@@ -25,38 +23,18 @@ from mcd.losses.contrastive import cross_modal
 from mcd.models.encoder import Encoder
 from mcd.models.heads import projection_head
 from mcd.models.unet import bottleneck_channels
-from mcd.pretraining.base import ENCODER_ONLY, Options, Pretraining
+from mcd.pretraining.base import ENCODER_ONLY, Pretraining
 from mcd.pretraining.health import embedding_sd, retrieval_accuracy
-from mcd.pretraining.views import ViewOptions, random_view
+from mcd.pretraining.options import ContIGOptions
+from mcd.pretraining.views import random_view
 from mcd.slices.batches import Batch, SliceSet, spread_batches
 from mcd.training.method import Losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContIGOptions(ViewOptions, Options):
-    """Options of ContIG, beside those of its views.
-
-    Attributes:
-        learning_rate, weight_decay, decay: the authors' (Adam too).
-        alpha: weight of l(a -> b) against l(b -> a); see above. 0.75 for the authors'.
-        temperature: t; the authors'.
-        projection: length of an embedding; the authors'.
-    """
-
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-6
-    decay: Literal["constant", "cosine"] = "cosine"
-    alpha: float = 0.5
-    temperature: float = 0.1
-    projection: int = 128
 
 
 class ContIG(Pretraining):
     """An encoder and a head a modality. Logs how often a slice finds its other modality, and the embeddings' spread."""
 
-    options_class = ContIGOptions
     options: ContIGOptions
-    multimodal = True
     up_layers = ENCODER_ONLY
 
     def __init__(self, options: ContIGOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:

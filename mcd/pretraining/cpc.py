@@ -23,18 +23,16 @@ see `mcd.models.sample_norm`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcd.errors import McdError
 from mcd.losses.info_nce import info_nce
 from mcd.models.sample_norm import batch_norm_state, use_sample_norm
-from mcd.pretraining.base import Options
 from mcd.pretraining.encoder_only import EncoderPretraining
+from mcd.pretraining.options import CPCOptions
 from mcd.pretraining.tiles import blank, cut_tiles, tile_side
 from mcd.slices.batches import Batch, SliceSet, spread_batches
 from mcd.training.method import Losses
@@ -48,36 +46,16 @@ SKIPPED = 1
 """Rows between context and first target: those that share pixels with the context."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CPCOptions(Options):
-    """Options of CPC.
-
-    Attributes:
-        steps: rows foretold, 1 to 5 (Loewe et al., their code: 5, all that 7 rows allow).
-        negatives: of each prediction (Loewe et al., their code: 16).
-        context_layers: residual blocks of the context network (Henaff et al., appendix: 5).
-        tissue: share of a patch that has to be tissue for it to count (our choice).
-    """
-
-    steps: int = 5
-    negatives: int = 16
-    context_layers: int = 5
-    tissue: float = 0.05
-
-
 class CPC(EncoderPretraining):
     """The encoder without batch normalisation, the context network and the maps W_k.
 
     Logs `accuracy`, how often the positive scores highest (chance is 1/(1 + negatives)).
     """
 
-    options_class = CPCOptions
     options: CPCOptions
 
     def __init__(self, options: CPCOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
         super().__init__(options, filters, modalities, size)
-        if not 1 <= options.steps <= GRID - 1 - SKIPPED:
-            raise McdError(f"cpc: steps: {options.steps}; with {GRID} rows of patches, give 1 to {GRID - 1 - SKIPPED}")
         use_sample_norm(self.encoder)
         channels = self.encoder.channels
         self.side = tile_side(size)

@@ -18,66 +18,27 @@ A loss of weight 0 is not computed, and what only it needs (discriminators, the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mcd.distributed.shares import shared
-from mcd.errors import McdError
 from mcd.losses import at_least_single
 from mcd.losses.adversarial import discriminator_loss, generator_loss
 from mcd.losses.contrastive import feature_distance, multimodal_contrastive
 from mcd.models.discriminator import PatchDiscriminator
-from mcd.models.generator import MAX_SHARED, DomainSharingGenerator
+from mcd.models.generator import DomainSharingGenerator
 from mcd.models.unet import LEVELS
-from mcd.pretraining.base import Options, Pretraining
+from mcd.pretraining.base import Pretraining
+from mcd.pretraining.options import DSGANOptions
 from mcd.slices.batches import Batch
 from mcd.training.method import Losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class DSGANOptions(Options):
-    """Options of DSGAN.
-
-    Attributes:
-        betas: of Adam: our choice, as pix2pix and CycleGAN.
-        shared: k of SL_ku^kd, shared down and up layers, 0 to 3 (Table I; 1 is the paper's).
-        adversarial, translation, reconstruction, contrastive: weights of L_GAN (Eq. 7), L_T, L_R and L_C (paper Sec. V).
-        adversarial_form: of L_GAN: Eq. 4, or LSGAN's.
-        feature_loss: on the paired features: L_C, or one of Fig. 7's alternatives.
-        feature: the representation that L_C compares: the last shared up layer (our choice; with nothing shared, up layer 1),
-            or the bottleneck.
-        temperature: t of Eq. 2 (paper Sec. V).
-        discriminator_filters: of the PatchGAN (our choice, as pix2pix).
-    """
-
-    betas: tuple[float, float] = (0.5, 0.999)
-    shared: int = 1
-    adversarial: float = 1.0
-    translation: float = 10.0
-    reconstruction: float = 1.0
-    contrastive: float = 0.1
-    adversarial_form: Literal["log", "least_squares"] = "log"
-    feature_loss: Literal["contrastive", "l1", "mse"] = "contrastive"
-    feature: Literal["up_layer", "bottleneck"] = "up_layer"
-    temperature: float = 0.1
-    discriminator_filters: int = 64
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.shared <= MAX_SHARED:
-            raise McdError(f"shared: {self.shared} is not 0 to {MAX_SHARED} (Table I)")
-        if self.temperature <= 0:
-            raise McdError(f"temperature: {self.temperature} is not above 0 (Eq. 2)")
 
 
 class DSGAN(Pretraining):
     """Two generators with shared layers against two discriminators; minimax of Eq. 8 in alternating steps."""
 
-    options_class = DSGANOptions
     options: DSGANOptions
-    multimodal = True
     up_layers: int = LEVELS - 1
 
     def __init__(
@@ -85,6 +46,7 @@ class DSGAN(Pretraining):
     ) -> None:
         super().__init__(options, filters, modalities, size)
         self.generator = DomainSharingGenerator(filters, options.shared)
+        self.shared = options.shared
         self.feature_stage = max(options.shared, 1) if options.feature == "up_layer" else 0
         # L_C and L_R look at translated images, which mean something only where L_GAN or L_T makes them (Sec. V-B on L_R)
         self.translates = bool(options.adversarial or options.translation)

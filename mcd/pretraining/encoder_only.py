@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from mcd.models.encoder import Encoder
-from mcd.pretraining.base import ENCODER_ONLY, Options, Pretraining
+from mcd.pretraining.base import ENCODER_ONLY, Pretraining
+from mcd.pretraining.options import Options
 
 
 class EncoderPretraining(Pretraining):
     """One player, which owns every parameter; hands back `self.encoder`, whatever the modality asked for."""
 
-    multimodal = False
     up_layers = ENCODER_ONLY
 
     def __init__(self, options: Options, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:

@@ -16,33 +16,16 @@ the code of Kolesnikov et al. normalises over the batch, which is hardly meant. 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from mcd.losses.triplet import semi_hard, squared_distances, triplet_loss
-from mcd.pretraining.base import Options
 from mcd.pretraining.encoder_only import EncoderPretraining
-from mcd.pretraining.views import ViewOptions, random_view
+from mcd.pretraining.options import ExemplarOptions
+from mcd.pretraining.views import random_view
 from mcd.slices.batches import Batch
 from mcd.training.method import Losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExemplarOptions(Options, ViewOptions):
-    """Options of Exemplar, and of its views.
-
-    Attributes:
-        margin: of the triplet loss (Kolesnikov et al., their code: 0.5).
-        embedding: its length (Kolesnikov et al., their code: 1000).
-        negatives: `derangement` (Taleb et al. 2020), or `semi_hard` (Kolesnikov et al. 2019).
-    """
-
-    margin: float = 0.5
-    embedding: int = 1000
-    negatives: Literal["derangement", "semi_hard"] = "derangement"
 
 
 class Exemplar(EncoderPretraining):
@@ -52,7 +35,6 @@ class Exemplar(EncoderPretraining):
     triplets that still cost something; where it is 0 nothing is learnt any more.
     """
 
-    options_class = ExemplarOptions
     options: ExemplarOptions
 
     def __init__(

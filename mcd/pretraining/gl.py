@@ -24,8 +24,6 @@ convolution before it start fresh.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -36,9 +34,10 @@ from mcd.distributed.shares import BatchNorm2d, shared
 from mcd.errors import McdError
 from mcd.losses.global_local import region_contrastive, region_logits, same_part_contrastive
 from mcd.models.unet import SIZE_FACTOR, UNet, bottleneck_channels
-from mcd.pretraining.base import Options, Pretraining
+from mcd.pretraining.base import Pretraining
 from mcd.pretraining.health import embedding_sd, nearest_other
-from mcd.pretraining.views import ViewOptions, change_intensity, random_view
+from mcd.pretraining.options import GLOptions
+from mcd.pretraining.views import change_intensity, random_view
 from mcd.slices.batches import Batch, SliceSet
 from mcd.training.method import Losses
 
@@ -50,36 +49,6 @@ REGION = 3
 REGION_NEGATIVES = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class GLOptions(ViewOptions, Options):
-    """Options of G-L, beside those of its views.
-
-    Attributes:
-        learning_rate, decay: the authors' (Adam too).
-        crop, aspect: the authors' 100 x 100 of 192 x 192 pixels.
-        mirror, gamma, noise, blurred: none in the authors' pre-training; they change crop, brightness and contrast.
-        temperature: t; the authors'.
-        parts: of a volume, along z; the authors'.
-        hidden: width of the global head's hidden layer; the authors'.
-        projection: length of an embedding; the authors'.
-        local_share: share of the epochs that goes to the local stage; the authors' stages are equally long.
-    """
-
-    learning_rate: float = 1e-3
-    decay: Literal["constant", "cosine"] = "constant"
-    crop: tuple[float, float] = (0.27, 0.27)
-    aspect: tuple[float, float] = (1.0, 1.0)
-    mirror: float = 0.0
-    gamma: float = 1.0
-    noise: float = 0.0
-    blurred: float = 0.0
-    temperature: float = 0.1
-    parts: int = 4
-    hidden: int = 1024
-    projection: int = 128
-    local_share: float = 0.5
-
-
 class GL(Pretraining):
     """A U-Net without its last up layer, a global and a local head.
 
@@ -87,9 +56,7 @@ class GL(Pretraining):
     `parts`), in the local stage how often a region finds itself among its 1 + 10 candidates; and the embeddings' spread.
     """
 
-    options_class = GLOptions
     options: GLOptions
-    multimodal = False
     up_layers = UP_LAYERS
 
     def __init__(self, options: GLOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:

@@ -15,7 +15,6 @@ permuting b blank tiles among themselves changes b at most.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
 
@@ -26,30 +25,14 @@ from torch.nn import functional as F
 
 from mcd.errors import McdError
 from mcd.losses import at_least_single
-from mcd.pretraining.base import Options
 from mcd.pretraining.encoder_only import EncoderPretraining
+from mcd.pretraining.options import JigsawOptions
 from mcd.pretraining.tiles import blank, cut_tiles, reorder, standardised, tile_side
 from mcd.slices.batches import Batch
 from mcd.training.method import Losses
 
 GRID = 3
 TILES = GRID * GRID
-
-
-@dataclass(frozen=True, kw_only=True)
-class JigsawOptions(Options):
-    """Options of Jigsaw.
-
-    Attributes:
-        permutations: N, orders to choose from; 100 as Kolesnikov et al. (CVPR 2019) and Taleb et al. (NeurIPS 2020). Noroozi
-            and Favaro go up to 1000 (from memory of the paper), for a far larger set of images.
-        tile_share: of a cell's side that its tile takes: 64 of 85 pixels (Noroozi and Favaro).
-        embedding: length of a tile's embedding (Goyal et al., ICCV 2019, their code VISSL: 1000, with batch norm and ReLU).
-    """
-
-    permutations: int = 100
-    tile_share: float = 64 / 85
-    embedding: int = 1000
 
 
 class Jigsaw(EncoderPretraining):
@@ -61,7 +44,6 @@ class Jigsaw(EncoderPretraining):
         McdError: when there are not so many permutations.
     """
 
-    options_class = JigsawOptions
     options: JigsawOptions
     permutations: Tensor
 

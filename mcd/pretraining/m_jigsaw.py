@@ -16,34 +16,17 @@ The plain Sinkhorn operator is used, without Gumbel noise (from memory of the pa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcd.errors import McdError
 from mcd.losses.sinkhorn import log_sinkhorn
-from mcd.pretraining.base import Options
 from mcd.pretraining.encoder_only import EncoderPretraining
+from mcd.pretraining.options import MJigsawOptions
 from mcd.pretraining.tiles import blank, cut_tiles, reorder, tile_side
 from mcd.slices.batches import Batch
 from mcd.training.method import Losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class MJigsawOptions(Options):
-    """Options of M-Jigsaw.
-
-    Attributes:
-        grid: tiles along a side: 3 (from memory of the paper, which varies it).
-        iterations: of the Sinkhorn operator; 20 as Mena et al. (ICLR 2018), who brought it to puzzles.
-        temperature: by which scores are divided; 1 as Mena et al. for puzzles.
-    """
-
-    grid: int = 3
-    iterations: int = 20
-    temperature: float = 1.0
 
 
 class MJigsaw(EncoderPretraining):
@@ -55,14 +38,10 @@ class MJigsaw(EncoderPretraining):
         McdError: for a grid of one tile.
     """
 
-    options_class = MJigsawOptions
     options: MJigsawOptions
-    multimodal = True
 
     def __init__(self, options: MJigsawOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
         super().__init__(options, filters, modalities, size)
-        if options.grid < 2:
-            raise McdError(f"m_jigsaw: grid: {options.grid}; a puzzle needs at least 2 tiles along a side")
         self.side = tile_side(size, smallest=2)
         self.score = nn.Linear(self.encoder.channels, options.grid**2)
 

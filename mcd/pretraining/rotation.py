@@ -14,16 +14,14 @@ accuracy says little about the features there.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mcd.losses import at_least_single
-from mcd.pretraining.base import Options
 from mcd.pretraining.encoder_only import EncoderPretraining
+from mcd.pretraining.options import RotationOptions
 from mcd.slices.batches import Batch
 from mcd.training.method import Losses
 
@@ -31,22 +29,9 @@ TURNS = 4
 """Classes: quarter turns."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RotationOptions(Options):
-    """Options of Rotation.
-
-    Attributes:
-        copies: `all` four turns of each slice in every batch, as Gidaris et al. (their code), or
-            `one` at random, as Taleb et al. (NeurIPS 2020), which costs a quarter.
-    """
-
-    copies: Literal["all", "one"] = "all"
-
-
 class Rotation(EncoderPretraining):
     """The encoder and a linear classifier of four turns. Logs `accuracy`; chance is 0.25."""
 
-    options_class = RotationOptions
     options: RotationOptions
 
     def __init__(

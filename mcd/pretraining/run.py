@@ -2,20 +2,23 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mcd.distributed.processes import is_first, together
-from mcd.pretraining import pretraining_class
-from mcd.registry import make_options
+from mcd.pretraining import REGISTRY, options_class, pretraining_class
+from mcd.pretraining.base import Pretraining
+from mcd.pretraining.options import Options, PretrainingTask
+from mcd.registry import find
 from mcd.seeding import derive_seed
 from mcd.slices.batches import PooledSlices, SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
+from mcd.training.device import prepare
 from mcd.training.history import History
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
@@ -24,19 +27,11 @@ log = logging.getLogger(__name__)
 
 
 def pretrain(
+    task: PretrainingTask,
     *,
     shards: Sequence[str | Path],
     split: str | Path,
     output: str | Path,
-    algorithm: str,
-    options: dict[str, Any],
-    modalities: tuple[str, str],
-    filters: int,
-    epochs: int,
-    batch_size: int,
-    steps_per_epoch: int | None = None,
-    sees: str = "own",
-    seed: int = 0,
     compute: Compute | None = None,
     resume: str | Path | None = None,
     about: dict[str, Any] | None = None,
@@ -46,75 +41,87 @@ def pretrain(
     Under `torchrun` its processes share every batch, and the first of them writes.
 
     Args:
-        modalities: the pair (X, Y).
-        sees: what a single-modal algorithm is shown: each modality `own` slices, in a training of its own, or `both`
-            modalities' slices in one pool, whose one network then serves both.
-        options: of the algorithm; unknown or impossible ones are an error.
-        resume: where the running state is kept meanwhile; a killed call goes on from there and ends with the same weights.
+        resume: where the running state is kept meanwhile; a killed call resumes from it and ends with the same weights.
         about: put into the checkpoint's description as it is (cohort, names, ...).
 
     Returns:
-        The losses, one row an epoch (of each modality in turn, for a single-modal algorithm).
+        The losses, one row per epoch (of each modality in turn, for a single-modal algorithm).
+
+    Raises:
+        McdError: for an unknown algorithm, or options that it does not have.
     """
     compute = compute or Compute()
-    device = compute.prepare()
-    method_class = pretraining_class(algorithm)
-    settings = make_options(method_class, algorithm, options)
-    schedule = settings.schedule(epochs, batch_size, steps_per_epoch)
-    if method_class.multimodal or sees == "both":
-        groups: list[tuple[str, ...]] = [modalities]
-    else:
-        groups = [(modality,) for modality in modalities]
-    weights: dict[str, dict[str, torch.Tensor]] = {}
+    device = prepare(compute)
+    groups = _groups(task)
+    description = _describe(task, about or {})
+    weights: dict[str, dict[str, Tensor]] = {}
     history: History = []
-    description: dict[str, Any] = {
-        **(about or {}),
-        "algorithm": algorithm,
-        "options": asdict(settings),
-        "modalities": list(modalities),
-        "filters": filters,
-        "shared": getattr(settings, "shared", 1),
-        "seed": seed,
-    }
-    resumes: list[Path] = []
+    resumes = [Path(f"{resume}.{'-'.join(group)}") if resume else None for group in groups]
     with Shards(shards) as opened, together(device):
         subjects = read_split(split).train
-        for group in groups:
-            slices = SliceSet(
-                opened, subjects, group, select="content", device=device, memory_limit=compute.memory_limit_gb * 1e9
-            )
-            log.info(
-                "%s on %s: %d slices of %d subjects, %s, on %s",
-                algorithm,
-                "-".join(group),
-                len(slices),
-                len(subjects),
-                "held in memory" if slices.in_memory else "streamed",
-                device,
-            )
-            own_seed = derive_seed(seed, *group)
-            torch.manual_seed(derive_seed(own_seed, "weights"))
-            method = method_class(settings, filters, group, slices.size)
-            if len(group) > 1 and not method_class.multimodal:
-                slices = PooledSlices(slices)
-            own_resume = Path(f"{resume}.{'-'.join(group)}") if resume else None
-            rows = train(
-                method,
-                slices,
-                schedule,
-                compute,
-                seed=own_seed,
-                resume=own_resume,
-                identity={key: value for key, value in description.items() if key != "trained"} | {"of": group},
-            )
+        for group, own_resume in zip(groups, resumes, strict=True):
+            slices = _slices(opened, subjects, group, device, compute)
+            method, rows = _train_group(task, group, slices, compute, own_resume, description)
             history += rows if len(groups) == 1 else [{"modality": group[0], **row} for row in rows]
-            for modality in group:
-                state = method.unet_state(modality)
-                weights[modality] = state
-                description["trained"] = method.trained_keys(state)
-            resumes += [own_resume] if own_resume else []
+            weights |= {modality: method.unet_state(modality) for modality in group}
+            description |= {"shared": method.shared, "trained": method.trained_keys(weights[group[-1]])}
         if is_first():
             save_checkpoint(Checkpoint("pretraining", description, weights), output)
-            for path in resumes:
+            for path in filter(None, resumes):
                 path.unlink(missing_ok=True)
     return history
+
+
+def _groups(task: PretrainingTask) -> list[tuple[str, ...]]:
+    """The modalities of each training: all together, or each in a training of its own."""
+    if find(REGISTRY, task.algorithm).multimodal or task.sees == "both":
+        return [task.modalities]
+    return [(modality,) for modality in task.modalities]
+
+
+def _describe(task: PretrainingTask, about: dict[str, Any]) -> dict[str, Any]:
+    """What the checkpoint says of itself before anything is trained."""
+    return {
+        **about,
+        "algorithm": task.algorithm,
+        "options": _options(task).model_dump(),
+        "modalities": list(task.modalities),
+        "filters": task.filters,
+        "seed": task.seed,
+    }
+
+
+def _options(task: PretrainingTask) -> Options:
+    return options_class(task.algorithm).read(task.options, f"options of {task.algorithm}")
+
+
+def _slices(
+    shards: Shards, subjects: Sequence[str], group: tuple[str, ...], device: torch.device, compute: Compute
+) -> SliceSet:
+    """All slices with content of the training subjects."""
+    limit = compute.memory_limit_gb * 1e9
+    slices = SliceSet(shards, subjects, group, select="content", device=device, memory_limit=limit)
+    kept = "held in memory" if slices.in_memory else "streamed"
+    log.info("%s: %d slices of %d subjects, %s, on %s", "-".join(group), len(slices), len(subjects), kept, device)
+    return slices
+
+
+def _train_group(
+    task: PretrainingTask,
+    group: tuple[str, ...],
+    slices: SliceSet,
+    compute: Compute,
+    resume: Path | None,
+    description: dict[str, Any],
+) -> tuple[Pretraining, History]:
+    """One training, of all modalities of a group."""
+    options = _options(task)
+    own_seed = derive_seed(task.seed, *group)
+    torch.manual_seed(derive_seed(own_seed, "weights"))
+    method = pretraining_class(task.algorithm)(options, task.filters, group, slices.size)
+    if len(group) > 1 and not find(REGISTRY, task.algorithm).multimodal:
+        slices = PooledSlices(slices)
+    schedule = options.schedule(task.epochs, task.batch_size, task.steps_per_epoch)
+    identity = {key: value for key, value in description.items() if key not in ("shared", "trained")} | {"of": group}
+    rows = train(method, slices, schedule, compute, seed=own_seed, resume=resume, identity=identity)
+    return method, rows

@@ -13,42 +13,22 @@ other's negatives.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from mcd.losses.ntxent import nt_xent
 from mcd.models.heads import projection_head
-from mcd.pretraining.base import Options
 from mcd.pretraining.encoder_only import EncoderPretraining
 from mcd.pretraining.health import embedding_sd, retrieval_accuracy
-from mcd.pretraining.views import ViewOptions, random_view
+from mcd.pretraining.options import SimCLROptions
+from mcd.pretraining.views import random_view
 from mcd.slices.batches import Batch, SliceSet, spread_batches
 from mcd.training.method import Losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimCLROptions(ViewOptions, Options):
-    """Options of SimCLR, beside those of its views.
-
-    Attributes:
-        weight_decay: as the authors'.
-        decay: as the authors'; without their warm-up, which LARS at a batch of thousands needs.
-        temperature: t; the authors' for ImageNet.
-        projection: length of z; the authors'.
-    """
-
-    weight_decay: float = 1e-6
-    decay: Literal["constant", "cosine"] = "cosine"
-    temperature: float = 0.1
-    projection: int = 128
 
 
 class SimCLR(EncoderPretraining):
     """One encoder, one head, two views. Logs how often a view finds its partner, and the spread of the embeddings."""
 
-    options_class = SimCLROptions
     options: SimCLROptions
 
     def __init__(self, options: SimCLROptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:

@@ -15,8 +15,6 @@ have to differ.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -27,48 +25,12 @@ from mcd.losses import at_least_single
 from mcd.losses.sinkhorn import log_sinkhorn
 from mcd.losses.swapped_prediction import swapped_prediction
 from mcd.models.heads import Prototypes, projection_head
-from mcd.pretraining.base import Options
 from mcd.pretraining.encoder_only import EncoderPretraining
 from mcd.pretraining.health import embedding_sd, retrieval_accuracy
-from mcd.pretraining.views import ViewOptions, random_view, view_size
+from mcd.pretraining.options import SwAVOptions
+from mcd.pretraining.views import random_view, view_size
 from mcd.slices.batches import Batch, SliceSet, spread_batches
 from mcd.training.method import Losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class SwAVOptions(ViewOptions, Options):
-    """Options of SwAV, beside those of its views.
-
-    Attributes:
-        weight_decay, decay: the authors'.
-        crop: area of a large view; the authors'.
-        small_crop: area of a small view; the authors'.
-        small_views: how many; our choice (the authors': 6 of a photograph).
-        small_size: side of a small view, as a share of the slice's; the authors', 96 of 224 pixels.
-        temperature, sinkhorn_iterations: the authors'.
-        epsilon: how soft the codes are; what the authors advise where the loss stays at ln(prototypes), as it did on simulated
-            brains with their default of 0.05.
-        projection: length of z; the authors'.
-        prototypes: our choice for some thousands of slices; the authors advise fewer for fewer data.
-        queue: embeddings of earlier batches that take part in the codes: some 15 batches, as the authors'. 0 for none.
-        queue_start: share of the training after which they do; the authors', epoch 15 of 200.
-        frozen_epochs: epochs before the prototypes begin to move; the authors'.
-    """
-
-    weight_decay: float = 1e-6
-    decay: Literal["constant", "cosine"] = "cosine"
-    crop: tuple[float, float] = (0.14, 1.0)
-    small_crop: tuple[float, float] = (0.05, 0.14)
-    small_views: int = 4
-    small_size: float = 96 / 224
-    temperature: float = 0.1
-    epsilon: float = 0.03
-    sinkhorn_iterations: int = 3
-    projection: int = 128
-    prototypes: int = 128
-    queue: int = 512
-    queue_start: float = 15 / 200
-    frozen_epochs: int = 1
 
 
 class SwAV(EncoderPretraining):
@@ -78,7 +40,6 @@ class SwAV(EncoderPretraining):
     prototypes that the batch's predictions spread over (the exponential of their entropy over the count).
     """
 
-    options_class = SwAVOptions
     options: SwAVOptions
     queue: Tensor
 
@@ -110,7 +71,7 @@ class SwAV(EncoderPretraining):
 
     def _embeddings(self, images: Tensor) -> Tensor:
         """(views, N, projection) of length 1, the two large views first."""
-        few, small = self.options.small_views, replace(self.options, crop=self.options.small_crop)
+        few, small = self.options.small_views, self.options.model_copy(update={"crop": self.options.small_crop})
         features = [self.encoder(random_view(images.repeat(2, 1, 1, 1), self.options))]
         if few:
             features.append(self.encoder(random_view(images.repeat(few, 1, 1, 1), small, self.small_size)))

@@ -11,8 +11,6 @@ expander keeps the authors' proportions, two hidden layers and an output four ti
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,34 +18,17 @@ from torch.nn import functional as F
 
 from mcd.losses import at_least_single
 from mcd.models.heads import projection_head
-from mcd.pretraining.base import Options
 from mcd.pretraining.encoder_only import EncoderPretraining
 from mcd.pretraining.health import embedding_sd, retrieval_accuracy
-from mcd.pretraining.views import ViewOptions, random_view
+from mcd.pretraining.options import VICRegOptions
+from mcd.pretraining.views import random_view
 from mcd.slices.batches import Batch
 from mcd.training.method import Losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class VICRegOptions(ViewOptions, Options):
-    """Options of VICReg, beside those of its views.
-
-    Attributes:
-        weight_decay, decay: the authors'.
-        invariance, variance, covariance: lambda, mu and nu; the authors'.
-    """
-
-    weight_decay: float = 1e-6
-    decay: Literal["constant", "cosine"] = "cosine"
-    invariance: float = 25.0
-    variance: float = 25.0
-    covariance: float = 1.0
 
 
 class VICReg(EncoderPretraining):
     """One encoder, one expander, two views."""
 
-    options_class = VICRegOptions
     options: VICRegOptions
 
     def __init__(self, options: VICRegOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:

@@ -8,14 +8,13 @@ they are, with torch's global generator.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mcd.errors import McdError
 from mcd.models.unet import SIZE_FACTOR
+from mcd.pretraining.options import ViewOptions
 
 CANDIDATES = 8
 """Positions tried for a crop before the one with the most tissue is taken."""
@@ -23,42 +22,6 @@ CANDIDATES = 8
 SMALLEST_BOX = 0.5
 """A crop is a share of the body's bounding box, grown to this share of the slice: an apex slice of a few pixels would
 otherwise be blown up until nothing is left to see."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViewOptions:
-    """How far a view may differ from its slice. To be inherited by a method's options; 0 switches a change off.
-
-    Attributes:
-        crop: smallest and largest area of a crop, as a share of the body's bounding box. Our choice: SimCLR's 0.08 of a
-            photograph leaves too little of a 64-pixel slice; Chaitanya et al. crop 100 of 192 pixels, 0.27.
-        aspect: smallest and largest width to height by which a crop is distorted (SimCLR: 3/4 and 4/3).
-        tissue: share of a crop that has to be tissue, where a position can be found that offers it (our choice).
-        mirror: probability of a left-right mirror image (SimCLR).
-        brightness: largest offset, in z-scores (Chaitanya et al. 2020: 0.3 of their normalised intensity).
-        contrast: largest relative change of contrast (Chaitanya et al. 2020: 0.7 to 1.3).
-        gamma: largest exponent; it is drawn between its inverse and itself, on the tissue's own range (our choice, as nnU-Net).
-        noise: largest standard deviation of Gaussian noise, in z-scores (our choice).
-        blur: largest standard deviation of a Gaussian blur, in pixels of the view; from 0.1 up (SimCLR: 2 on 224 pixels).
-        blurred: probability of a blur (SimCLR).
-    """
-
-    crop: tuple[float, float] = (0.25, 1.0)
-    aspect: tuple[float, float] = (3 / 4, 4 / 3)
-    tissue: float = 0.3
-    mirror: float = 0.5
-    brightness: float = 0.3
-    contrast: float = 0.3
-    gamma: float = 1.5
-    noise: float = 0.1
-    blur: float = 1.0
-    blurred: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 < self.crop[0] <= self.crop[1] <= 1:
-            raise McdError(f"crop: {list(self.crop)} is not the smallest and the largest share, above 0 and up to 1")
-        if not 0 < self.aspect[0] <= self.aspect[1]:
-            raise McdError(f"aspect: {list(self.aspect)} is not the smallest and the largest ratio, above 0")
 
 
 def view_size(size: tuple[int, int], share: float) -> tuple[int, int]:

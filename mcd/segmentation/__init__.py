@@ -1,21 +1,33 @@
-"""Learning to segment: supervised fine-tuning and the semi-supervised baselines."""
+"""Learning to segment: supervised fine-tuning and the semi-supervised baselines, and this registry."""
 
 from typing import TYPE_CHECKING
 
-from mcd.registry import find_class
+from mcd.registry import Algorithm, find, load
 
 if TYPE_CHECKING:
+    from mcd.segmentation.options import Options
     from mcd.segmentation.supervised import Segmentation
 
-REGISTRY: dict[str, str] = {
-    "supervised": "mcd.segmentation.supervised:Supervised",
-    "mean_teacher": "mcd.segmentation.mean_teacher:MeanTeacher",
-    "dtml": "mcd.segmentation.dtml:DTML",
-    "sass": "mcd.segmentation.sass:SASS",
+_OPTIONS = "mcd.segmentation.options:"
+
+REGISTRY: dict[str, Algorithm] = {
+    "supervised": Algorithm("mcd.segmentation.supervised:Supervised", f"{_OPTIONS}Options"),
+    "mean_teacher": Algorithm(
+        "mcd.segmentation.mean_teacher:MeanTeacher", f"{_OPTIONS}MeanTeacherOptions", unlabelled=True
+    ),
+    "dtml": Algorithm("mcd.segmentation.dtml:DTML", f"{_OPTIONS}DTMLOptions", unlabelled=True),
+    "sass": Algorithm("mcd.segmentation.sass:SASS", f"{_OPTIONS}SASSOptions", unlabelled=True),
 }
-"""Algorithm -> where its class is. Text, so that reading the registry does not load torch."""
+"""Algorithm -> where its classes are. Text, so that reading the registry does not load torch."""
 
 
 def segmentation_class(algorithm: str) -> "type[Segmentation]":
     """The `Segmentation` class of an algorithm."""
-    return find_class(REGISTRY, algorithm)
+    found: type[Segmentation] = load(find(REGISTRY, algorithm).method)
+    return found
+
+
+def options_class(algorithm: str) -> "type[Options]":
+    """The options of an algorithm; loads no torch."""
+    found: type[Options] = load(find(REGISTRY, algorithm).options)
+    return found

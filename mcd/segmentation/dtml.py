@@ -19,50 +19,28 @@ Settings are those of the published code (train_la_dtml.py). The segmentation ne
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mcd.errors import McdError
 from mcd.losses import at_least_single
 from mcd.losses.segmentation import dice_and_cross_entropy, soft_dice
 from mcd.losses.signed_distance import mask_logits, signed_distance_maps
 from mcd.models.unet import UNet
-from mcd.segmentation.semi_supervised import SemiSupervised, SemiSupervisedOptions
-from mcd.slices.augment import Augmentation
+from mcd.segmentation.options import DTMLOptions
+from mcd.segmentation.semi_supervised import SemiSupervised
 from mcd.slices.batches import Batch
+from mcd.slices.options import Augmentation
 from mcd.training.method import Losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class DTMLOptions(SemiSupervisedOptions):
-    """Options of DTML; the defaults are the published code's.
-
-    Attributes:
-        consistency: weight of the consistency at the end of the ramp.
-        regression: weight of the distance maps' own error (see the module).
-        sharpness: k of the sigmoid that makes a mask of a map.
-    """
-
-    consistency: float = 1.0
-    regression: float = 0.0
-    sharpness: float = 1500.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.sharpness <= 0:
-            raise McdError(f"sharpness: {self.sharpness} is not above 0")
 
 
 class DTML(SemiSupervised):
     """The segmentation network (`unet`) and the distance network, which learn from each other."""
 
-    options_class = DTMLOptions
     options: DTMLOptions
 
-    def __init__(self, unet: UNet, augmentation: Augmentation, options: DTMLOptions | None = None) -> None:
+    def __init__(self, unet: UNet, augmentation: Augmentation, options: DTMLOptions) -> None:
         super().__init__(unet, augmentation, options)
         self.distance_net = UNet(unet.filters, out_channels=unet.output.out_channels)
 

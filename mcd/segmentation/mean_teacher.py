@@ -13,56 +13,28 @@ is the only difference between what the two see. Noise is put on tissue only, as
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcd.errors import McdError
 from mcd.losses import at_least_single
 from mcd.losses.segmentation import dice_and_cross_entropy
 from mcd.models.unet import UNet
-from mcd.segmentation.semi_supervised import SemiSupervised, SemiSupervisedOptions
-from mcd.slices.augment import Augmentation
+from mcd.segmentation.options import MeanTeacherOptions
+from mcd.segmentation.semi_supervised import SemiSupervised
 from mcd.slices.batches import Batch
+from mcd.slices.options import Augmentation
 from mcd.training.ema import follower, update_ema
 from mcd.training.method import Losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeanTeacherOptions(SemiSupervisedOptions):
-    """Options of MT; the defaults are SSL4MIS'.
-
-    Attributes:
-        consistency: weight of the consistency at the end of the ramp.
-        start: share of the training before which the weight is 0, for the teacher to become one (1 000 of 30 000 iterations).
-        decay: of the moving average, once it is warm.
-        noise: sd of the Gaussian noise on the teacher's images, in z-scores (there in units of images scaled to 0..1).
-        noise_bound: largest noise.
-    """
-
-    consistency: float = 0.1
-    start: float = 1 / 30
-    decay: float = 0.99
-    noise: float = 0.1
-    noise_bound: float = 0.2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.start <= 1:
-            raise McdError(f"start: {self.start} is not a share of the training, 0 to 1")
-        if not 0 <= self.decay <= 1:
-            raise McdError(f"decay: {self.decay} is not 0 to 1")
 
 
 class MeanTeacher(SemiSupervised):
     """A student (`unet`) and the teacher that follows it."""
 
-    options_class = MeanTeacherOptions
     options: MeanTeacherOptions
 
-    def __init__(self, unet: UNet, augmentation: Augmentation, options: MeanTeacherOptions | None = None) -> None:
+    def __init__(self, unet: UNet, augmentation: Augmentation, options: MeanTeacherOptions) -> None:
         super().__init__(unet, augmentation, options)
         self.teacher = follower(unet)
 

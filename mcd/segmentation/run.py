@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,16 @@ import torch
 from mcd.errors import McdError
 from mcd.models.unet import UNet
 from mcd.prediction.origin import training_data
-from mcd.registry import make_options
+from mcd.registry import find
 from mcd.seeding import derive_seed
-from mcd.segmentation import segmentation_class
+from mcd.segmentation import REGISTRY, options_class, segmentation_class
+from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.transfer import transfer
-from mcd.slices.augment import Augmentation
-from mcd.slices.batches import MixedSlices, Regions, SliceSet
+from mcd.slices.batches import MixedSlices, SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, read_split
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mcd.training.device import prepare
 from mcd.training.history import History
 from mcd.training.loop import train
 from mcd.training.schedule import Compute, Schedule
@@ -28,21 +28,12 @@ log = logging.getLogger(__name__)
 
 
 def finetune(
+    task: FinetuningTask,
     *,
     shards: Sequence[str | Path],
     split: str | Path,
     output: str | Path,
-    modality: str,
-    regions: Regions,
-    label_ratio: float,
-    filters: int,
-    schedule: Schedule,
-    augmentation: Augmentation,
-    algorithm: str = "supervised",
-    options: dict[str, Any] | None = None,
     pretrained: str | Path | None = None,
-    depth: int = 3,
-    seed: int = 0,
     compute: Compute | None = None,
     resume: str | Path | None = None,
     about: Mapping[str, Any] | None = None,
@@ -52,94 +43,85 @@ def finetune(
     A semi-supervised algorithm sees every slice with content, and the other training subjects' too, without their labels.
 
     Args:
-        label_ratio: share of the training subjects whose labels are used, (0, 1].
-        options: of the algorithm; unknown or impossible ones are an error.
         pretrained: a pre-training checkpoint to start from; None for random weights.
-        depth: layers of the decoder to transfer (Table VIII).
-        resume: where the running state is kept; a killed call goes on from there and ends with the same weights. The caller
+        resume: where the running state is kept; a killed call resumes from it and ends with the same weights. The caller
             removes it when nothing of the job can be lost any more.
         about: put into the checkpoint's description as it is.
 
     Returns:
-        The losses, one row an epoch.
+        The losses, one row per epoch.
+
+    Raises:
+        McdError: for an unknown algorithm, options that it does not have, or a checkpoint that does not fit.
     """
     compute = compute or Compute()
-    device = compute.prepare()
-    method_class = segmentation_class(algorithm)
-    settings = make_options(method_class, algorithm, options or {})
-    if method_class.uses_unlabelled and schedule.steps_per_epoch:
-        # half of a batch is labelled: twice the steps show the labelled slices as often as a supervised training does
-        schedule = replace(schedule, steps_per_epoch=2 * schedule.steps_per_epoch)
-    own_seed = derive_seed(seed, modality, label_ratio)  # not the method: rows of a table differ in nothing else
+    device = prepare(compute)
+    options = options_class(task.algorithm).read(task.options, f"options of {task.algorithm}")
+    own_seed = derive_seed(task.seed, task.modality, task.label_ratio)  # not the method: rows differ in nothing else
     torch.manual_seed(derive_seed(own_seed, "weights"))
-    unet = UNet(filters, out_channels=len(regions))
-    transferred: list[str] = []
-    if pretrained is not None:
-        checkpoint = load_checkpoint(pretrained, "pretraining")
-        transferred = transfer(checkpoint, unet, modality, depth, name=str(pretrained))
-        log.info("transferred %d of %d tensors from %s", len(transferred), len(unet.state_dict()), pretrained)
+    unet = UNet(task.filters, out_channels=len(task.regions))
     description: dict[str, Any] = {
         **(about or {}),
-        "algorithm": algorithm,
-        "options": asdict(settings),
-        "modality": modality,
-        "regions": {name: list(codes) for name, codes in regions.items()},
-        "filters": filters,
-        "label_ratio": label_ratio,
-        "transferred": transferred,
-        "seed": seed,
+        "algorithm": task.algorithm,
+        "options": options.model_dump(),
+        "modality": task.modality,
+        "regions": task.regions,
+        "filters": task.filters,
+        "label_ratio": task.label_ratio,
+        "transferred": _transfer(pretrained, unet, task) if pretrained is not None else [],
+        "seed": task.seed,
     }
     parts = read_split(split)
     with Shards(shards) as opened:
-        description |= training_data(opened, parts.train, modality)
-        slices = _training_slices(
-            opened,
-            parts,
-            label_ratio,
-            modality,
-            regions,
-            mixed=method_class.uses_unlabelled,
-            device=device,
-            memory_limit=compute.memory_limit_gb * 1e9,
-        )
-        method = method_class(unet, augmentation, settings)
+        description |= training_data(opened, parts.train, task.modality)
+        slices = training_slices(opened, parts, task, device, compute.memory_limit_gb * 1e9)
         history = train(
-            method,
+            segmentation_class(task.algorithm)(unet, task.augmentation, options),
             slices,
-            schedule,
+            _schedule(task),
             compute,
             seed=own_seed,
             resume=Path(resume) if resume else None,
             identity=description,
         )
-    sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(label_ratio)), "slices": len(slices)}
+    sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(task.label_ratio)), "slices": len(slices)}
     description["card"] = {**description.get("card", {}), "training": sizes}
     save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
     return history
 
 
-def _training_slices(
-    shards: Shards,
-    split: Split,
-    label_ratio: float,
-    modality: str,
-    regions: Regions,
-    *,
-    mixed: bool,
-    device: torch.device,
-    memory_limit: float,
+def _transfer(pretrained: str | Path, unet: UNet, task: FinetuningTask) -> list[str]:
+    """Load pre-trained weights into `unet`; the names of the tensors that came from there."""
+    checkpoint = load_checkpoint(pretrained, "pretraining")
+    transferred = transfer(checkpoint, unet, task.modality, task.depth, name=str(pretrained))
+    log.info("transferred %d of %d tensors from %s", len(transferred), len(unet.state_dict()), pretrained)
+    return transferred
+
+
+def _schedule(task: FinetuningTask) -> Schedule:
+    """The task's schedule; half of a mixed batch is labelled, so twice the steps show the labelled slices as often."""
+    steps = task.schedule.steps_per_epoch
+    if steps is None or not find(REGISTRY, task.algorithm).unlabelled:
+        return task.schedule
+    return task.schedule.model_copy(update={"steps_per_epoch": 2 * steps})
+
+
+def training_slices(
+    shards: Shards, split: Split, task: FinetuningTask, device: torch.device, memory_limit: float
 ) -> SliceSet:
     """The slices with a target of the subjects whose labels may be used (Sec. V); where `mixed`, all slices of everybody.
 
     Which unlabelled slices hold a target nobody knows, so a mixed set takes every slice with content, of the labelled
     subjects too: see `mcd.segmentation.semi_supervised`.
     """
-    subjects = split.labelled(label_ratio)
+    mixed = find(REGISTRY, task.algorithm).unlabelled
+    modality, regions = task.modality, task.regions
+    subjects = split.labelled(task.label_ratio)
     others = split.train[len(subjects) :]
     if mixed and not others:
         raise McdError(
-            f"label_ratio {label_ratio:g}: labels every training subject, and a semi-supervised algorithm needs unlabelled "
-            "ones too; lower it"
+            f"label_ratio {task.label_ratio:g}: labels every training subject, and a semi-supervised algorithm needs "
+            "unlabelled ones too; lower it"
         )
     limit = memory_limit / 2 if mixed else memory_limit  # either part may be the larger
     select = "content" if mixed else "target"

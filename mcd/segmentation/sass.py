@@ -21,7 +21,6 @@ Adapted:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -32,27 +31,11 @@ from mcd.losses.adversarial import discriminator_loss, generator_loss
 from mcd.losses.segmentation import dice_and_cross_entropy
 from mcd.losses.signed_distance import signed_distance_maps
 from mcd.models.unet import UNet
-from mcd.segmentation.semi_supervised import SemiSupervised, SemiSupervisedOptions
-from mcd.slices.augment import Augmentation
+from mcd.segmentation.options import SASSOptions
+from mcd.segmentation.semi_supervised import SemiSupervised
 from mcd.slices.batches import Batch
+from mcd.slices.options import Augmentation
 from mcd.training.method import Losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class SASSOptions(SemiSupervisedOptions):
-    """Options of SASS; the defaults are the published code's.
-
-    Attributes:
-        adversarial: weight of the adversarial loss at the end of the ramp (there called consistency).
-        regression: weight of the distance maps' error (there beta).
-        discriminator_filters: channels of the discriminator's first layer.
-        dropout: of the discriminator's channels.
-    """
-
-    adversarial: float = 0.01
-    regression: float = 0.3
-    discriminator_filters: int = 64
-    dropout: float = 0.5
 
 
 class MapDiscriminator(nn.Module):
@@ -89,10 +72,9 @@ class MapDiscriminator(nn.Module):
 class SASS(SemiSupervised):
     """The network (`unet` and its distance head) against the discriminator, in alternating steps."""
 
-    options_class = SASSOptions
     options: SASSOptions
 
-    def __init__(self, unet: UNet, augmentation: Augmentation, options: SASSOptions | None = None) -> None:
+    def __init__(self, unet: UNet, augmentation: Augmentation, options: SASSOptions) -> None:
         super().__init__(unet, augmentation, options)
         regions = unet.output.out_channels
         self.distance_head = nn.Conv2d(unet.filters, regions, 1)

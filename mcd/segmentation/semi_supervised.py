@@ -15,33 +15,17 @@ that it ends there whatever the length.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mcd.errors import McdError
 from mcd.models.unet import UNet
-from mcd.segmentation.supervised import Options, Segmentation
-from mcd.slices.augment import Augmentation, augment
+from mcd.segmentation.options import SemiSupervisedOptions
+from mcd.segmentation.supervised import Segmentation
+from mcd.slices.augment import augment
 from mcd.slices.batches import Batch, MixedSlices, SliceSet, mixed_batches
-
-
-@dataclass(frozen=True, kw_only=True)
-class SemiSupervisedOptions(Options):
-    """Options of all semi-supervised algorithms.
-
-    Attributes:
-        ramp: share of the training over which the weight of what is learnt from unlabelled slices rises from e^-5 of its
-            value to all of it; 1 in the three published codes (30 000 of 30 000, 6 000 of 6 000 iterations).
-    """
-
-    ramp: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.ramp <= 1:
-            raise McdError(f"ramp: {self.ramp} is not a share of the training, above 0 and at most 1")
+from mcd.slices.options import Augmentation
 
 
 def sigmoid_ramp(progress: Tensor, length: float = 1.0) -> Tensor:
@@ -56,11 +40,10 @@ class SemiSupervised(Segmentation):
         progress: share of the training that is done: a buffer, so that a resumed training knows it.
     """
 
-    uses_unlabelled = True
     options: SemiSupervisedOptions
     progress: Tensor
 
-    def __init__(self, unet: UNet, augmentation: Augmentation, options: SemiSupervisedOptions | None = None) -> None:
+    def __init__(self, unet: UNet, augmentation: Augmentation, options: SemiSupervisedOptions) -> None:
         super().__init__(unet, augmentation, options)
         self.register_buffer("progress", torch.zeros(()))
 

@@ -5,30 +5,12 @@ a small change of intensity; nothing that makes an anatomically impossible slice
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How far a slice may be changed; 0 (or false) switches a change off. All values are our choice.
-
-    Attributes:
-        mirror: left-right mirror image in half of the cases: heads are nearly symmetric.
-        rotation: largest rotation, degrees: patients lie this much askew.
-        scale: largest relative change of size.
-        shift: largest shift, as a share of the slice.
-        intensity: sd of the factor around 1 and of the offset around 0, in z-scores.
-    """
-
-    mirror: bool = True
-    rotation: float = 10.0
-    scale: float = 0.1
-    shift: float = 0.05
-    intensity: float = 0.1
+from mcd.slices.options import Augmentation
 
 
 def augment(images: Tensor, targets: Tensor, options: Augmentation) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ from mcd.slices.batches import Batch, SliceSet
 from mcd.training.adam import Adam
 from mcd.training.checkpoint import load_resume, save_resume
 from mcd.training.cost import name_of, peak_gpu_memory, peak_memory
+from mcd.training.device import autocast
 from mcd.training.history import History
 from mcd.training.method import Losses, Method
 from mcd.training.schedule import Compute, Schedule
@@ -154,7 +155,7 @@ class _Training:
         optimizer = self.optimizers[name]
         for group in optimizer.param_groups:
             group["lr"] = rate
-        with only(name, self.players), self.compute.autocast(self.device):
+        with only(name, self.players), autocast(self.compute, self.device):
             losses = self.method.losses(batch, name)
             optimizer.zero_grad(set_to_none=True)
             losses["total"].backward()

@@ -21,12 +21,14 @@ from mcd.errors import McdError
 from mcd.evaluation.image_quality import frechet_distance, ssim
 from mcd.files import atomic_path
 from mcd.losses import at_least_single
-from mcd.pretraining.dsgan import DSGAN, DSGANOptions
+from mcd.pretraining.dsgan import DSGAN
+from mcd.pretraining.options import DSGANOptions
 from mcd.seeding import derive_seed
 from mcd.slices.batches import Regions, SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.checkpoint import load_checkpoint
+from mcd.training.device import autocast, prepare
 from mcd.training.schedule import Compute
 from mcd.translation.examples import Examples, write_examples
 from mcd.translation.extractors import Extractor, find_extractor
@@ -88,7 +90,7 @@ def translate(
         The rows of `scores`.
     """
     compute = compute or Compute()
-    device = compute.prepare()
+    device = prepare(compute)
     method = load_generators(pretrained).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     extractor = find_extractor(inception, device)
     made = IMAGES if method.options.reconstruction else IMAGES[:2]
@@ -190,7 +192,7 @@ def _write_csv(table: pd.DataFrame, path: str | Path) -> None:
 def _images(method: DSGAN, batch: Tensor, compute: Compute) -> dict[str, Tensor]:
     """Real and made images of paired slices (N, 2, H, W): X, Y and the `IMAGES` that the method makes, (N, 1, H, W)."""
     x, y = batch[:, :1], batch[:, 1:2]
-    with compute.autocast(batch.device):
+    with autocast(compute, batch.device):
         made = {"X_trans": method.to_x(y)[0], "Y_trans": method.to_y(x)[0]}
         if method.options.reconstruction:
             made |= {"X_rec": method.to_x(made["Y_trans"])[0], "Y_rec": method.to_y(made["X_trans"])[0]}
@@ -225,7 +227,7 @@ def _pair_similarity(method: DSGAN, slices: SliceSet, count: int, seed: int, com
     """(2n, 2n) cosines between the features that L_C compares, of n random pairs: first X's, then Y's."""
     chosen = np.sort(np.random.default_rng(seed).permutation(len(slices))[:count])
     images = slices.batch(chosen).images
-    with compute.autocast(images.device):
+    with autocast(compute, images.device):
         found = [method.to_y(images[:, :1])[1], method.to_x(images[:, 1:2])[1]]
     unit = F.normalize(at_least_single(torch.cat(found)).flatten(1), dim=1)
     return (unit @ unit.T).cpu().numpy()

@@ -181,7 +181,7 @@ def test_a_layout_takes_a_line_of_the_registry(tmp_path: Path, monkeypatch: pyte
         "regions": {"tumour": [1]},
         "preprocessing": {"size": [16, 16]},
     }
-    assert load_config({"cohorts": {"mine": cohort}}, check_options=False).cohorts["mine"].raw_folder == tmp_path
+    assert load_config({"cohorts": {"mine": cohort}}).cohorts["mine"].raw_folder == tmp_path
     with pytest.raises(McdError, match="only brats2018 and hecktor2020 can be simulated"):
-        load_config({"cohorts": {"mine": {**cohort, "simulate": {"subjects": 3}}}}, check_options=False)
+        load_config({"cohorts": {"mine": {**cohort, "simulate": {"subjects": 3}}}})
     assert guess_cohort(tmp_path).layout == "flat"

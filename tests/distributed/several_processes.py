@@ -13,6 +13,7 @@ from torch import nn
 
 from mcd.distributed.processes import launch, own_gpu, started_together, together
 from mcd.pretraining import run as pretraining_run
+from mcd.pretraining.options import PretrainingTask
 from mcd.pretraining.run import pretrain
 from mcd.training import loop
 from mcd.training.history import History
@@ -48,16 +49,18 @@ def train(folder: Path, case: str, **more: Any) -> Path:
     double = precision == "double"
     pretraining_run.train = train_in_double if double else loop.train  # type: ignore[attr-defined]
     history = pretrain(
+        PretrainingTask(
+            algorithm=algorithm,
+            options=SMALL.get(algorithm, {}),
+            modalities=("A", "B"),
+            filters=2,
+            epochs=2,
+            batch_size=BATCH,
+            steps_per_epoch=2,
+        ),
         shards=sorted(folder.glob("*.h5")),
         split=folder / "split.json",
         output=output,
-        algorithm=algorithm,
-        options=SMALL.get(algorithm, {}),
-        modalities=("A", "B"),
-        filters=2,
-        epochs=2,
-        batch_size=BATCH,
-        steps_per_epoch=2,
         compute=Compute(device="cpu"),
         **more,
     )

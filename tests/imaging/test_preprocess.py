@@ -13,9 +13,9 @@ import SimpleITK as sitk
 import mcd
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of, to_raw_grid
+from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import (
     Preprocessed,
-    PreprocessOptions,
     preprocess_subject,
     read_preprocessed,
     write_preprocessed,
@@ -187,7 +187,7 @@ def test_a_registered_modality_is_moved_by_its_transform(save: Callable[..., Pat
     raw = centred((1.0, 1.0, 1.0), 64)
     subject = Subject("s", {"A": save("a", head, raw), "B": save("b", elsewhere, raw)})
     options = PreprocessOptions(size=(50, 50))
-    moved = preprocess_subject(subject, replace(options, registration="rigid"))
+    moved = preprocess_subject(subject, options.model_copy(update={"registration": "rigid"}))
     assert dice(thresholded(moved, "B"), thresholded(moved, "A")) > 0.95
     left = preprocess_subject(subject, options)
     assert dice(thresholded(left, "B"), thresholded(left, "A")) < 0.5
@@ -357,18 +357,21 @@ def test_an_empty_region_a_constant_image_and_a_far_modality_are_named(save: Cal
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"size": (160,)}, "size: .* has not 2 numbers"),
-        ({"size": (160, 0)}, "only positive"),
-        ({"size": (9, 9), "spacing": (1, 1, -1)}, "only positive"),
+        ({"size": (160,)}, "size.1: is missing"),
+        ({"size": (160, 0)}, "size.1: .* greater than or equal to 1"),
+        ({"size": (9, 9), "spacing": (1, 1, -1)}, "spacing.2: .* greater than 0"),
         ({"size": (9, 9), "percentiles": (99, 1)}, "percentiles"),
-        ({"size": (9, 9), "interpolation": "cubic"}, "interpolation: 'cubic'.* nearest, linear, bspline"),
-        ({"size": (9, 9), "statistics_region": {"CT": "head"}}, "statistics_region: 'head'"),
-        ({"size": (9, 9), "centre": "box"}, "centre: 'box'"),
+        (
+            {"size": (9, 9), "interpolation": "cubic"},
+            "interpolation: .*'nearest', 'linear' or 'bspline' .given: 'cubic'",
+        ),
+        ({"size": (9, 9), "statistics_region": {"CT": "head"}}, "statistics_region.CT: .* .given: 'head'"),
+        ({"size": (9, 9), "centre": "box"}, "centre: .* .given: 'box'"),
     ],
 )
 def test_options_name_the_key_at_fault(values: dict[str, Any], message: str) -> None:
     with pytest.raises(McdError, match=message):
-        PreprocessOptions(**values)
+        PreprocessOptions.read(values, "preprocessing")
 
 
 def test_a_rule_for_an_unknown_modality_is_refused(save: Callable[..., Path]) -> None:
@@ -378,7 +381,7 @@ def test_a_rule_for_an_unknown_modality_is_refused(save: Callable[..., Path]) ->
 
 
 def test_options_take_lists_from_yaml() -> None:
-    assert PreprocessOptions(size=[160, 160], spacing=[1, 1, 1]) == PreprocessOptions(size=(160, 160))  # type: ignore[arg-type]
+    assert PreprocessOptions(size=[160, 160], spacing=[1, 1, 1]) == PreprocessOptions(size=(160, 160))
 
 
 # ---- folders ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from mcd.errors import McdError
 from mcd.imaging import registration
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume
-from mcd.imaging.preprocess import Preprocessed, PreprocessOptions, preprocess_subject, write_preprocessed
+from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.preprocess import Preprocessed, preprocess_subject, write_preprocessed
 from mcd.imaging.qc import draw_registration
 from mcd.imaging.registration import transform_of
 from mcd.imaging.registration_summary import write_summary

@@ -18,8 +18,9 @@ from mcd.prediction.card import MEAN, record_licence, render, scores_of, summary
 from mcd.prediction.run import predict_test
 from mcd.prediction.score import score_predictions
 from mcd.reporting.tables.score_tables import long_table
+from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
-from mcd.slices.augment import Augmentation
+from mcd.slices.options import Augmentation
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.schedule import Schedule
 
@@ -31,15 +32,17 @@ def trained(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) -
     """A folder with a model that has not been tested."""
     folder = tmp_path_factory.mktemp("model")
     finetune(
+        FinetuningTask(
+            modality="A",
+            regions={"WT": [1, 2], "TC": [1]},
+            label_ratio=0.5,
+            filters=4,
+            schedule=Schedule(epochs=2, batch_size=4, steps_per_epoch=6, learning_rate=0.01, warmup_epochs=0),
+            augmentation=Augmentation(),
+        ),
         shards=tiny_cohort.shards,
         split=tiny_cohort.split,
         output=folder / "model.pt",
-        modality="A",
-        regions={"WT": [1, 2], "TC": [1]},
-        label_ratio=0.5,
-        filters=4,
-        schedule=Schedule(epochs=2, batch_size=4, steps_per_epoch=6, learning_rate=0.01, warmup_epochs=0),
-        augmentation=Augmentation(),
         about={**RUN, "simulated": True},
     )
     return folder

@@ -1,6 +1,5 @@
 """New patients: the way to the network and back, what is carried in a checkpoint, and what is warned of."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,16 @@ from mcd.errors import McdError
 from mcd.evaluation.overlap import dsc
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume, write_volume
-from mcd.imaging.preprocess import PreprocessOptions, preprocess_subject, read_preprocessed, write_preprocessed
+from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.preprocess import preprocess_subject, read_preprocessed, write_preprocessed
 from mcd.prediction.masks import region_codes
 from mcd.prediction.origin import anatomical_spacing, summary_line, training_data, unlike_training
 from mcd.prediction.patient import Model, PatientPrediction, load_models, predict_patient
 from mcd.prediction.raw_grid import export_predictions
 from mcd.prediction.run import predict_test
+from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
-from mcd.slices.augment import Augmentation
+from mcd.slices.options import Augmentation
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, write_split
 from mcd.slices.write_shards import write_shard
@@ -78,7 +79,7 @@ def description(**options: Any) -> dict[str, Any]:
     return {
         "modality": "A",
         "regions": {"WT": [1, 2], "TC": [1]},
-        "preprocessing": asdict(PreprocessOptions(**options)),
+        "preprocessing": PreprocessOptions(**options).model_dump(),
         "masked": False,
         "boxed": False,
         "raw_spacing": [[1.0, 1.0, 1.0], [3.0, 3.0, 6.0]],
@@ -136,15 +137,17 @@ def trained(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("trained")
     for modality in tiny_cohort.modalities:
         finetune(
+            FinetuningTask(
+                modality=modality,
+                regions={"WT": [1, 2], "TC": [1]},
+                label_ratio=0.5,
+                filters=4,
+                schedule=Schedule(epochs=2, batch_size=8, learning_rate=1e-2, steps_per_epoch=8),
+                augmentation=Augmentation(),
+            ),
             shards=tiny_cohort.shards,
             split=tiny_cohort.split,
             output=folder / f"{modality}.pt",
-            modality=modality,
-            regions={"WT": [1, 2], "TC": [1]},
-            label_ratio=0.5,
-            filters=4,
-            schedule=Schedule(epochs=2, batch_size=8, learning_rate=1e-2, steps_per_epoch=8),
-            augmentation=Augmentation(),
             about={"cohort": "tiny", "cohort_title": "Tiny", "simulated": True, "method": "fully_supervised"},
         )
     return {modality: folder / f"{modality}.pt" for modality in tiny_cohort.modalities}

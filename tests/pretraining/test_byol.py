@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from mcd.pretraining.byol import BYOL, BYOLOptions, momentum, prediction_distance
+from mcd.pretraining.byol import BYOL, momentum, prediction_distance
+from mcd.pretraining.options import BYOLOptions
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mcd.losses.contrastive import cross_modal
-from mcd.pretraining.contig import ContIG, ContIGOptions
+from mcd.pretraining.contig import ContIG
+from mcd.pretraining.options import ContIGOptions
 from mcd.pretraining.views import random_view
 
 

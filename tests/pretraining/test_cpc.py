@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from mcd.errors import McdError
 from mcd.models.encoder import Encoder
-from mcd.pretraining.cpc import CPC, GRID, CPCOptions, overlapping_patches
+from mcd.pretraining.cpc import CPC, GRID, SKIPPED, overlapping_patches
+from mcd.pretraining.options import CPCOptions
 from mcd.slices.batches import Batch
 
 
@@ -141,8 +142,10 @@ def test_neighbours_are_not_in_one_batch() -> None:
 
 
 def test_more_steps_than_rows_are_refused() -> None:
-    with pytest.raises(McdError, match="cpc: steps: 6; with 7 rows of patches, give 1 to 5"):
-        _cpc(steps=6)
+    steps = GRID - 1 - SKIPPED  # all that the rows of patches allow
+    CPCOptions(steps=steps)
+    with pytest.raises(McdError, match=f"steps: .* less than or equal to {steps}"):
+        CPCOptions.read({"steps": steps + 1}, "cpc")
 
 
 def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable[..., Any]) -> None:

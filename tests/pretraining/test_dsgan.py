@@ -1,6 +1,5 @@
 """DSGAN: each loss from the equations, and gradients that reach just the parts they should."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,19 +9,20 @@ from torch.nn import functional as F
 from mcd.errors import McdError
 from mcd.losses.adversarial import discriminator_loss, generator_loss
 from mcd.losses.contrastive import multimodal_contrastive
-from mcd.pretraining.dsgan import DSGAN, DSGANOptions
+from mcd.pretraining.dsgan import DSGAN
+from mcd.pretraining.options import DSGANOptions
 from mcd.slices.batches import Batch
 
 FULL = DSGANOptions(discriminator_filters=4)
 VARIANTS = {
-    "con_only": replace(FULL, shared=0, adversarial=0, translation=0, reconstruction=0),
-    "p_gan": replace(FULL, shared=0, reconstruction=0, contrastive=0),
-    "cycle_gan": replace(FULL, shared=0, translation=0, contrastive=0),
-    "cycle_p_gan": replace(FULL, shared=0, contrastive=0),
-    "multi_dos": replace(FULL, contrastive=0),
-    "multi_con": replace(FULL, shared=0),
+    "con_only": FULL.model_copy(update={"shared": 0, "adversarial": 0, "translation": 0, "reconstruction": 0}),
+    "p_gan": FULL.model_copy(update={"shared": 0, "reconstruction": 0, "contrastive": 0}),
+    "cycle_gan": FULL.model_copy(update={"shared": 0, "translation": 0, "contrastive": 0}),
+    "cycle_p_gan": FULL.model_copy(update={"shared": 0, "contrastive": 0}),
+    "multi_dos": FULL.model_copy(update={"contrastive": 0}),
+    "multi_con": FULL.model_copy(update={"shared": 0}),
     "multi_condos": FULL,
-    "translation_and_contrast": replace(FULL, adversarial=0, reconstruction=0),
+    "translation_and_contrast": FULL.model_copy(update={"adversarial": 0, "reconstruction": 0}),
 }
 
 
@@ -109,7 +109,7 @@ def test_contrast_alone_trains_up_to_the_feature_only() -> None:
 
 
 def test_translation_trains_both_branches_wholly() -> None:
-    model = make(replace(FULL, adversarial=0, reconstruction=0, contrastive=0))
+    model = make(FULL.model_copy(update={"adversarial": 0, "reconstruction": 0, "contrastive": 0}))
     model.losses(make_batch(), "generator")["total"].backward()
     weights = {name for name, _ in model.generator.named_parameters() if name.endswith("weight")}
     assert weights <= grads(model.generator)
@@ -117,13 +117,13 @@ def test_translation_trains_both_branches_wholly() -> None:
 
 @pytest.mark.parametrize("shared", [0, 1, 2, 3])
 def test_the_feature_is_the_last_shared_up_layer(shared: int) -> None:
-    assert make(replace(FULL, shared=shared)).feature_stage == max(shared, 1)
-    assert make(replace(FULL, shared=shared, feature="bottleneck")).feature_stage == 0
+    assert make(FULL.model_copy(update={"shared": shared})).feature_stage == max(shared, 1)
+    assert make(FULL.model_copy(update={"shared": shared, "feature": "bottleneck"})).feature_stage == 0
 
 
 @pytest.mark.parametrize("form", ["l1", "mse"])
 def test_fig_7_alternatives_replace_the_contrast(form: Any) -> None:
-    options = replace(FULL, adversarial=0, translation=0, reconstruction=0, feature_loss=form)
+    options = FULL.model_copy(update={"adversarial": 0, "translation": 0, "reconstruction": 0, "feature_loss": form})
     model, batch = make(options).eval(), make_batch()
     with torch.no_grad():
         a = model.generator.a.forward_with_stages(batch.images[:, :1])[1][1]
@@ -142,6 +142,6 @@ def test_each_modality_gets_its_own_branch() -> None:
 
 def test_impossible_options_are_refused() -> None:
     with pytest.raises(McdError, match="shared"):
-        DSGANOptions(shared=4)
+        DSGANOptions.read({"shared": 4}, "dsgan")
     with pytest.raises(McdError, match="temperature"):
-        DSGANOptions(temperature=0)
+        DSGANOptions.read({"temperature": 0}, "dsgan")

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcd.pretraining.exemplar import Exemplar, ExemplarOptions, allowed_negatives, other_subjects
+from mcd.pretraining.exemplar import Exemplar, allowed_negatives, other_subjects
+from mcd.pretraining.options import ExemplarOptions
 from mcd.slices.batches import Batch
 
 

@@ -9,7 +9,8 @@ import torch
 
 from mcd.errors import McdError
 from mcd.models.unet import UNet
-from mcd.pretraining.gl import GL, GLOptions, volume_batches
+from mcd.pretraining.gl import GL, volume_batches
+from mcd.pretraining.options import GLOptions
 
 
 def make(**options: Any) -> GL:

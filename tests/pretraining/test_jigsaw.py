@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mcd.errors import McdError
-from mcd.pretraining.jigsaw import TILES, Jigsaw, JigsawOptions, distant_permutations
+from mcd.pretraining.jigsaw import TILES, Jigsaw, distant_permutations
+from mcd.pretraining.options import JigsawOptions
 from mcd.slices.batches import Batch
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from mcd.errors import McdError
-from mcd.pretraining.m_jigsaw import MJigsaw, MJigsawOptions, mixed, reassembled
+from mcd.pretraining.m_jigsaw import MJigsaw, mixed, reassembled
+from mcd.pretraining.options import MJigsawOptions
 from mcd.pretraining.tiles import reorder
 from mcd.slices.batches import Batch
 
@@ -84,5 +85,5 @@ def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable[..., Any
 
 
 def test_a_puzzle_of_one_tile_is_refused() -> None:
-    with pytest.raises(McdError, match="m_jigsaw: grid: 1"):
-        _m_jigsaw(grid=1)
+    with pytest.raises(McdError, match=r"grid: .* greater than or equal to 2"):
+        MJigsawOptions.read({"grid": 1}, "m_jigsaw")

@@ -10,12 +10,14 @@ from tiny import TinyCohort, make_tiny_cohort
 
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.models.unet import UNet
-from mcd.pretraining import REGISTRY, pretraining_class
+from mcd.pretraining import REGISTRY, options_class, pretraining_class
 from mcd.pretraining.base import ENCODER_ONLY
+from mcd.pretraining.options import PretrainingTask
 from mcd.pretraining.run import pretrain
 from mcd.seeding import derive_seed
+from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
-from mcd.slices.augment import Augmentation
+from mcd.slices.options import Augmentation
 from mcd.training import loop
 from mcd.training.checkpoint import Checkpoint, load_checkpoint
 from mcd.training.history import History
@@ -52,16 +54,18 @@ def trained(cohort: TinyCohort, device: str, tmp_path_factory: pytest.TempPathFa
 
 def run(cohort: TinyCohort, algorithm: str, output: Path, device: str, **more: Any) -> History:
     return pretrain(
+        PretrainingTask(
+            algorithm=algorithm,
+            options=SMALL.get(algorithm, {}),
+            modalities=cohort.modalities,
+            filters=FILTERS,
+            epochs=EPOCHS,
+            batch_size=8,
+            steps_per_epoch=2,
+        ),
         shards=cohort.shards,
         split=cohort.split,
         output=output,
-        algorithm=algorithm,
-        options=SMALL.get(algorithm, {}),
-        modalities=cohort.modalities,
-        filters=FILTERS,
-        epochs=EPOCHS,
-        batch_size=8,
-        steps_per_epoch=2,
         compute=Compute(device=device),
         **more,
     )
@@ -85,9 +89,9 @@ def test_trains_and_says_what_it_trained(algorithm: str, trained: dict[str, Path
     if method_class.up_layers == ENCODER_ONLY:
         assert set(said) == {key for key in whole if key.startswith("encoder.")}
     for modality, state in checkpoint.weights.items():
-        group = ("A", "B") if method_class.multimodal else (modality,)
+        group = ("A", "B") if REGISTRY[algorithm].multimodal else (modality,)
         torch.manual_seed(derive_seed(derive_seed(0, *group), "weights"))
-        options = method_class.options_class(**SMALL.get(algorithm, {}))
+        options = options_class(algorithm).model_validate(SMALL.get(algorithm, {}))
         before = method_class(options, FILTERS, group, (32, 32)).unet_state(modality)
         assert set(said) <= set(state)
         for key in said:
@@ -135,15 +139,17 @@ def test_fine_tuning_takes_over_what_was_trained_and_nothing_else(
 
     def start(pretrained: Path | None) -> Checkpoint:
         finetune(
+            FinetuningTask(
+                modality="B",
+                regions={"whole": [1, 2]},
+                label_ratio=0.5,
+                filters=FILTERS,
+                schedule=Schedule.model_construct(epochs=1, batch_size=4, steps_per_epoch=1, learning_rate=0.0),
+                augmentation=Augmentation(),
+            ),
             shards=cohort.shards,
             split=cohort.split,
             output=tmp_path / "model.pt",
-            modality="B",
-            regions={"whole": [1, 2]},
-            label_ratio=0.5,
-            filters=FILTERS,
-            schedule=Schedule(epochs=1, batch_size=4, steps_per_epoch=1, learning_rate=0.0),
-            augmentation=Augmentation(),
             pretrained=pretrained,
             compute=Compute(device=device),
         )

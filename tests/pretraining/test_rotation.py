@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from mcd.pretraining.rotation import Rotation, RotationOptions, all_turns
+from mcd.pretraining.options import RotationOptions
+from mcd.pretraining.rotation import Rotation, all_turns
 from mcd.slices.batches import Batch
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from tiny import TinyCohort
 
-from mcd.pretraining.simclr import SimCLR, SimCLROptions
+from mcd.pretraining.options import SimCLROptions
+from mcd.pretraining.simclr import SimCLR
 from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from mcd.pretraining.swav import SwAV, SwAVOptions
+from mcd.pretraining.options import SwAVOptions
+from mcd.pretraining.swav import SwAV
 
 
 def make(**options: Any) -> SwAV:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from mcd.pretraining.vicreg import VICReg, VICRegOptions, covariance_loss, variance_loss
+from mcd.pretraining.options import VICRegOptions
+from mcd.pretraining.vicreg import VICReg, covariance_loss, variance_loss
 
 
 def test_losses_equal_their_formulas() -> None:

@@ -1,6 +1,5 @@
 """Views: what stays, what changes, and that they hold tissue."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from mcd.errors import McdError
-from mcd.pretraining.views import ViewOptions, change_intensity, gaussian_blur, random_crop, random_view, view_size
+from mcd.pretraining.options import ViewOptions
+from mcd.pretraining.views import change_intensity, gaussian_blur, random_crop, random_view, view_size
 
 STILL = ViewOptions(crop=(1, 1), aspect=(1, 1), mirror=0, brightness=0, contrast=0, gamma=1, noise=0, blur=0)
 
@@ -26,7 +26,7 @@ def body(count: int = 6, size: tuple[int, int] = (48, 64)) -> Tensor:
 def test_nothing_changes_where_everything_is_switched_off() -> None:
     full = torch.randn(3, 1, 32, 48) + 5
     assert torch.allclose(random_view(full, STILL), full, atol=1e-4)
-    assert torch.allclose(random_view(full, replace(STILL, mirror=1.0)), full.flip(3), atol=1e-4)
+    assert torch.allclose(random_view(full, STILL.model_copy(update={"mirror": 1.0})), full.flip(3), atol=1e-4)
 
 
 def test_the_background_stays_exactly_zero_and_the_tissue_has_a_mean() -> None:
@@ -45,7 +45,7 @@ def test_a_black_slice_stays_black() -> None:
 def test_crops_hold_tissue_although_most_of_the_slice_is_background(crop: float) -> None:
     images = body(count=64, size=(96, 96))
     assert (images != 0).float().mean() < 0.06
-    _, tissue = random_crop(images, replace(ViewOptions(), crop=(crop, crop)), (32, 32))
+    _, tissue = random_crop(images, ViewOptions().model_copy(update={"crop": (crop, crop)}), (32, 32))
     share = tissue.float().mean((1, 2, 3))
     assert share.min() > 0.1
     assert (share > 0.28).float().mean() > 0.9 or crop == 0.5  # the disc itself covers less of its half-slice box
@@ -58,7 +58,7 @@ def test_a_crop_lies_in_the_body_and_covers_its_share_of_it() -> None:
     for ramp in (y, x):
         images = torch.zeros(40, 1, size, size)
         images[:, :, 16:56, 8:48] = ramp[16:56, 8:48]
-        view, tissue = random_crop(images, replace(STILL, crop=(0.25, 0.25)), (32, 32))
+        view, tissue = random_crop(images, STILL.model_copy(update={"crop": (0.25, 0.25)}), (32, 32))
         assert tissue.all()  # a full body of 40 x 40: every crop of 20 x 20 within it is full too
         extent = (view.flatten(1).amax(1) - view.flatten(1).amin(1)) * 32 / 31
         assert torch.allclose(extent, torch.full_like(extent, 20), atol=1.1)
@@ -68,11 +68,13 @@ def test_a_crop_lies_in_the_body_and_covers_its_share_of_it() -> None:
 def test_brightness_adds_and_contrast_multiplies_within_bounds() -> None:
     images = body()
     tissue = images != 0
-    shift = (change_intensity(images, tissue, replace(STILL, brightness=0.3)) - images)[tissue].view(6, -1)
+    shift = (change_intensity(images, tissue, STILL.model_copy(update={"brightness": 0.3})) - images)[tissue].view(
+        6, -1
+    )
     assert torch.allclose(shift, shift[:, :1].expand_as(shift), atol=1e-5)
     assert shift.abs().max() <= 0.3
     assert len(shift[:, 0].unique()) == 6
-    factor = (change_intensity(images, tissue, replace(STILL, contrast=0.2)) / images)[tissue].view(6, -1)
+    factor = (change_intensity(images, tissue, STILL.model_copy(update={"contrast": 0.2})) / images)[tissue].view(6, -1)
     assert torch.allclose(factor, factor[:, :1].expand_as(factor), atol=1e-3)
     assert ((factor > 0.79) & (factor < 1.21)).all()
 
@@ -80,7 +82,7 @@ def test_brightness_adds_and_contrast_multiplies_within_bounds() -> None:
 def test_gamma_keeps_the_range_and_the_order_of_the_tissue() -> None:
     images = body()
     tissue = images != 0
-    bent = change_intensity(images, tissue, replace(STILL, gamma=2.0))
+    bent = change_intensity(images, tissue, STILL.model_copy(update={"gamma": 2.0}))
     for before, after, inside in zip(images, bent, tissue, strict=True):
         assert torch.equal(before[inside].argsort(), after[inside].argsort())
         assert after[inside].min().item() == pytest.approx(before[inside].min().item(), abs=1e-5)
@@ -96,7 +98,9 @@ def test_a_blur_is_a_gaussian_among_the_tissue_alone() -> None:
         plain = gaussian_filter(image[0].numpy(), 0.9, mode="constant", radius=3)
         weight = gaussian_filter(inside[0].float().numpy(), 0.9, mode="constant", radius=3)
         assert np.allclose(found[0].numpy()[inside[0]], plain[inside[0]] / weight[inside[0]], atol=1e-5)
-    flat = change_intensity(torch.where(tissue, 2.0, 0.0), tissue, replace(STILL, blur=1.0, blurred=1.0))
+    flat = change_intensity(
+        torch.where(tissue, 2.0, 0.0), tissue, STILL.model_copy(update={"blur": 1.0, "blurred": 1.0})
+    )
     assert torch.allclose(flat[tissue], torch.tensor(2.0), atol=1e-4)  # the rim is as bright as the middle
 
 
@@ -124,4 +128,4 @@ def test_sizes_are_what_a_u_net_takes() -> None:
 )
 def test_impossible_options_are_the_users_error(wrong: dict[str, Any]) -> None:
     with pytest.raises(McdError, match=next(iter(wrong))):
-        ViewOptions(**wrong)
+        ViewOptions.read(wrong, "views")

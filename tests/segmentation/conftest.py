@@ -8,10 +8,10 @@ import torch
 
 from mcd.models.unet import UNet
 from mcd.seeding import derive_seed
-from mcd.segmentation import segmentation_class
+from mcd.segmentation import options_class, segmentation_class
 from mcd.segmentation.supervised import Segmentation
-from mcd.slices.augment import Augmentation
 from mcd.slices.batches import Batch
+from mcd.slices.options import Augmentation
 
 STILL = Augmentation(mirror=False, rotation=0, scale=0, shift=0, intensity=0)
 """No augmentation, for tests that compute a loss again."""
@@ -29,7 +29,7 @@ def make_method() -> Callable[..., Segmentation]:
     def make(algorithm: str, augmentation: Augmentation = STILL, **options: Any) -> Segmentation:
         torch.manual_seed(derive_seed(algorithm))
         method_class = segmentation_class(algorithm)
-        return method_class(UNet(2, out_channels=2), augmentation, method_class.options_class(**options))
+        return method_class(UNet(2, out_channels=2), augmentation, options_class(algorithm).model_validate(options))
 
     return make
 

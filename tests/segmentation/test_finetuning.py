@@ -26,10 +26,11 @@ from mcd.prediction.masks import (
 from mcd.prediction.raw_grid import export_predictions
 from mcd.prediction.run import predict_test
 from mcd.prediction.score import score_predictions
+from mcd.pretraining.options import PretrainingTask
 from mcd.pretraining.run import pretrain
+from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
 from mcd.segmentation.transfer import transfer
-from mcd.slices.augment import Augmentation
 from mcd.training.checkpoint import Checkpoint, load_checkpoint
 from mcd.training.schedule import Schedule
 
@@ -41,15 +42,17 @@ def pretrained(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory
     output = tmp_path_factory.mktemp("pretrained") / "checkpoint.pt"
     resume = output.parent / "resume"
     history = pretrain(
+        PretrainingTask(
+            algorithm="dsgan",
+            options={"discriminator_filters": 4},
+            modalities=("A", "B"),
+            filters=4,
+            epochs=2,
+            batch_size=6,
+        ),
         shards=tiny_cohort.shards,
         split=tiny_cohort.split,
         output=output,
-        algorithm="dsgan",
-        options={"discriminator_filters": 4},
-        modalities=("A", "B"),
-        filters=4,
-        epochs=2,
-        batch_size=6,
         resume=resume,
     )
     assert len(history) == 2
@@ -100,19 +103,17 @@ def test_encoder_only_methods_transfer_their_encoder_only() -> None:
     assert transfer(checkpoint, UNet(4), "A", 3) == list(encoder)
 
 
-def run_finetuning(cohort: TinyCohort, folder: Path, **options: object) -> Path:
-    arguments: dict[str, object] = {
-        "shards": cohort.shards,
-        "split": cohort.split,
-        "output": folder / "model.pt",
+def run_finetuning(cohort: TinyCohort, folder: Path, **options: Any) -> Path:
+    settings: dict[str, Any] = {
         "modality": "A",
         "regions": REGIONS,
         "label_ratio": 0.5,
         "filters": 4,
         "schedule": Schedule(epochs=8, batch_size=8, learning_rate=1e-2, steps_per_epoch=6, decay="cosine"),
-        "augmentation": Augmentation(),
     }
-    finetune(**{**arguments, **options})  # type: ignore[arg-type]
+    places: dict[str, Any] = {"shards": cohort.shards, "split": cohort.split, "output": folder / "model.pt"}
+    own = {name: options.pop(name) for name in list(options) if name in FinetuningTask.model_fields}
+    finetune(FinetuningTask(**{**settings, **own}), **places, **options)
     return folder / "model.pt"
 
 

@@ -9,8 +9,9 @@ from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.imaging.preprocess import read_preprocessed
-from mcd.slices.augment import Augmentation, augment
+from mcd.slices.augment import augment
 from mcd.slices.batches import SliceSet, shuffled_batches, spread_batches
+from mcd.slices.options import Augmentation
 from mcd.slices.shards import Shards
 
 REGIONS = {"WT": [1, 2], "TC": [1]}

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import h5py
@@ -11,7 +10,8 @@ import pytest
 from tiny import TinyCohort, make_tiny_cohort, tiny_subject
 
 from mcd.errors import McdError
-from mcd.imaging.preprocess import PreprocessOptions, read_preprocessed, write_preprocessed
+from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.preprocess import read_preprocessed, write_preprocessed
 from mcd.slices.shards import Shards
 from mcd.slices.write_shards import write_shard
 
@@ -45,7 +45,7 @@ def test_the_tiny_cohort_is_what_its_folders_make(tiny_cohort: TinyCohort, tmp_p
     names = list(tiny_cohort.folders)
     write_shard(tmp_path / "0.h5", {name: tiny_cohort.folders[name] for name in names[: len(names) // 2]})
     assert (tmp_path / "0.h5").read_bytes() == tiny_cohort.shards[0].read_bytes()
-    options = json.loads(json.dumps(asdict(PreprocessOptions(size=(32, 32), spacing=(1.0, 1.0, 2.0)))))
+    options = json.loads(json.dumps(PreprocessOptions(size=(32, 32), spacing=(1.0, 1.0, 2.0)).model_dump()))
     with Shards(tiny_cohort.shards) as shards:
         assert shards.subject("p0").info["options"] == options
 

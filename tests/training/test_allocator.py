@@ -10,8 +10,9 @@ PAGES = 32 * 2**20 // 4096
 
 STEPS = """
 import resource, torch
+from mcd.training.device import prepare
 from mcd.training.schedule import Compute
-Compute(device="cpu").prepare()
+prepare(Compute(device="cpu"))
 def faults() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):

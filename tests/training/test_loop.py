@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ from tiny import TinyCohort
 from torch import nn
 
 from mcd.errors import McdError
-from mcd.pretraining.dsgan import DSGAN, DSGANOptions
+from mcd.pretraining.dsgan import DSGAN
+from mcd.pretraining.options import DSGANOptions
 from mcd.reporting.figures.loss_curves import MEASURED
 from mcd.slices.batches import Batch, SliceSet
 from mcd.slices.shards import Shards
@@ -67,9 +67,9 @@ def test_a_killed_training_resumes_to_the_same_weights(slices: SliceSet, tmp_pat
 
 def test_a_resume_file_of_another_training_is_not_taken_up(slices: SliceSet, tmp_path: Path) -> None:
     resume = tmp_path / "resume.pt"
-    run(make_dsgan(), slices, replace(SCHEDULE, epochs=1), resume=resume, save_every=0)
+    run(make_dsgan(), slices, SCHEDULE.model_copy(update={"epochs": 1}), resume=resume, save_every=0)
     assert load_resume(resume, "another") is None
-    assert len(run(make_dsgan(), slices, replace(SCHEDULE, epochs=2), resume=resume, save_every=0)) == 2
+    assert len(run(make_dsgan(), slices, SCHEDULE.model_copy(update={"epochs": 2}), resume=resume, save_every=0)) == 2
     resume.write_bytes(resume.read_bytes()[:100])
     assert load_resume(resume, "any") is None
 
@@ -140,13 +140,13 @@ def test_the_rate_warms_up_and_falls_to_zero() -> None:
 
 def test_bf16_trains_and_losses_stay_in_single_precision(slices: SliceSet) -> None:
     method = make_dsgan()
-    history = train(method, slices, replace(SCHEDULE, epochs=1), Compute(precision="bf16"), seed=7)
+    history = train(method, slices, SCHEDULE.model_copy(update={"epochs": 1}), Compute(precision="bf16"), seed=7)
     assert np.isfinite(history[0]["generator_total"])
     assert all(parameter.dtype == torch.float32 for parameter in method.parameters())
 
 
 def test_history_is_written_one_row_an_epoch(slices: SliceSet, tmp_path: Path) -> None:
-    history = run(make_dsgan(), slices, replace(SCHEDULE, epochs=2))
+    history = run(make_dsgan(), slices, SCHEDULE.model_copy(update={"epochs": 2}))
     write_history(history, tmp_path / "losses.csv")
     header, *rows = (tmp_path / "losses.csv").read_text().splitlines()
     assert header.startswith(
@@ -162,7 +162,7 @@ def test_an_epoch_says_what_it_cost(slices: SliceSet) -> None:
             return super().losses(batch, player)
 
     method = Slow(DSGANOptions(discriminator_filters=4), 4, ("A", "B"))
-    (row,) = run(method, slices, replace(SCHEDULE, epochs=1, steps_per_epoch=3))
+    (row,) = run(method, slices, SCHEDULE.model_copy(update={"epochs": 1, "steps_per_epoch": 3}))
     assert row["seconds"] >= 3 * 2 * 0.02
     assert row["images"] == 3 * SCHEDULE.batch_size * 2  # of two modalities
     assert row["slices_per_second"] == pytest.approx(row["images"] / 2 / row["seconds"], abs=0.06)  # one decimal

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mcd.errors import McdError
 from mcd.evaluation.image_quality import frechet_distance, ssim
+from mcd.pretraining.options import PretrainingTask
 from mcd.pretraining.run import pretrain
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
@@ -36,16 +37,18 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> TinyCohort:
 def checkpoint(cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pretraining") / "checkpoint.pt"
     pretrain(
+        PretrainingTask(
+            algorithm="dsgan",
+            options={"discriminator_filters": 2},
+            modalities=cohort.modalities,
+            filters=2,
+            epochs=1,
+            steps_per_epoch=1,
+            batch_size=4,
+        ),
         shards=cohort.shards,
         split=cohort.split,
         output=path,
-        algorithm="dsgan",
-        options={"discriminator_filters": 2},
-        modalities=cohort.modalities,
-        filters=2,
-        epochs=1,
-        steps_per_epoch=1,
-        batch_size=4,
         compute=CPU,
     )
     return path

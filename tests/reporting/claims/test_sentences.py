@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, plan.Comparison]:
-    config = load_config(yaml.safe_load((ROOT / "configs/paper.yaml").read_text()), check_options=False)
+    config = load_config(yaml.safe_load((ROOT / "configs/paper.yaml").read_text()))
     return plan.comparisons(config)
 
 

@@ -42,8 +42,7 @@ CONFIG = load_config(
         "seeds": [0, 1],
         "curve_ratios": [0.05, 0.2],
         "sharing_ratios": [0.1, 1.0],
-    },
-    check_options=False,
+    }
 )
 DRAW: dict[str, Callable[..., None]] = {
     "fig5": score_plots.draw_ratio_curves,

@@ -31,8 +31,7 @@ def config(**cohort: Any) -> Any:
                 }
             },
             "seeds": [0, 1],
-        },
-        check_options=False,
+        }
     )
 
 

@@ -25,7 +25,7 @@ def comparisons() -> dict[str, plan.Comparison]:
     content = yaml.safe_load((ROOT / "configs/paper.yaml").read_text())
     content["cohorts"] = {"brats": content["cohorts"]["brats"]}
     methods = ["fully_supervised", "simclr", "byol", "mt", "multi_condos"]
-    return plan.comparisons(load_config({**content, "methods": methods, "seeds": [0, 1, 2]}, check_options=False))
+    return plan.comparisons(load_config({**content, "methods": methods, "seeds": [0, 1, 2]}))
 
 
 def scores_of(runs: list[plan.Run]) -> pd.DataFrame:

@@ -1,0 +1,182 @@
+"""A cohort's part of the configuration."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from mcd.cohorts import LAYOUTS, find_layout, simulated_layouts
+from mcd.errors import McdError
+from mcd.imaging.options import PreprocessOptions
+from mcd.pair import Pair
+from mcd.section import Count, Positive, Section
+
+
+def unique(values: list[Any]) -> list[Any]:
+    """The values; ValueError where one appears twice."""
+    for value, times in Counter(values).items():
+        if times > 1:
+            raise ValueError(f"{value} appears twice; name it once")
+    return values
+
+
+def _unique_pairs(pairs: list[Pair]) -> list[Pair]:
+    for modalities, times in Counter(frozenset(pair.modalities) for pair in pairs).items():
+        if times > 1:
+            raise ValueError(f"{'-'.join(sorted(modalities))} appears twice, in whatever order; name it once")
+    return pairs
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+Ratio = Annotated[float, Field(gt=0, le=1)]
+Code = Annotated[int, Field(ge=1, le=255)]
+Codes = Annotated[list[Code], Field(min_length=1), AfterValidator(unique)]
+Spacing = tuple[Positive, Positive, Positive]
+
+MAX_REGIONS = 8
+"""A stored prediction has one bit per region."""
+
+SIZE_FACTOR = 16
+"""The U-Net halves a slice four times."""
+
+
+class Simulation(Section):
+    """A simulated cohort's size and quality."""
+
+    subjects: int = Field(..., ge=2, description="how many patients")
+    seed: int = Field(0, ge=0, description="another seed gives other patients")
+    noise: float = Field(1.0, ge=0, description="factor on the scanners' noise")
+    spacing: dict[str, Spacing] = Field(
+        default_factory=dict, description="scanner (MR; CT, PET) -> voxel spacing (x, y, z) mm of the raw files"
+    )
+
+
+class BatchSizes(Section):
+    """Slices in a step (paper Sec. V)."""
+
+    pretraining: int = Field(36, ge=2, description="pairs; slices, for a single-modal method")
+    finetuning: dict[Ratio, Count] = Field(
+        default_factory=lambda: {0.05: 56, 0.1: 70},
+        min_length=1,
+        description="label ratio -> slices; a ratio that is not named takes the next lower one's, or the lowest (our choice)",
+    )
+
+    def at(self, ratio: float) -> int:
+        """The fine-tuning batch size of a label ratio."""
+        return at_ratio(self.finetuning, ratio)
+
+
+def at_ratio(values: Mapping[float, int], ratio: float) -> int:
+    """What a table by label ratio says for any ratio: the next lower one's value, or the lowest's."""
+    below = [known for known in values if known <= ratio + 1e-9]
+    return values[max(below) if below else min(values)]
+
+
+class Cohort(Section):
+    """One cohort: where its raw files are, what they hold, and what is made of them."""
+
+    layout: str = Field(..., description=f"how the raw files lie: {', '.join(LAYOUTS)}")
+    folder: str | None = Field(None, description="of the raw files; ~ and $VARIABLES are expanded")
+    sheet: str | None = Field(None, description="the TSV of layout samplesheet; its paths count from folder, if given")
+    simulate: Simulation | None = Field(None, description="write the raw files first, into data/<cohort>")
+    title: str | None = Field(None, description="what tables call the cohort; default its name")
+    modalities: Annotated[list[Name], AfterValidator(unique)] = Field(
+        ..., min_length=1, description="to use; the first is the reference"
+    )
+    pairs: Annotated[list[Pair], AfterValidator(_unique_pairs)] = Field(
+        default_factory=list, description="pairs to pre-train on, such as CT-PET"
+    )
+    regions: dict[Name, Codes] = Field(
+        ..., min_length=1, max_length=MAX_REGIONS, description="region -> the label codes that make it up"
+    )
+    preprocessing: PreprocessOptions
+    test: float = Field(
+        0.2,
+        gt=0,
+        description="a share of the patients below 1, or how many (paper: 21 of HECKTOR's 201, 42 of BraTS' 210)",
+    )
+    subjects_per_shard: Count = Field(16, description="in one HDF5 file")
+    batch_size: BatchSizes = Field(default_factory=BatchSizes)
+    paper_dataset: Literal["hecktor", "brats2018"] | None = Field(
+        None, description="set where the cohort IS the paper's: its printed numbers then stand beside ours"
+    )
+
+    @field_validator("layout")
+    @classmethod
+    def _known_layout(cls, layout: str) -> str:
+        if layout not in LAYOUTS:
+            raise ValueError(f"unknown; choose among {', '.join(LAYOUTS)}")
+        return layout
+
+    @field_validator("test")
+    @classmethod
+    def _share_or_count(cls, test: float) -> float:
+        if test >= 1 and test != int(test):
+            raise ValueError("give a share below 1, or a whole number of patients")
+        return test
+
+    @field_validator("preprocessing")
+    @classmethod
+    def _fits_the_unet(cls, preprocessing: PreprocessOptions) -> PreprocessOptions:
+        if any(side % SIZE_FACTOR for side in preprocessing.size):
+            raise ValueError(
+                f"size: both sides must be multiples of {SIZE_FACTOR}, since the U-Net halves them four times"
+            )
+        return preprocessing
+
+    @model_validator(mode="after")
+    def _has_its_files(self) -> Self:
+        if self.simulate:
+            simulator = find_layout(self.layout).simulator
+            if simulator is None:
+                raise ValueError(f"only {' and '.join(simulated_layouts())} can be simulated")
+            if self.folder or self.sheet or self.paper_dataset:
+                raise ValueError("a simulated cohort has no folder, no sheet and is not the paper's: drop that key")
+            strangers = set(self.simulate.spacing) - set(simulator.scanners)
+            if strangers:
+                raise ValueError(f"simulate.spacing: {', '.join(strangers)} is no scanner of {self.layout}")
+        elif find_layout(self.layout).needs_sheet:
+            if not self.sheet:
+                raise ValueError(f"layout {self.layout} needs the key sheet")
+        elif not self.folder or self.sheet:
+            raise ValueError(f"layout {self.layout} needs the key folder (and no sheet)")
+        return self
+
+    @model_validator(mode="after")
+    def _names_its_modalities(self) -> Self:
+        for pair in self.pairs:
+            if not set(pair.modalities) <= set(self.modalities):
+                raise ValueError(f"pairs: {pair} does not join two of {', '.join(self.modalities)}")
+        try:
+            self.preprocessing.check_modalities(self.modalities)
+        except ValueError as error:
+            raise ValueError(f"preprocessing.{error}") from None
+        return self
+
+    @property
+    def registered(self) -> list[str]:
+        """The modalities that are registered on the reference."""
+        return [name for name in self.modalities[1:] if self.preprocessing.registration_of(name) != "off"]
+
+    @property
+    def raw_folder(self) -> Path | None:
+        return expand(self.folder) if self.folder else None
+
+    @property
+    def sheet_path(self) -> Path | None:
+        """As the path says from the working folder, else beside the workflow."""
+        if self.sheet is None:
+            return None
+        path = expand(self.sheet)
+        return path if path.exists() else Path(__file__).parents[2] / path
+
+
+def expand(path: str) -> Path:
+    """A path of the configuration with ~ and $VARIABLES replaced; `McdError` when a variable is not set."""
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    if "$" in expanded:
+        raise McdError(f"configuration: {path}: the environment variable is not set; export it first")
+    return Path(expanded)

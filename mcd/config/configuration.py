@@ -1,0 +1,108 @@
+"""The whole configuration."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+
+from mcd import pretraining, segmentation
+from mcd.config.algorithms import Algorithms, AlgorithmSections
+from mcd.config.cohort import Cohort, Name, Ratio, unique
+from mcd.config.training import Finetuning, PretrainingLength, TranslationScores
+from mcd.methods import METHODS, PRETRAININGS, TABLE_II
+from mcd.section import Count, Section, nearest
+from mcd.training.schedule import Compute, check_warmup
+
+Ratios = Annotated[list[Ratio], AfterValidator(unique)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    cohorts: dict[Name, Cohort] = Field(..., min_length=1, description="name -> what it is and what is made of it")
+    seeds: Annotated[list[Seed], AfterValidator(unique)] = Field(
+        [0], min_length=1, description="each is a whole run: labels drawn, weights, batches"
+    )
+    filters: Count = Field(64, description="f of Table I (our choice: 64, as the original U-Net)")
+    methods: Annotated[list[str], AfterValidator(unique)] = Field(
+        default_factory=lambda: ["fully_supervised", "multi_condos"],
+        min_length=1,
+        description="rows of Table II, in their order; `all` for the paper's fifteen",
+    )
+    label_ratios: Ratios = Field([0.05, 0.1], min_length=1, description="of Table II")
+    full_ratios: Ratios = Field([0.5, 1.0], description="further ratios of the fully supervised rows of Table II")
+    curve_ratios: Ratios = Field([0.05, 0.1, 0.15, 0.2, 0.5], min_length=1, description="of Fig. 5 (paper)")
+    sharing_ratios: Ratios = Field([0.01, 0.05, 0.1, 0.5, 1.0], min_length=1, description="of Fig. 6 (paper)")
+    pretraining: PretrainingLength = Field(default_factory=PretrainingLength)
+    finetuning: Finetuning = Field(default_factory=Finetuning)
+    translation: TranslationScores = Field(default_factory=TranslationScores)
+    algorithms: Algorithms = Field(default_factory=Algorithms, description=AlgorithmSections.__doc__)
+    compute: Compute = Field(default_factory=Compute)
+    report: list[str] | Literal["all"] = Field(
+        default_factory=lambda: ["table2", "segmentations"],
+        description="tables, figures and claims to make for results/index.html, by name; `all` for everything there is",
+    )
+    claims: list[str] | Literal["all"] = Field(
+        "all", description="tables and figures whose claims results/claims.csv tests, by name; it makes all their runs"
+    )
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _all_methods(cls, methods: Any) -> Any:
+        return list(TABLE_II) if methods == "all" else methods
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, methods: list[str]) -> list[str]:
+        for method in methods:
+            if method not in METHODS:
+                raise ValueError(f"{method} is unknown{nearest(method, METHODS)}; there are {', '.join(METHODS)}")
+        return methods
+
+    @model_validator(mode="after")
+    def _somebody_has_a_pair(self) -> Self:
+        if "methods" not in self.model_fields_set or any(cohort.pairs for cohort in self.cohorts.values()):
+            return self
+        for method in self.methods:
+            name = METHODS[method].pretraining
+            if name and pretraining.REGISTRY[PRETRAININGS[name].algorithm].multimodal:
+                raise ValueError(
+                    f"methods: {method} pre-trains on a pair, and no cohort has one; leave it out, or set pairs"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_left_unlabelled(self) -> Self:
+        for method in self.methods:
+            if segmentation.REGISTRY[METHODS[method].segmentation].unlabelled:
+                for key in ("label_ratios", "curve_ratios"):
+                    if 1.0 in getattr(self, key):
+                        raise ValueError(f"{key}: 1.0 leaves no unlabelled patient for {method}; leave one of them out")
+        return self
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        for algorithm in self.algorithms.model_fields_set & pretraining.REGISTRY.keys():
+            try:
+                check_warmup(getattr(self.algorithms, algorithm).warmup_epochs, self.pretraining.epochs)
+            except ValueError as error:
+                raise ValueError(f"algorithms.{algorithm}.{error}") from None
+        for method in self.methods:
+            name = METHODS[method].pretraining
+            if name:
+                self._check_pretraining(name)
+        return self
+
+    def _check_pretraining(self, name: str) -> None:
+        """What makes a pre-training what it is must go together with what the configuration sets."""
+        algorithm = PRETRAININGS[name].algorithm
+        try:
+            pretraining.options_class(algorithm).model_validate(self.pretraining_options(name))
+        except ValidationError as error:
+            why = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(f"algorithms.{algorithm}: as {name} is defined, {why}") from None
+
+    def pretraining_options(self, name: str) -> dict[str, Any]:
+        """The options of a pre-training: what the configuration sets for its algorithm, then what makes it what it is."""
+        spec = PRETRAININGS[name]
+        return {**self.algorithms.given(spec.algorithm), **spec.options}

@@ -1,0 +1,85 @@
+"""What the configuration decides about a cohort's volumes. No image library: it is checked before anything runs."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from mcd.imaging import BODY_HU
+from mcd.section import Count, Positive, Section
+
+Interpolation = Literal["nearest", "linear", "bspline"]
+Rule = Literal["nonzero", "body", "all"]
+Registration = Literal["off", "rigid", "affine"]
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class PreprocessOptions(Section):
+    """From raw volumes to the common grid (paper Sec. V, "Pre-processing")."""
+
+    # paper Sec. V: 144 x 144 (HECKTOR), 160 x 160 (BraTS)
+    size: tuple[Count, Count] = Field(..., description="in-plane (x, y) voxels of the crop; multiples of 16")
+    spacing: tuple[Positive, Positive, Positive] = Field(
+        (1.0, 1.0, 1.0), description="(x, y, z) mm of the common grid (paper Sec. V)"
+    )
+    interpolation: Interpolation = Field(
+        "nearest", description="of images (paper Sec. V); labels and masks are always nearest neighbour"
+    )
+    statistics_region: Rule | Annotated[dict[str, Rule], Field(min_length=1)] = Field(
+        "nonzero",
+        description="which voxels count as content, outside of which the value is 0: nonzero (paper Sec. V), body (above "
+        "`body_threshold`) or all; one rule, or one per modality. A patient's mask takes precedence over any rule",
+    )
+    percentiles: tuple[Percent, Percent] = Field(
+        (1.0, 99.0), description="clipping bounds over that region (paper Sec. V)"
+    )
+    centre: Literal["region", "image"] = Field(
+        "region",
+        description="of the crop in-plane, that of the reference modality's region or of the image (our choice). A patient's "
+        "box takes precedence over either, and gives the slices, too",
+    )
+    body_threshold: float = Field(BODY_HU, description="HU above which a voxel is body (our choice)")
+    registration: Registration | Annotated[dict[str, Registration], Field(min_length=1)] = Field(
+        "off",
+        description="of the other modalities onto the first, the reference: off (paper Sec. V: both cohorts are registered), "
+        "rigid or affine (rigid first); one kind, or one per modality",
+    )
+
+    @field_validator("registration", mode="before")
+    @classmethod
+    def _off_is_no_boolean(cls, registration: Any) -> Any:
+        """YAML 1.1 makes a boolean of a bare `off`."""
+        if isinstance(registration, Mapping):
+            return {modality: cls._off_is_no_boolean(kind) for modality, kind in registration.items()}
+        return "off" if registration is False else registration
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> Self:
+        low, high = self.percentiles
+        if low >= high:
+            raise ValueError(f"percentiles: {low:g} is not below {high:g}; the paper has [1, 99]")
+        return self
+
+    def rule(self, modality: str) -> Rule:
+        """The rule of a modality's region; one that a dictionary leaves out has the paper's, "nonzero"."""
+        rules = self.statistics_region
+        return rules if isinstance(rules, str) else rules.get(modality, "nonzero")
+
+    def registration_of(self, modality: str) -> Registration:
+        """How a modality other than the reference is registered; one that a dictionary leaves out is not."""
+        kinds = self.registration
+        return kinds if isinstance(kinds, str) else kinds.get(modality, "off")
+
+    def check_modalities(self, modalities: list[str]) -> None:
+        """Raise ValueError for a modality that is not there, or that is to be registered onto itself."""
+        rules = self.statistics_region
+        for modality in rules if isinstance(rules, dict) else ():
+            if modality not in modalities:
+                raise ValueError(f"statistics_region: no modality {modality!r}; there are {', '.join(modalities)}")
+        kinds = self.registration
+        for modality in kinds if isinstance(kinds, dict) else ():
+            if modality not in modalities[1:]:
+                others = ", ".join(modalities[1:]) or "none"
+                raise ValueError(
+                    f"registration: {modality} is not registered on {modalities[0]}, the reference; there are {others}"
+                )

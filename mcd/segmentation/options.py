@@ -1,0 +1,77 @@
+"""Options of the algorithms that learn to segment. No torch: a configuration is checked with them before anything runs.
+
+Defaults are the published values, unless a description says otherwise.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from mcd.section import Count, Positive, PositiveShare, Section, Share, Weight
+from mcd.slices.options import Augmentation
+from mcd.training.schedule import Schedule
+
+
+class Options(Section):
+    """What an algorithm lets the configuration set: nothing, unless a subclass adds it."""
+
+
+class SemiSupervisedOptions(Options):
+    """Options of all semi-supervised algorithms."""
+
+    ramp: PositiveShare = Field(
+        1.0,
+        description="share of the training over which the weight of what is learnt from unlabelled slices rises from e^-5 of "
+        "its value to all of it; 1 in the three published codes (30 000 of 30 000, 6 000 of 6 000 iterations)",
+    )
+
+
+class MeanTeacherOptions(SemiSupervisedOptions):
+    """Options of MT; the defaults are SSL4MIS'."""
+
+    consistency: Weight = Field(0.1, description="weight of the consistency at the end of the ramp")
+    start: Share = Field(
+        1 / 30,
+        description="share of the training before which the weight is 0, for the teacher to become one (1 000 of 30 000 "
+        "iterations)",
+    )
+    decay: Share = Field(0.99, description="of the moving average, once it is warm")
+    noise: Weight = Field(
+        0.1,
+        description="sd of the Gaussian noise on the teacher's images, in z-scores (there in units of images scaled to 0..1)",
+    )
+    noise_bound: Weight = Field(0.2, description="largest noise")
+
+
+class DTMLOptions(SemiSupervisedOptions):
+    """Options of DTML; the defaults are the published code's."""
+
+    consistency: Weight = Field(1.0, description="weight of the consistency at the end of the ramp")
+    regression: Weight = Field(0.0, description="weight of the distance maps' own error (see the module)")
+    sharpness: Positive = Field(1500.0, description="k of the sigmoid that makes a mask of a map")
+
+
+class SASSOptions(SemiSupervisedOptions):
+    """Options of SASS; the defaults are the published code's."""
+
+    adversarial: Weight = Field(
+        0.01, description="weight of the adversarial loss at the end of the ramp (there called consistency)"
+    )
+    regression: Weight = Field(0.3, description="weight of the distance maps' error (there beta)")
+    discriminator_filters: Count = Field(64, description="channels of the discriminator's first layer")
+    dropout: float = Field(0.5, ge=0, lt=1, description="of the discriminator's channels")
+
+
+class FinetuningTask(Section):
+    """What decides the weights of a fine-tuning, apart from the slices and the weights that it starts from."""
+
+    algorithm: str = Field("supervised", description="a key of `mcd.segmentation.REGISTRY`")
+    options: dict[str, Any] = Field(default_factory=dict, description="of the algorithm")
+    modality: str
+    regions: dict[str, list[int]] = Field(..., description="region -> the label codes that make it up")
+    label_ratio: PositiveShare = Field(..., description="share of the training subjects whose labels are used")
+    filters: Count = Field(..., description="f of Table I")
+    depth: int = Field(3, ge=0, description="layers of the decoder that are transferred (Table VIII)")
+    schedule: Schedule
+    augmentation: Augmentation = Field(default_factory=Augmentation)
+    seed: int = Field(0, ge=0)

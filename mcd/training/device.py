@@ -1,0 +1,36 @@
+"""The device of a training, and how it computes there."""
+
+import torch
+
+from mcd.distributed.processes import own_gpu, started_together
+from mcd.training.allocator import keep_freed_memory
+from mcd.training.schedule import Compute
+
+
+def torch_device(compute: Compute) -> torch.device:
+    """The device that a configuration names; of processes that train together, each one's own GPU."""
+    if compute.device == "cpu" or (compute.device == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if started_together() > 1:
+        return torch.device("cuda", own_gpu())
+    return torch.device("cuda" if compute.device == "auto" else compute.device)
+
+
+def autocast(compute: Compute, device: torch.device) -> torch.autocast:
+    """The context in which networks run at the configured precision."""
+    half = compute.precision == "bf16" or (
+        compute.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
+
+
+def prepare(compute: Compute) -> torch.device:
+    """Set the switches of torch and of the process once, and say which device is used."""
+    keep_freed_memory()
+    torch.set_num_threads(compute.threads)
+    torch.backends.cudnn.benchmark = False  # it may pick another algorithm, and other last digits, each run
+    torch.backends.cudnn.deterministic = True
+    device = torch_device(compute)
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    return device
