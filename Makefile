@@ -13,7 +13,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: run test test-slurm lint format clean help
+.PHONY: run test test-slurm lint reference format clean help
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +38,9 @@ lint: $(VENV)/.installed-test ## format, lint, types, workflow lint
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+
+reference: $(VENV)/.installed ## generate the tables of docs/configuration.md, and configs/schema.json
+	$(BIN)/python -m mcd.config.reference --write
 
 format: $(VENV)/.installed-test ## put code and rules into the house's format
 	$(BIN)/ruff format .

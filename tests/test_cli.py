@@ -84,6 +84,18 @@ def test_everything_without_torch_does_not_load_it(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_configuration_with_options_of_algorithms_is_checked_without_torch() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'SimpleITK', 'nibabel'): sys.modules[name] = None\n"
+        "from mcd.config import read_config\n"
+        "print(read_config('configs/study_cpu.yaml').pretraining_options('multi_condos')['discriminator_filters'])\n"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True, text=True)
+    assert done.stdout == "16\n"
+
+
 def test_training_needs_no_image_library_and_no_workflow_engine() -> None:
     """A GPU node often has neither."""
     code = (

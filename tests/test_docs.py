@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from workflow_rules import names_in
 
-from mcd.section import all_keys
+from mcd.config import reference
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
@@ -54,7 +54,11 @@ def test_what_a_page_mentions_is_there(page: Path) -> None:
 
 def test_every_key_of_the_configuration_is_explained() -> None:
     page = (ROOT / "docs/configuration.md").read_text()
-    assert sorted(key for key in all_keys() if f"| `{key}` |" not in page) == []
+    sections = reference.schema()["$defs"]
+    algorithms = sections.pop("Algorithms")["properties"]
+    keys = {*reference.schema()["properties"], *(key for section in sections.values() for key in section["properties"])}
+    assert sorted(key for key in keys if f"| `{key}` |" not in page) == []
+    assert sorted(name for name in algorithms.keys() - {"supervised"} if f"### {name}\n" not in page) == []
 
 
 def test_a_name_that_is_not_there_is_noticed() -> None:

@@ -50,18 +50,26 @@ class Simulation(Section):
     seed: int = Field(0, ge=0, description="another seed gives other patients")
     noise: float = Field(1.0, ge=0, description="factor on the scanners' noise")
     spacing: dict[str, Spacing] = Field(
-        default_factory=dict, description="scanner (MR; CT, PET) -> voxel spacing (x, y, z) mm of the raw files"
+        default_factory=dict,
+        description=(
+            "scanner -> (x, y, z) mm of the raw files, instead of the official cohorts': "
+            "`MR` for `brats2018`, `CT` and `PET` for `hecktor2020`"
+        ),
     )
 
 
 class BatchSizes(Section):
     """Slices in a step (paper Sec. V)."""
 
-    pretraining: int = Field(36, ge=2, description="pairs; slices, for a single-modal method")
+    pretraining: int = Field(36, ge=2, description="slices (pairs) in a step (paper: 48 (HECKTOR), 36 (BraTS))")
     finetuning: dict[Ratio, Count] = Field(
         default_factory=lambda: {0.05: 56, 0.1: 70},
         min_length=1,
-        description="label ratio -> slices; a ratio that is not named takes the next lower one's, or the lowest (our choice)",
+        description=(
+            "label ratio -> slices in a step. A ratio that is not named takes the next lower one's, "
+            "or the lowest (paper: 31 and 90 (HECKTOR), 56 and 70 (BraTS); for other ratios our "
+            "choice)"
+        ),
     )
 
     def at(self, ratio: float) -> int:
@@ -79,29 +87,67 @@ class Cohort(Section):
     """One cohort: where its raw files are, what they hold, and what is made of them."""
 
     layout: str = Field(..., description=f"how the raw files lie: {', '.join(LAYOUTS)}")
-    folder: str | None = Field(None, description="of the raw files; ~ and $VARIABLES are expanded")
-    sheet: str | None = Field(None, description="the TSV of layout samplesheet; its paths count from folder, if given")
-    simulate: Simulation | None = Field(None, description="write the raw files first, into data/<cohort>")
-    title: str | None = Field(None, description="what tables call the cohort; default its name")
+    folder: str | None = Field(
+        None,
+        description=(
+            "of the raw files; with `samplesheet`, where relative paths of the sheet count from (else its own folder)"
+        ),
+    )
+    sheet: str | None = Field(
+        None,
+        description=(
+            "the table of patients, for `samplesheet`; a relative path is looked up in the working "
+            "folder, then beside the Snakefile"
+        ),
+    )
+    simulate: Simulation | None = Field(
+        None, description="write the raw files first, into `data/<name>`. In place of `folder`"
+    )
+    title: str | None = Field(None, description="what tables call the cohort; null for its name")
     modalities: Annotated[list[Name], AfterValidator(unique)] = Field(
-        ..., min_length=1, description="to use; the first is the reference"
+        ...,
+        min_length=1,
+        description=(
+            "which to use. The first is the reference: its axes are the common grid's, and label and "
+            "mask lie in its world coordinates"
+        ),
     )
     pairs: Annotated[list[Pair], AfterValidator(_unique_pairs)] = Field(
-        default_factory=list, description="pairs to pre-train on, such as CT-PET"
+        default_factory=list,
+        description=(
+            "what is pre-trained together, such as `CT-PET`. A modality uses the first pair that "
+            "holds it. The three pairings of Fig. 8 are three values of this key; `mcd grouping` "
+            "advises which to take (paper: CT-PET, T1CE-T2, FLAIR-T1)"
+        ),
     )
     regions: dict[Name, Codes] = Field(
-        ..., min_length=1, max_length=MAX_REGIONS, description="region -> the label codes that make it up"
+        ...,
+        min_length=1,
+        max_length=MAX_REGIONS,
+        description=(
+            "region -> the label codes that make it up; regions may overlap, at most eight (paper: "
+            "WT, TC and ET of BraTS; one number per modality is their mean, which is our reading)"
+        ),
     )
     preprocessing: PreprocessOptions
     test: float = Field(
         0.2,
         gt=0,
-        description="a share of the patients below 1, or how many (paper: 21 of HECKTOR's 201, 42 of BraTS' 210)",
+        description=(
+            "patients held out: a share below 1, or how many. A sheet's `split` column takes "
+            "precedence (paper: 42 of 210 (BraTS), 21 of 201 (HECKTOR))"
+        ),
     )
-    subjects_per_shard: Count = Field(16, description="in one HDF5 file")
+    subjects_per_shard: Count = Field(
+        16, description="patients in one HDF5 file (our choice: a few files of handy size, written side by side)"
+    )
     batch_size: BatchSizes = Field(default_factory=BatchSizes)
     paper_dataset: Literal["hecktor", "brats2018"] | None = Field(
-        None, description="set where the cohort IS the paper's: its printed numbers then stand beside ours"
+        None,
+        description=(
+            "set where the cohort *is* the paper's: its printed numbers then "
+            "stand beside yours. Refused for a simulated cohort"
+        ),
     )
 
     @field_validator("layout")

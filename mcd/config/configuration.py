@@ -19,20 +19,39 @@ Seed = Annotated[int, Field(ge=0)]
 class Config(Section):
     """The whole configuration."""
 
-    cohorts: dict[Name, Cohort] = Field(..., min_length=1, description="name -> what it is and what is made of it")
+    cohorts: dict[Name, Cohort] = Field(..., min_length=1, description="name -> cohort; letters, digits and `_`")
     seeds: Annotated[list[Seed], AfterValidator(unique)] = Field(
-        [0], min_length=1, description="each is a whole run: labels drawn, weights, batches"
+        [0],
+        min_length=1,
+        description=(
+            "each is a whole run of its own: labels drawn, weights, batches. Tables average over them "
+            "(our choice: the paper names none)"
+        ),
     )
-    filters: Count = Field(64, description="f of Table I (our choice: 64, as the original U-Net)")
+    filters: Count = Field(
+        64,
+        description=(
+            "f of Table I, for every network of a run (our choice: gives the 31.0 million parameters "
+            "of the original U-Net)"
+        ),
+    )
     methods: Annotated[list[str], AfterValidator(unique)] = Field(
         default_factory=lambda: ["fully_supervised", "multi_condos"],
         min_length=1,
-        description="rows of Table II, in their order; `all` for the paper's fifteen",
+        description=(
+            "rows of Table II, in their order: keys of `mcd/methods.py:METHODS`, or `all` for the paper's fifteen"
+        ),
     )
-    label_ratios: Ratios = Field([0.05, 0.1], min_length=1, description="of Table II")
-    full_ratios: Ratios = Field([0.5, 1.0], description="further ratios of the fully supervised rows of Table II")
-    curve_ratios: Ratios = Field([0.05, 0.1, 0.15, 0.2, 0.5], min_length=1, description="of Fig. 5 (paper)")
-    sharing_ratios: Ratios = Field([0.01, 0.05, 0.1, 0.5, 1.0], min_length=1, description="of Fig. 6 (paper)")
+    label_ratios: Ratios = Field(
+        [0.05, 0.1], min_length=1, description="shares of the training patients whose labels every method uses (paper)"
+    )
+    full_ratios: Ratios = Field([0.5, 1.0], description="further ratios, of Fully Supervised alone (paper)")
+    curve_ratios: Ratios = Field(
+        [0.05, 0.1, 0.15, 0.2, 0.5], min_length=1, description="label ratios of Fig. 5, for every method (paper)"
+    )
+    sharing_ratios: Ratios = Field(
+        [0.01, 0.05, 0.1, 0.5, 1.0], min_length=1, description="label ratios of Fig. 6 (paper)"
+    )
     pretraining: PretrainingLength = Field(default_factory=PretrainingLength)
     finetuning: Finetuning = Field(default_factory=Finetuning)
     translation: TranslationScores = Field(default_factory=TranslationScores)
@@ -40,10 +59,22 @@ class Config(Section):
     compute: Compute = Field(default_factory=Compute)
     report: list[str] | Literal["all"] = Field(
         default_factory=lambda: ["table2", "segmentations"],
-        description="tables, figures and claims to make for results/index.html, by name; `all` for everything there is",
+        description=(
+            "what `results/index.html` shows besides the patients: names of results such as `table2`, "
+            "`table9`, `fig5`, `segmentations`, or `all`. Table IX measures the pre-trainings of what "
+            "is named, and Table II's. The page makes what it shows, so `all` runs every ablation and "
+            "every figure (our choice: what Table II's own runs give)"
+        ),
     )
     claims: list[str] | Literal["all"] = Field(
-        "all", description="tables and figures whose claims results/claims.csv tests, by name; it makes all their runs"
+        "all",
+        description=(
+            "tables and figures whose claims `results/claims.csv` tests, by name (`table2` to "
+            "`table9`, `fig5` to `fig8`), or `all`. It makes all their runs, shared with the tables; "
+            "claims about others are tested as far as the same runs go, so `[table2]` also does "
+            "Tables VI and VII. On the page where `report` names `claims` (our choice: every "
+            "sentence, unless that is too much to train)"
+        ),
     )
 
     @field_validator("methods", mode="before")

@@ -14,27 +14,48 @@ from mcd.training.schedule import Optimisation, Schedule, check_warmup
 class PretrainingLength(Section):
     """What all pre-training methods share (paper Sec. V)."""
 
-    epochs: Count = Field(200, description="passes over the slices, or blocks of steps_per_epoch steps")
-    steps_per_epoch: Count | None = Field(None, description="null: one pass over the slices")
+    epochs: Count = Field(200, description="passes over the slices (paper)")
+    steps_per_epoch: Count | None = Field(
+        None, description="steps in an epoch, whatever the number of slices; null for one pass"
+    )
     sees: Literal["own", "both"] = Field(
         "own",
-        description="what a single-modal method is shown: own: one training per modality, on its slices; both: one training "
-        "on both modalities' slices. The paper does not say; own gives each method what its paper had",
+        description=(
+            "what a single-modal method is shown. `own`: one training per modality, on its slices. "
+            "`both`: one training on both modalities' slices, whose network then serves both (our "
+            "choice: gives each method what its own paper had)"
+        ),
     )
 
 
 class Finetuning(Optimisation):
     """Supervised fine-tuning (paper Sec. V), and training from scratch."""
 
-    epochs: Count = Field(70, description="passes over the labelled slices, or blocks of steps_per_epoch steps")
+    epochs: Count = Field(70, description="passes over the labelled slices (paper)")
     steps_per_epoch: Count | Annotated[dict[Ratio, Count], Field(min_length=1)] | None = Field(
         None,
-        description="null: one pass over the labelled slices; one number, or label ratio -> number as in batch_size",
+        description=(
+            "steps in an epoch; null for one pass. One number, or label ratio -> number (another "
+            "ratio takes the next lower one's). A small budget is better given in steps: 5 % of a "
+            "small cohort make an epoch of one or two. Semi-supervised methods, half of whose batch "
+            "is unlabelled, take twice as many, as in one pass they do"
+        ),
     )
-    weight_decay: float = Field(1e-4, ge=0, description="of Adam (paper Sec. V)")
-    warmup_epochs: int = Field(5, ge=0, description="of warmup-cosine-lr (its length is our choice)")
-    decay: Literal["constant", "cosine"] = Field("cosine", description="after the warm-up (paper Sec. V)")
-    augmentation: Augmentation = Field(default_factory=Augmentation)
+    weight_decay: float = Field(1e-4, ge=0, description="of Adam (paper)")
+    warmup_epochs: int = Field(
+        5,
+        ge=0,
+        description=(
+            'epochs over which the rate rises from 0 (paper says "warmup-cosine-lr"; its length is our choice)'
+        ),
+    )
+    decay: Literal["constant", "cosine"] = Field(
+        "cosine", description="`cosine` to 0 after the warm-up, or `constant` (paper)"
+    )
+    augmentation: Augmentation = Field(
+        default_factory=Augmentation,
+        description="how far slices are changed, the same for every method (our choice: the paper names none)",
+    )
 
     @model_validator(mode="after")
     def _warms_up_in_time(self) -> Self:
@@ -59,7 +80,13 @@ class TranslationScores(Section):
 
     inception: str | None = Field(
         None,
-        description="TorchScript file of FID's Inception network; ~ and $VARIABLES are expanded. null: EfficientNet-Lite0",
+        description=(
+            "the network of FID: the TorchScript file `inception-2015-12-05.pt` of NVIDIA's StyleGAN "
+            "repositories, which holds FID's Inception-v3 with its own resizing and scaling. Null: "
+            "EfficientNet-Lite0, trained on ImageNet, from a package of the installation (paper: FID, "
+            "its weights not named. Only Inception's FID compares with the print, so the table names "
+            "the network)"
+        ),
     )
 
     @property

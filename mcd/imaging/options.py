@@ -18,31 +18,49 @@ class PreprocessOptions(Section):
     """From raw volumes to the common grid (paper Sec. V, "Pre-processing")."""
 
     # paper Sec. V: 144 x 144 (HECKTOR), 160 x 160 (BraTS)
-    size: tuple[Count, Count] = Field(..., description="in-plane (x, y) voxels of the crop; multiples of 16")
+    size: tuple[Count, Count] = Field(
+        ...,
+        description=(
+            "in-plane (x, y) voxels of the crop; multiples of 16, which the U-Net halves four times "
+            "(paper: 144 x 144 (HECKTOR), 160 x 160 (BraTS))"
+        ),
+    )
     spacing: tuple[Positive, Positive, Positive] = Field(
-        (1.0, 1.0, 1.0), description="(x, y, z) mm of the common grid (paper Sec. V)"
+        (1.0, 1.0, 1.0), description="(x, y, z) mm of the common grid (paper)"
     )
     interpolation: Interpolation = Field(
-        "nearest", description="of images (paper Sec. V); labels and masks are always nearest neighbour"
+        "nearest", description="of images: `nearest`, `linear`, `bspline`. Labels and masks are always nearest (paper)"
     )
     statistics_region: Rule | Annotated[dict[str, Rule], Field(min_length=1)] = Field(
         "nonzero",
-        description="which voxels count as content, outside of which the value is 0: nonzero (paper Sec. V), body (above "
-        "`body_threshold`) or all; one rule, or one per modality. A patient's mask takes precedence over any rule",
+        description=(
+            "which voxels count for percentiles, mean and sd, outside of which the value is 0: "
+            "`nonzero`, `body`, `all`; one rule, or one per modality. A patient's mask takes "
+            'precedence (paper. `body` is our choice for CT: 0 HU is tissue, and "non-zero" would '
+            "punch holes into it)"
+        ),
     )
     percentiles: tuple[Percent, Percent] = Field(
-        (1.0, 99.0), description="clipping bounds over that region (paper Sec. V)"
+        (1.0, 99.0), description='clipping bounds over that region (paper ("clip the value into the range [1, 99]"))'
     )
     centre: Literal["region", "image"] = Field(
         "region",
-        description="of the crop in-plane, that of the reference modality's region or of the image (our choice). A patient's "
-        "box takes precedence over either, and gives the slices, too",
+        description=(
+            "of the crop in-plane: of the reference's `region` or of the `image`. A HECKTOR box takes "
+            "precedence (our choice: the paper does not say where the crop lies, and a brain need not "
+            "lie in the middle of its image)"
+        ),
     )
-    body_threshold: float = Field(BODY_HU, description="HU above which a voxel is body (our choice)")
+    body_threshold: float = Field(
+        BODY_HU, description="HU above which a voxel is body (our choice: half-way between air (-1000) and water (0))"
+    )
     registration: Registration | Annotated[dict[str, Registration], Field(min_length=1)] = Field(
         "off",
-        description="of the other modalities onto the first, the reference: off (paper Sec. V: both cohorts are registered), "
-        "rigid or affine (rigid first); one kind, or one per modality",
+        description=(
+            "of the other modalities onto the reference: `off`, `rigid`, or `affine` for rigid and "
+            "then affine; one kind, or one per modality, such as `{PET: rigid}` (paper: both cohorts "
+            "are registered already)"
+        ),
     )
 
     @field_validator("registration", mode="before")

@@ -59,23 +59,34 @@ class DSGANOptions(Options):
 
     betas: tuple[Beta, Beta] = Field((0.5, 0.999), description="of Adam: our choice, as pix2pix and CycleGAN")
     shared: int = Field(
-        1, ge=0, le=3, description="k of SL_ku^kd, shared down and up layers, 0 to 3 (Table I; 1 is the paper's)"
+        1, ge=0, le=3, description="k of SL_ku^kd: shared down and up layers, 0 to 3 (paper, Table I and Sec. V-C)"
     )
-    adversarial: Weight = Field(1.0, description="weight of L_GAN (Eq. 7)")
-    translation: Weight = Field(10.0, description="weight of L_T, gamma (paper Sec. V)")
-    reconstruction: Weight = Field(1.0, description="weight of L_R, beta (paper Sec. V)")
-    contrastive: Weight = Field(0.1, description="weight of L_C, lambda (paper Sec. V)")
-    adversarial_form: Literal["log", "least_squares"] = Field("log", description="of L_GAN: Eq. 4, or LSGAN's")
+    adversarial: Weight = Field(1.0, description="weight of L_GAN (paper, Eq. 7)")
+    translation: Weight = Field(10.0, description="weight of L_T (paper)")
+    reconstruction: Weight = Field(1.0, description="weight of L_R (paper)")
+    contrastive: Weight = Field(0.1, description="weight of L_C (paper)")
+    adversarial_form: Literal["log", "least_squares"] = Field(
+        "log",
+        description=(
+            "`log` (Eq. 4) or `least_squares` (LSGAN) (paper; for the generator its non-saturating "
+            "form, our choice, since as printed it gets no gradient from a discriminator that wins)"
+        ),
+    )
     feature_loss: Literal["contrastive", "l1", "mse"] = Field(
-        "contrastive", description="on the paired features: L_C, or one of Fig. 7's alternatives"
+        "contrastive", description="on the paired features: `contrastive`, or `l1` or `mse` as in Fig. 7 (paper)"
     )
     feature: Literal["up_layer", "bottleneck"] = Field(
         "up_layer",
-        description="the representation that L_C compares: the last shared up layer (our choice; with nothing shared, up layer "
-        "1), or the bottleneck",
+        description=(
+            "what L_C compares: the last shared `up_layer` (with nothing shared, up layer 1) or the "
+            '`bottleneck` (our choice: the features come from "E and SL" (Sec. IV-B), and SL ends '
+            "there)"
+        ),
     )
-    temperature: Positive = Field(0.1, description="t of Eq. 2 (paper Sec. V)")
-    discriminator_filters: Count = Field(64, description="of the PatchGAN (our choice, as pix2pix)")
+    temperature: Positive = Field(0.1, description="t of Eq. 2 (paper)")
+    discriminator_filters: Count = Field(
+        64, description="of the 70 x 70 PatchGAN (our choice, as pix2pix; the paper names no architecture)"
+    )
 
     @model_validator(mode="after")
     def _has_a_loss(self) -> Self:

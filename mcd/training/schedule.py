@@ -59,13 +59,38 @@ class Compute(Section):
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="auto (a GPU where there is one), cpu, cuda or cuda:1; processes that train together take a GPU each",
+        description=(
+            "`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`; processes that train "
+            "together take a GPU each (jobs that go to a cluster "
+            "ask for a GPU with `auto` too (clusters); `cuda` is refused where there is none)"
+        ),
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU that has it, else fp32")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description=(
+            "`auto` (bf16 on a GPU that has it, else fp32), `fp32`, `bf16` (losses are computed in "
+            "single precision in any case)"
+        ),
+    )
     threads: Count = Field(
-        1, description="CPU threads of torch; sums depend on it in the last digit, so it does not follow the free cores"
+        1,
+        description=(
+            "CPU threads of a training (sums depend on it in the last digit, so it is set here and "
+            "not by the cores that are free: `--cores 1` and `--cores 8` give the same table)"
+        ),
     )
-    compile: bool = Field(False, description="run `torch.compile` on the networks")
+    compile: bool = Field(
+        False,
+        description=(
+            "run `torch.compile` on the convolution blocks (compiling takes time at the start, which "
+            "only long trainings earn back)"
+        ),
+    )
     memory_limit_gb: float = Field(
-        8.0, ge=0, description="how much of the device's memory the slices may take before they are streamed"
+        8.0,
+        ge=0,
+        description=(
+            "slices are held in the device's memory up to this, and streamed from the shards beyond "
+            "(`configs/paper.yaml` has 16)"
+        ),
     )
