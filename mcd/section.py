@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from mcd.errors import McdError
@@ -106,11 +106,20 @@ def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
+def _whole(given: Any) -> Any:
+    """`1e2` in YAML 1.1 is text, and no integer to Python."""
+    try:
+        number = float(given) if isinstance(given, str) and "e" in given.lower() else given
+    except ValueError:
+        return given
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 ShareRange = Annotated[tuple[PositiveShare, PositiveShare], AfterValidator(_rising)]
 """Smallest and largest share."""
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mcd import plan, pretraining, segmentation
-from mcd.config import Config, load_config, read_config
+from mcd.config import Config, load_config, read_config, read_yaml
 from mcd.config.cohort import expand
 from mcd.errors import McdError
 from mcd.methods import METHODS, PRETRAININGS
@@ -251,6 +251,33 @@ def test_a_key_that_appears_twice_is_named_with_its_line(tmp_path: Path) -> None
     path.write_text(yaml.safe_dump(MINIMAL) + "filters: 8\nseeds: [0]\nfilters: 16\n")
     with pytest.raises(McdError, match=r"config\.yaml: line \d+: the key filters appears twice; keep one"):
         read_config(path)
+
+
+@pytest.mark.parametrize("text", ["a: {k: 1, k: 2}", "{1: 0, 1: 2}"])
+def test_keys_that_appear_twice_are_found_at_any_depth(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(McdError, match="appears twice; keep one"):
+        read_yaml(path)
+
+
+def test_what_is_merged_from_an_anchor_may_be_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("a: &a {k: 1, l: 1}\nb: {<<: *a, k: 2}\n")
+    assert read_yaml(path)["b"] == {"k": 2, "l": 1}
+
+
+def test_a_key_that_is_no_name_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("? [a]\n: 1\n")
+    with pytest.raises(McdError, match=r"config\.yaml: not valid YAML"):
+        read_yaml(path)
+
+
+def test_whole_numbers_may_be_written_with_an_exponent() -> None:
+    assert load_config(changed("pretraining.epochs", "1e2")).pretraining.epochs == 100
+    with pytest.raises(McdError, match="pretraining.epochs: Input should be a valid integer"):
+        load_config(changed("pretraining.epochs", "15e-1"))
 
 
 def test_a_ratio_may_be_among_the_small_and_the_large() -> None:

@@ -45,7 +45,11 @@ class _NoDuplicates(yaml.SafeLoader):  # type: ignore[misc,unused-ignore]
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *anchor` may be overridden, which is its use
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                break  # no key of a dictionary: refused below, with its place
+            key = self.construct_object(key_node)
             if key in seen:
                 line = key_node.start_mark.line + 1
                 raise McdError(f"{key_node.start_mark.name}: line {line}: the key {key} appears twice; keep one")
