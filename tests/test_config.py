@@ -276,7 +276,7 @@ def test_a_key_that_is_no_name_is_one_line(tmp_path: Path) -> None:
 
 def test_whole_numbers_may_be_written_with_an_exponent() -> None:
     assert load_config(changed("pretraining.epochs", "1e2")).pretraining.epochs == 100
-    with pytest.raises(McdError, match="pretraining.epochs: Input should be a valid integer"):
+    with pytest.raises(McdError, match=r"pretraining\.epochs: Input should be a valid integer"):
         load_config(changed("pretraining.epochs", "15e-1"))
 
 
