@@ -25,7 +25,12 @@ LOOKED_UP = {  # modules that a file finds by name
     ROOT / "mcd/cohorts/simulated.py": [simulator_of(layout).draw.partition(":")[0] for layout in simulated_layouts()]
 }
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}  # conda -> PyPI, where they differ
-IMPORT_NAMES = {"PIL": "pillow", "pydantic_core": "pydantic", "sklearn": "scikit-learn", "yaml": "pyyaml"}  # import -> PyPI, where they differ
+IMPORT_NAMES = {
+    "PIL": "pillow",
+    "pydantic_core": "pydantic",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}  # import -> PyPI, where they differ
 
 
 def packages(environment: Path) -> dict[str, SpecifierSet]:
