@@ -49,3 +49,8 @@ class Pair(str):
             "schema": handler(str),
             "serialization": {"type": "function-plain", "function": str.__str__},
         }
+
+
+def modalities_of(pair: str) -> tuple[str, ...]:
+    """The modalities that a name stands for: X and Y of a pair, or the one that it names."""
+    return Pair(pair).modalities if "-" in pair else (pair,)

@@ -5,7 +5,8 @@ Wildcards
     subject      a patient's id
     file         what a simulated cohort has once, beside its patients
     shard        number of a shard of the cohort, from 0
-    pair         two modalities joined by a hyphen, such as CT-PET; `single` where a cohort has no pairs
+    pair         two modalities joined by a hyphen, such as CT-PET; for a modality that is in none, `single` in the place of
+                 its runs, and its own name in that of their pre-training
     pretraining  a key of mcd.methods.PRETRAININGS
     method       a key of mcd.methods.METHODS
     modality     one of the cohort's; first and second are those of a pair
@@ -29,7 +30,6 @@ from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_VERSIONS
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.methods import METHODS, PRETRAININGS
-from mcd.reporting.claims.sentences import read_claims
 from mcd.subject import MODALITY, SUBJECT_ID
 
 
@@ -45,6 +45,9 @@ for path in workflow.configfiles:  # Snakemake reads a key that appears twice as
     or_explain(read_yaml, path)
 CONFIG = or_explain(load_config, config)
 COHORTS = list(CONFIG.cohorts)
+if workflow.is_main_process:  # the processes of its jobs read this file, too
+    for sentence in plan.left_out(CONFIG):
+        print(f"note: {sentence}", file=sys.stderr)
 REGISTERED = [name for name, cohort in CONFIG.cohorts.items() if cohort.registered]
 
 
@@ -73,7 +76,7 @@ wildcard_constraints:
     cohort=alternatives(COHORTS),
     subject=SUBJECT_ID.pattern,
     shard=r"\d+",
-    pair=f"{MODALITY.pattern}-{MODALITY.pattern}|{plan.SINGLE}",
+    pair=f"{MODALITY.pattern}(-{MODALITY.pattern})?",
     pretraining=alternatives(PRETRAININGS),
     method=alternatives(METHODS),
     modality=MODALITY.pattern,
@@ -107,7 +110,7 @@ def pretraining_files():
     """The checkpoints of every pre-training that Table II needs, each once."""
     return sorted(
         {
-            pretraining_file(run.cohort, run.pair, METHODS[run.method].pretraining, run.seed)
+            pretraining_file(run.cohort, plan.pretrained_on(run), METHODS[run.method].pretraining, run.seed)
             for run in TABLE2_RUNS
             if METHODS[run.method].pretraining
         }

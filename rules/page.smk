@@ -25,10 +25,12 @@ rule report_page:
     params:
         page=lambda wildcards: {
             "title": "Multi-ConDoS: results of this run",
-            "methods": {key: {"label": METHODS[key].label, "group": METHODS[key].group} for key in CONFIG.methods},
+            "methods": {
+                key: {"label": METHODS[key].label, "group": METHODS[key].group} for key in plan.methods(CONFIG)
+            },
             "shown": f"{plan.percent(max(CONFIG.label_ratios))} % of the labels, seed {CONFIG.seeds[0]}",
             "ratio": max(CONFIG.label_ratios),
-            "reference": "multi_condos" if "multi_condos" in CONFIG.methods else None,
+            "reference": "multi_condos" if "multi_condos" in plan.methods(CONFIG) else None,
             "tables": reported_contents(),
             "pictures": reported_files("picture"),
             "captions": {name: caption(name) for name in reported_files("picture")},

@@ -54,13 +54,19 @@ def finetuned_runs(wildcards):
     ]
 
 
+def finetuned_run(names):
+    """One of `finetuned_runs` as a run of the plan."""
+    keys = ["cohort", "pair", "method", "modality", "label_ratio", "seed"]  # in the order of a Run
+    return plan.Run(*(names[key] for key in keys))
+
+
 def pretrained(wildcards):
     """The checkpoint that a method starts from; nothing for one that starts from random weights."""
     pretraining = METHODS[wildcards.method].pretraining
     if pretraining is None:
         return {}
-    pair = finetuned_runs(wildcards)[0]["pair"]
-    return {"pretrained": pretraining_file(wildcards.cohort, pair, pretraining, wildcards.seed)}
+    run = finetuned_run(finetuned_runs(wildcards)[0])
+    return {"pretrained": pretraining_file(run.cohort, plan.pretrained_on(run), pretraining, run.seed)}
 
 
 def finetuning_tasks(wildcards):
@@ -79,8 +85,7 @@ def fused_run(wildcards):
 def keeps_probabilities(wildcards):
     """Of each run that is trained, whether its probabilities are kept beside its masks: the mean of a fusion needs them."""
     fused = plan.fused_runs(CONFIG)
-    keys = ["cohort", "pair", "method", "modality", "label_ratio", "seed"]  # in the order of a Run
-    return [plan.Run(*(run[key] for key in keys)) in fused for run in finetuned_runs(wildcards)]
+    return [finetuned_run(run) in fused for run in finetuned_runs(wildcards)]
 
 
 COMPUTE = CONFIG.compute.model_dump()
@@ -138,48 +143,22 @@ def drawn_prediction(run):
         "shards": shard_files(run.cohort),
         "predictions": predictions_file(run),
         "method": METHODS[run.method].label,
-        "pair": next((pair for pair in cohort.pairs if run.modality in pair.split("-")), run.modality),
+        "pair": plan.pretrained_on(run),
         "cohort_label": cohort.title or run.cohort,
     }
 
 
 COSTS = plan.costs(CONFIG)
 
-# name -> kind -> file, in the order of the page: what the key `report` may name. A name that starts with "fig" stands among
-# the figures, with its table, if there is one, as the numbers behind the picture.
-TABLES = {*COMPARISONS, *(["table4"] if TRANSLATIONS else []), *(["table9"] if COSTS else [])}
-PICTURES = {"fig2", "fig2_outlines", *(["fig3", "fig4"] if TRANSLATIONS else [])}
-PICTURES |= {name for name in COMPARISONS if name.startswith("fig")}
+PLACE_OF_KIND = {"table": TABLE_PAGE, "picture": FIGURE, "claims": CLAIMS}
+# name -> kind -> file, in the order of the page: what the key `report` may name
 REPORTABLE = {
-    name: {
-        **({"table": fix(TABLE_PAGE, table=name)} if name in TABLES else {}),
-        **({"picture": fix(FIGURE, figure=name)} if name in PICTURES else {}),
-    }
-    for name in sorted(TABLES | PICTURES, key=lambda name: (name.startswith("fig"), name))
+    name: {kind: fix(place, table=name, figure=name) for kind, place in PLACE_OF_KIND.items() if kind in kinds}
+    for name, kinds in plan.reportable(CONFIG).items()
 }
-REPORTABLE["segmentations"] = {"picture": fix(FIGURE, figure="segmentations")}
-REPORTABLE["claims"] = {"claims": CLAIMS}
-
-
-def named_by(key, there):
-    """What the configuration's `key` names of the names that are `there`, in their order."""
-    names = getattr(CONFIG, key)
-    if names == "all":
-        return list(there)
-    unknown = [name for name in names if name not in there]
-    if unknown:
-        sys.exit(
-            f"error: configuration: {key}: {', '.join(unknown)} is nothing that this configuration makes; "
-            f"there are {', '.join(there)}"
-        )
-    return [name for name in there if name in names]
-
-
-REPORTED = {name: REPORTABLE[name] for name in named_by("report", REPORTABLE)}
-
-CLAIM_SOURCES = {claim.table: claim.source for claim in read_claims()}
-CLAIMABLE = [name for name in CLAIM_SOURCES if "table" in REPORTABLE.get(name, {})]
-CLAIMED = named_by("claims", CLAIMABLE)
+REPORTED = {name: REPORTABLE[name] for name in or_explain(plan.reported, CONFIG)}
+CLAIMABLE = plan.claimable(CONFIG)
+CLAIMED = or_explain(plan.claimed, CONFIG)
 
 
 def claims_scores():
@@ -192,14 +171,6 @@ def claims_scores():
 def claims_measured():
     """Table -> its long CSV, where its claims are about something else than segmentation scores."""
     return {name: fix(LONG_TABLE, table=name) for name in CLAIMED if name not in COMPARISONS}
-
-
-def claims_absent():
-    """Table or figure -> why its claims are not tested, or only as far as the runs of others go."""
-    why = {True: "not among the configuration's claims", False: "not made as a table by this configuration"}
-    return {
-        name: f"{source} is {why[name in CLAIMABLE]}" for name, source in CLAIM_SOURCES.items() if name not in CLAIMED
-    }
 
 
 def reported_files(kind):

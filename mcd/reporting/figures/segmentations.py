@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from mcd.errors import McdError
 from mcd.evaluation.overlap import dsc
 from mcd.files import atomic_path
-from mcd.pair import Pair
+from mcd.pair import modalities_of
 from mcd.prediction.masks import predicted_subjects, read_predictions
 from mcd.reporting.figures.style import (
     NORMAL,
@@ -39,7 +38,7 @@ class Predicted:
     shards: Sequence[str | Path]
     predictions: str | Path
     method: str = ""  # display name
-    pair: str = ""  # the two modalities that stand together in Fig. 2
+    pair: str = ""  # the modalities that are shown together in Fig. 2
     cohort_label: str = ""
 
 
@@ -68,6 +67,11 @@ class Cut:
         image = np.where(images[z] == 0, low, images[z])
         truth = {name: volume[z] for name, volume in volumes.items()}
         return cls(image, (float(low), float(high)), truth, height / width, z, volumes)
+
+    def of_run(self, run: "Predicted", subject: str) -> dict[str, np.ndarray]:
+        """What a run predicts here: region -> mask."""
+        predicted = read_predictions(run.predictions, subject)
+        return {name: predicted[name][self.z] for name in self.truth}
 
     def show(self, panel: Axes) -> None:
         low, high = self.limits
@@ -135,28 +139,24 @@ def draw_comparison(
     """Fig. 2: two patients a cohort in both modalities of a pair; columns are image, truth and every method.
 
     In greys as in the paper (a single region white; WT light, TC white, ET medium), or as outlines on the image. The columns
-    are the methods of `runs` in their order, one run for each cohort, modality and method. In a cohort of several pairs, the
-    patients show them in turn, so that every modality is seen.
+    are the methods of `runs` in their order; a panel is empty where a modality
+    cannot have the method. In a cohort of several pairs, the patients show them in turn, so that every modality is seen.
     """
     methods = list(dict.fromkeys(run.method for run in runs))
     by_place = {(run.cohort, run.modality, run.method): run for run in runs}
     rows = _comparison_rows(runs)
-    for cohort, modality, _ in rows:
-        for method in methods:
-            if (cohort, modality, method) not in by_place:
-                raise McdError(f"{path}: no prediction of {method} on {cohort} {modality}; run its fine-tuning")
     drawn, panels = _comparison_panels(len(rows), 2 + len(methods))
     for line, (cohort, modality, subject) in zip(panels, rows, strict=True):
-        first = by_place[cohort, modality, methods[0]]
+        own = [by_place.get((cohort, modality, method)) for method in methods]
+        first = next(run for run in own if run is not None)
         cut = Cut.of(first, subject)
         cut.show(line[0])
         line[0].set_ylabel(f"{modality}\n{subject}", rotation=0, ha="right", va="center", fontsize=SMALL)
-        masks = [cut.truth]
-        for method in methods:
-            predicted = read_predictions(by_place[cohort, modality, method].predictions, subject)
-            masks.append({name: predicted[name][cut.z] for name in cut.truth})
+        masks = [cut.truth, *(cut.of_run(run, subject) if run else None for run in own)]
         for panel, shown in zip(line[1:], masks, strict=True):
-            if look == "greys":
+            if shown is None:  # a method that this modality cannot have
+                panel.text(0.5, 0.5, "–", ha="center", va="center", transform=panel.transAxes)
+            elif look == "greys":
                 _paint(panel, first.regions, shown, cut.aspect)
             else:
                 cut.show(panel)
@@ -173,9 +173,9 @@ def _comparison_rows(runs: Sequence[Predicted]) -> list[tuple[str, str, str]]:
     rows: list[tuple[str, str, str]] = []
     for cohort in dict.fromkeys(run.cohort for run in runs):
         own = [run for run in runs if run.cohort == cohort]
-        pairs = [Pair(name) for name in dict.fromkeys(run.pair for run in own)]
-        for place, subject in enumerate(typical_patients(own[0], max(2, len(pairs)))):
-            rows += [(cohort, modality, subject) for modality in pairs[place % len(pairs)].modalities]
+        groups = [modalities_of(name) for name in dict.fromkeys(run.pair for run in own)]
+        for place, subject in enumerate(typical_patients(own[0], max(2, len(groups)))):
+            rows += [(cohort, modality, subject) for modality in groups[place % len(groups)]]
     return rows
 
 

@@ -117,7 +117,8 @@ def table_scores(scores_files: Iterable[str | Path], spec: TableSpec) -> pd.Data
             f"{spec.name}: scores of unknown method {', '.join(strangers)}; known are {', '.join(spec.methods)}"
         )
     scores["method"] = scores["pair"].map(spec.row_of_pair) if spec.row_of_pair else scores["method"].map(spec.methods)
-    scores["label_ratio"] = scores["label_ratio"].map(label_ratio)
+    configured = {label_ratio(ratio): ratio for ratio, _ in spec.rows}  # a file may hold another last digit
+    scores["label_ratio"] = scores["label_ratio"].map(lambda ratio: configured.get(label_ratio(ratio), ratio))
     wanted = pd.MultiIndex.from_tuples(list(spec.rows)), pd.MultiIndex.from_tuples(list(spec.columns))
     scores = scores[
         pd.MultiIndex.from_frame(scores[["label_ratio", "method"]]).isin(wanted[0])

@@ -1,0 +1,34 @@
+"""What a table is made of, and what it says of its cohorts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mcd.config import Config
+from mcd.plan.runs import Run
+from mcd.reporting.tables.spec import TableSpec
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A table, or the numbers behind a figure: what it shows, and the runs that it is made of."""
+
+    spec: TableSpec
+    runs: Sequence[Run]
+
+
+def about_cohorts(config: Config, shown: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The arguments of a `TableSpec` that describe the cohorts of (cohort, modality) columns."""
+    cohorts = {name: config.cohorts[name] for name in dict(shown)}
+    return {
+        "simulated": [name for name, cohort in cohorts.items() if cohort.simulate],
+        "paper_cohorts": {name: cohort.paper_dataset for name, cohort in cohorts.items() if cohort.paper_dataset},
+        "cohort_labels": {name: cohort.title or name for name, cohort in cohorts.items()},
+    }
+
+
+def paper_datasets(config: Config) -> dict[str, str]:
+    """Cohort -> the paper's data set that it is, or whose layout it has, simulated or not; others are left out."""
+    layouts = {"hecktor2020": "hecktor", "brats2018": "brats2018"}
+    found = {name: cohort.paper_dataset or layouts.get(cohort.layout) for name, cohort in config.cohorts.items()}
+    return {name: dataset for name, dataset in found.items() if dataset}

@@ -1,0 +1,66 @@
+"""Table IX: which pre-trainings it measures, and how it is laid out."""
+
+from mcd.config import Config
+from mcd.methods import METHODS, PRETRAININGS
+from mcd.plan.comparison import about_cohorts
+from mcd.plan.tables import comparisons
+from mcd.reporting.tables.spec import TableSpec
+
+
+def costs(config: Config) -> tuple[TableSpec, list[tuple[str, str, str, int]]] | None:
+    """Table IX, and the pre-trainings that it measures: (cohort, pair, pretraining, seed). None where there are none.
+
+    They are those of Table II, and of what `report` names besides: the ablations too where they are trained anyway.
+    """
+    made = {
+        (run.cohort, run.pair, pretraining, run.seed)
+        for name, comparison in comparisons(config).items()
+        if name == "table2" or config.report == "all" or name in config.report
+        for run in comparison.runs
+        if (pretraining := METHODS[run.method].pretraining) and run.pair in config.cohorts[run.cohort].pairs
+    }
+    if not made:
+        return None
+    pairs = {
+        name: [pair for pair in cohort.pairs if any((name, pair) == key[:2] for key in made)]
+        for name, cohort in config.cohorts.items()
+    }
+    columns = [(name, "+".join(trained)) for name, trained in pairs.items() if trained]
+    names = {
+        key: METHODS[key].label for key in PRETRAININGS if any(key == pretraining for _, _, pretraining, _ in made)
+    }
+    about = about_cohorts(config, columns)
+    batches = ", ".join(
+        f"{config.cohorts[name].batch_size.pretraining} ({about['cohort_labels'][name]})" for name, _ in columns
+    )
+    length = f"{config.pretraining.epochs} epochs" + (
+        f" of {config.pretraining.steps_per_epoch} steps" if config.pretraining.steps_per_epoch else ""
+    )
+    spec = TableSpec(
+        name="table9",
+        title="Table IX: cost of pre-training",
+        rows=[(None, label) for label in names.values()],
+        columns=columns,
+        metrics=[
+            "pretraining_hours"
+            if about["paper_cohorts"]
+            else "pretraining_minutes",  # the paper's unit, beside its numbers
+            "pretraining_memory",
+            "pretraining_gpu_memory",
+            "pairs_per_second",
+        ],
+        methods=names,
+        paper_table="IX",
+        reference=names.get("multi_condos"),
+        groups={names[key]: METHODS[key].group for key in names if METHODS[key].group.startswith("Ablations")},
+        notes=[
+            f"All methods at the same size: f = {config.filters}, {length}, batches of {batches}.",
+            "Time of the epochs alone, all tries of an interrupted training together: neither starting the job nor what an "
+            "interruption lost is in it. Other jobs on the same machine make it longer. Memory of the process is that of its "
+            "libraries, too; pairs are counted as pairs where a method sees their slices apart.",
+        ],
+        **about,
+    )
+    return spec, sorted(
+        made, key=lambda key: (list(config.cohorts).index(key[0]), list(PRETRAININGS).index(key[2]), key)
+    )

@@ -1,0 +1,64 @@
+"""What can be made and shown: tables, figures and claims by name, in the order of the page."""
+
+from mcd.config import Config
+from mcd.errors import McdError
+from mcd.plan.costs import costs
+from mcd.plan.fusion import fusion_comparison
+from mcd.plan.tables import comparisons
+from mcd.plan.translations import translation_spec
+from mcd.reporting.claims.sentences import read_claims
+
+Kinds = frozenset[str]
+"""`table`, `picture`, `claims`: what something that can be shown is made as."""
+
+
+def reportable(config: Config) -> dict[str, Kinds]:
+    """Name -> what it is made as: what the key `report` may name. Tables stand before figures."""
+    tables = {*comparisons(config), *fusion_comparison(config)}
+    tables |= {"table4"} if translation_spec(config) else set()
+    tables |= {"table9"} if costs(config) else set()
+    pictures = {"fig2", "fig2_outlines", *(name for name in tables if name.startswith("fig"))}
+    pictures |= {"fig3", "fig4"} if translation_spec(config) else set()
+    kinds = {"table": tables, "picture": pictures}
+    found = {
+        name: frozenset(kind for kind, names in kinds.items() if name in names)
+        for name in sorted(tables | pictures, key=lambda name: (name.startswith("fig"), name))
+    }
+    return {**found, "segmentations": frozenset({"picture"}), "claims": frozenset({"claims"})}
+
+
+def reported(config: Config) -> list[str]:
+    """What the page shows: what the key `report` names of `reportable`, in its order."""
+    return _named(config, "report", list(reportable(config)))
+
+
+def claimable(config: Config) -> dict[str, str]:
+    """Table or figure whose numbers the configuration makes -> what its sentences cite in the paper."""
+    kinds = reportable(config)
+    sources = {claim.table: claim.source for claim in read_claims()}
+    return {name: source for name, source in sources.items() if "table" in kinds.get(name, ())}
+
+
+def claimed(config: Config) -> list[str]:
+    """The tables and figures whose claims are tested: what the key `claims` names of `claimable`."""
+    return _named(config, "claims", list(claimable(config)))
+
+
+def claims_absent(config: Config) -> dict[str, str]:
+    """Table or figure -> why its claims are not tested, or only as far as the runs of others go."""
+    there, chosen = claimable(config), claimed(config)
+    why = {True: "not among the configuration's claims", False: "not made as a table by this configuration"}
+    sources = {claim.table: claim.source for claim in read_claims()}
+    return {name: f"{source} is {why[name in there]}" for name, source in sources.items() if name not in chosen}
+
+
+def _named(config: Config, key: str, there: list[str]) -> list[str]:
+    names = getattr(config, key)
+    if names == "all":
+        return there
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        raise McdError(
+            f"configuration: {key}: {', '.join(unknown)} is not produced by this configuration; there are {', '.join(there)}"
+        )
+    return [name for name in there if name in names]

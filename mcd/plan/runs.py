@@ -1,0 +1,113 @@
+"""Which trainings a configuration asks for, and what each is called."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import product
+
+from mcd.config import Config
+from mcd.errors import McdError
+from mcd.methods import METHODS, PRETRAININGS
+from mcd.pretraining import REGISTRY
+
+SINGLE = "single"
+"""In the place of a pair, for a modality that is in none."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fine-tuning with its test: a U-Net for one modality, trained on a share of the labels."""
+
+    cohort: str
+    pair: str
+    method: str
+    modality: str
+    ratio: float
+    seed: int
+
+
+def percent(ratio: float) -> str:
+    """A label ratio as paths, tables and pages show it, in per cent: 0.05 -> "5". Exact: another ratio has another text."""
+    return format((Decimal(repr(ratio)) * 100).normalize(), "f")
+
+
+def ratios(config: Config) -> list[float]:
+    """Every label ratio that the configuration names, each once."""
+    return list(
+        dict.fromkeys(
+            [*config.label_ratios, *config.full_ratios, *config.curve_ratios, *config.sharing_ratios],
+        )
+    )
+
+
+def pair_of(config: Config, cohort: str, modality: str) -> str:
+    """The pair in which a modality is trained: the first that holds it. Without pre-training the choice has no effect."""
+    return next((pair for pair in config.cohorts[cohort].pairs if modality in pair.modalities), SINGLE)
+
+
+def columns(config: Config) -> list[tuple[str, str]]:
+    """(cohort, modality) in the order of the configuration: modalities in the order of the pairs, then those in no pair."""
+    found = []
+    for name, cohort in config.cohorts.items():
+        paired = [modality for pair in cohort.pairs for modality in pair.modalities]
+        found += [(name, modality) for modality in dict.fromkeys([*paired, *cohort.modalities])]
+    return found
+
+
+def rows(config: Config) -> list[tuple[float, str]]:
+    """(label ratio, method) of Table II: every method at the small ratios, then Fully Supervised at the large ones."""
+    small = list(product(config.label_ratios, methods(config)))
+    full = [(ratio, "fully_supervised") for ratio in config.full_ratios if "fully_supervised" in config.methods]
+    return list(dict.fromkeys(small + full))
+
+
+def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
+    """Every run that rows need, for every seed and in every column that can have it."""
+    return [
+        Run(cohort, pair, method, modality, ratio, seed)
+        for ratio, method in table_rows
+        for cohort, modality in columns(config)
+        for seed in config.seeds
+        if (pair := pair_of(config, cohort, modality)) != SINGLE or not needs_pair(method)
+    ]
+
+
+def paired_columns(config: Config) -> list[tuple[str, str]]:
+    """Those columns whose modality is in a pair."""
+    return [(cohort, modality) for cohort, modality in columns(config) if pair_of(config, cohort, modality) != SINGLE]
+
+
+def needs_pair(method: str) -> bool:
+    """Whether a method pre-trains on paired images of two modalities."""
+    name = METHODS[method].pretraining
+    return name is not None and REGISTRY[PRETRAININGS[name].algorithm].multimodal
+
+
+def pretrained_on(run: Run) -> str:
+    """What the pre-training of a run saw: its pair, or its modality alone."""
+    return run.modality if run.pair == SINGLE else run.pair
+
+
+def methods(config: Config) -> list[str]:
+    """The configured methods that at least one column can have."""
+    found = [method for method in config.methods if paired_columns(config) or not needs_pair(method)]
+    if not found:
+        raise McdError(
+            "configuration: methods: each needs a pair, and no cohort has one; add fully_supervised, or set pairs"
+        )
+    return found
+
+
+def left_out(config: Config) -> list[str]:
+    """Sentences on what the configuration names and cannot have: methods that need a pair, for modalities that are in none."""
+    needing = [METHODS[method].label for method in config.methods if needs_pair(method)]
+    if not needing:
+        return []
+    alone: dict[str, list[str]] = {}
+    for cohort, modality in columns(config):
+        if pair_of(config, cohort, modality) == SINGLE:
+            alone.setdefault(cohort, []).append(modality)
+    return [
+        f"{cohort}: {', '.join(modalities)}: in no pair, so without {', '.join(needing)}, which need two modalities"
+        for cohort, modalities in alone.items()
+    ]

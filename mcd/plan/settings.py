@@ -1,0 +1,59 @@
+"""What each stage is given: everything in the configuration that changes its result."""
+
+from typing import Any
+
+from mcd.config import Config
+from mcd.methods import METHODS, PRETRAININGS
+from mcd.pair import modalities_of
+from mcd.pretraining import options_class
+from mcd.pretraining.options import PretrainingTask
+from mcd.segmentation.options import FinetuningTask
+
+
+def pretraining_task(config: Config, cohort: str, pair: str, pretraining: str, seed: int) -> PretrainingTask:
+    """Everything in the configuration that changes what a pre-training learns.
+
+    Raises:
+        McdError: where the configured options leave nothing of an ablation.
+    """
+    algorithm, options = PRETRAININGS[pretraining].algorithm, config.pretraining_options(pretraining)
+    return PretrainingTask(
+        algorithm=algorithm,
+        options=options_class(algorithm).read(options, f"algorithms.{algorithm}, for {pretraining}").model_dump(),
+        modalities=modalities_of(pair),
+        filters=config.filters,
+        epochs=config.pretraining.epochs,
+        steps_per_epoch=config.pretraining.steps_per_epoch,
+        batch_size=config.cohorts[cohort].batch_size.pretraining,
+        sees=config.pretraining.sees,
+        seed=seed,
+    )
+
+
+def finetuning_task(config: Config, cohort: str, method: str, modality: str, ratio: float, seed: int) -> FinetuningTask:
+    """Everything in the configuration that changes what a fine-tuning learns."""
+    spec = METHODS[method]
+    return FinetuningTask(
+        algorithm=spec.segmentation,
+        options=config.algorithms.given(spec.segmentation),
+        modality=modality,
+        regions=config.cohorts[cohort].regions,
+        label_ratio=ratio,
+        filters=config.filters,
+        depth=spec.transfer,
+        schedule=config.finetuning.schedule(ratio, config.cohorts[cohort].batch_size.at(ratio)),
+        augmentation=config.finetuning.augmentation,
+        seed=seed,
+    )
+
+
+def cohort_facts(config: Config, cohort: str) -> dict[str, Any]:
+    """What a network's description says of the cohort that it was trained on."""
+    settings = config.cohorts[cohort]
+    return {"cohort_title": settings.title or cohort, "simulated": settings.simulate is not None}
+
+
+def pretrained_layers(method: str) -> str:
+    """Which layers of a method's U-Net do not start from random weights, in words."""
+    pretraining = METHODS[method].pretraining
+    return PRETRAININGS[pretraining].hands_back if pretraining else "none"

@@ -1,0 +1,72 @@
+"""Which pre-trained generators are tried on the test patients, and Table IV."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mcd.config import Config
+from mcd.methods import METHODS
+from mcd.pair import Pair
+from mcd.plan.comparison import about_cohorts
+from mcd.reporting.tables.spec import TableSpec
+
+TABLE_IV = ["p_gan", "cycle_gan", "cycle_p_gan", "multi_dos", "multi_con", "multi_condos"]
+FIG_3 = ["multi_dos", "multi_condos"]
+
+
+@dataclass(frozen=True)
+class TranslationRun:
+    """One pre-training whose generators are tried on the test patients. `pretraining` is also the method's key."""
+
+    cohort: str
+    pair: str
+    pretraining: str
+    seed: int
+
+
+def translations(config: Config, methods: Iterable[str]) -> list[TranslationRun]:
+    """Every translation of some methods that translate: all pairs, all seeds."""
+    return [
+        TranslationRun(name, pair, METHODS[method].pretraining or "", seed)
+        for method in methods
+        for name, cohort in config.cohorts.items()
+        for pair in cohort.pairs
+        for seed in config.seeds
+    ]
+
+
+def shown_translations(config: Config, methods: Iterable[str]) -> list[TranslationRun]:
+    """Those of the first seed, for Figs. 3 and 4."""
+    return [made for made in translations(config, methods) if made.seed == config.seeds[0]]
+
+
+IMAGES = {"X_trans": "{0}′ from {1}", "Y_trans": "{1}′ from {0}", "X_rec": "{0}″ from {1}′", "Y_rec": "{1}″ from {0}′"}
+"""The columns of Table IV, with their headings for a pair (X, Y)."""
+
+
+def translation_spec(config: Config) -> TableSpec | None:
+    """Table IV, labelled FID until the extractor is known; None where no cohort has a pair."""
+    shown = [
+        (name, f"{pair}:{image}")
+        for name, cohort in config.cohorts.items()
+        for pair in cohort.pairs
+        for image in IMAGES
+    ]
+    if not shown:
+        return None
+    names = {key: METHODS[key].label for key in TABLE_IV}
+    return TableSpec(
+        name="table4",
+        title="Table IV: translations and reconstructions against real slices",
+        rows=[(None, name) for name in names.values()],
+        columns=shown,
+        metrics=["FID", "SSIM"],
+        methods=names,
+        paper_table="IV",
+        reference=names["multi_condos"],
+        modality_labels={
+            column: IMAGES[column.partition(":")[2]].format(*Pair(column.partition(":")[0]).modalities)
+            for _, column in shown
+        },
+        number="SSIM: mean over the test patients of a patient’s mean over its slices. FID: of all test slices together.",
+        **about_cohorts(config, shown),
+    )
