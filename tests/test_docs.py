@@ -62,11 +62,11 @@ def test_every_key_of_the_configuration_is_explained() -> None:
 
 
 def test_a_name_that_is_not_there_is_noticed() -> None:
-    assert MENTION.findall("`mcd/plan/__init__.py:nothing` and mcd/nowhere.py.") == [
-        ("mcd/plan/__init__.py", "nothing"),
+    assert MENTION.findall("`mcd/plan/runs.py:nothing` and mcd/nowhere.py.") == [
+        ("mcd/plan/runs.py", "nothing"),
         ("mcd/nowhere.py", ""),
     ]
-    assert {"comparisons", "Run", "Run.cohort", "SINGLE"} <= names_of(ROOT / "mcd/plan/__init__.py")
+    assert {"columns", "Run", "Run.cohort", "SINGLE"} <= names_of(ROOT / "mcd/plan/runs.py")
     assert {"pretrain_pair"} <= names_of(ROOT / "rules/pretrain.smk")
     assert {"finetune_modality", "finetune_pair"} <= names_of(ROOT / "rules/finetune.smk")  # one made from the other
-    assert "nothing" not in names_of(ROOT / "mcd/plan/__init__.py")
+    assert "nothing" not in names_of(ROOT / "mcd/plan/runs.py")

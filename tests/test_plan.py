@@ -2,8 +2,10 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -191,3 +193,81 @@ def test_every_ratio_of_the_configuration_is_known(paper: Config) -> None:
         "sharing_ratios": [0.2],
     }
     assert plan.ratios(paper.model_copy(update=ratios)) == [0.3333333333333333, 1.0, 0.2]
+
+
+def planned(**more: Any) -> Config:
+    """A cohort of MR with everything of the paper's methods, unless `more` says otherwise."""
+    cohort: dict[str, Any] = {
+        "layout": "brats2018",
+        "folder": "/scans",
+        "modalities": ["T1CE", "FLAIR", "T2"],
+        "pairs": ["T1CE-T2"],
+        "regions": {"WT": [1, 2]},
+        "preprocessing": {"size": [64, 64]},
+    }
+    own = {key: more.pop(key) for key in list(more) if key in cohort}
+    return load_config({"cohorts": {"mine": {**cohort, **own}}, "methods": "all", **more})
+
+
+NEED_A_PAIR = {"m_jigsaw", "contig", "multi_condos"}
+
+
+def test_a_modality_in_no_pair_has_all_that_needs_none() -> None:
+    config = planned()
+    assert plan.columns(config) == [("mine", "T1CE"), ("mine", "T2"), ("mine", "FLAIR")]
+    made = plan.comparisons(config)["table2"].runs
+    had = {name: {run.method for run in made if run.modality == name} for name in ("T1CE", "T2", "FLAIR")}
+    assert had["T1CE"] == had["T2"] == set(config.methods)
+    assert had["FLAIR"] == set(config.methods) - NEED_A_PAIR
+    alone = next(run for run in made if (run.modality, run.method) == ("FLAIR", "rotation"))
+    assert (alone.pair, plan.pretrained_on(alone)) == (plan.SINGLE, "FLAIR")
+    assert plan.pretraining_task(config, "mine", "FLAIR", "rotation", 0).modalities == ("FLAIR",)
+    assert plan.left_out(config) == [
+        "mine: FLAIR: in no pair, so without M-Jigsaw, ContIG, Multi-ConDoS, which need two modalities"
+    ]
+    assert plan.comparisons(config)["table2"].spec.notes == [f"{plan.left_out(config)[0]}."]
+    assert plan.comparisons(config)["table3"].spec.columns == [("mine", "T1CE"), ("mine", "T2")]
+    assert plan.comparisons(config)["table3"].spec.notes == []
+
+
+def test_one_modality_has_all_that_needs_none() -> None:
+    config = planned(modalities=["T2"], pairs=[], methods=["fully_supervised", "simclr", "mt"])
+    assert {run.method for run in plan.comparisons(config)["table2"].runs} == {"fully_supervised", "simclr", "mt"}
+    assert plan.left_out(config) == []
+    assert "table3" not in plan.comparisons(config)
+    assert plan.reportable(config).keys() >= {"table2", "fig2", "fig5", "segmentations", "claims"}
+    assert not plan.reportable(config).keys() & {"table3", "table4", "table9", "fig3", "fig6", "table_fusion"}
+
+
+def test_without_a_pair_the_default_methods_are_those_that_need_none() -> None:
+    content = planned(modalities=["T2"], pairs=[], methods=["fully_supervised"]).model_dump(exclude_unset=True)
+    del content["methods"]
+    config = load_config(content)
+    assert plan.methods(config) == ["fully_supervised"]
+    assert plan.rows(config) == [(ratio, "fully_supervised") for ratio in (0.05, 0.1, 0.5, 1.0)]
+    assert plan.left_out(config) == ["mine: T2: in no pair, so without Multi-ConDoS, which needs two modalities"]
+
+
+def test_a_paired_cohort_leaves_nothing_out(paper: Config) -> None:
+    assert plan.left_out(paper) == []
+    assert all(
+        comparison.spec.notes == [] for comparison in plan.comparisons(paper).values() if comparison.spec.notes != ()
+    )
+
+
+def test_a_new_table_of_scores_is_one_declaration(paper: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules, the page's choices and the runs follow from it."""
+    table = plan.ScoreTable(
+        "table_mine",
+        "My table",
+        ["PPV", "HD95"],
+        lambda config: product([0.05], ["fully_supervised", "multi_condos"]),
+    )
+    monkeypatch.setattr("mcd.plan.tables.SCORE_TABLES", [*plan.SCORE_TABLES, table])
+    made = plan.comparisons(paper)["table_mine"]
+    assert [label for _, label in made.spec.rows] == ["Fully Supervised", "Multi-ConDoS"]
+    assert set(made.runs) <= set(plan.comparisons(paper)["table2"].runs)  # nothing else is trained for it
+    assert plan.reportable(paper)["table_mine"] == {"table"}
+    picture = replace(table, name="fig_mine")
+    monkeypatch.setattr("mcd.plan.tables.SCORE_TABLES", [*plan.SCORE_TABLES, picture])
+    assert plan.reportable(paper)["fig_mine"] == {"table", "picture"}

@@ -107,7 +107,8 @@ def left_out(config: Config) -> list[str]:
     for cohort, modality in columns(config):
         if pair_of(config, cohort, modality) == SINGLE:
             alone.setdefault(cohort, []).append(modality)
+    verb = "needs" if len(needing) == 1 else "need"
     return [
-        f"{cohort}: {', '.join(modalities)}: in no pair, so without {', '.join(needing)}, which need two modalities"
+        f"{cohort}: {', '.join(modalities)}: in no pair, so without {', '.join(needing)}, which {verb} two modalities"
         for cohort, modalities in alone.items()
     ]

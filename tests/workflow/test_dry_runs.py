@@ -103,7 +103,7 @@ def mistakes() -> Iterator[tuple[list[str], dict[str, str], str]]:
     yield (
         ["--config", "cohorts={hecktor: {preprocessing: {size: [30, 30]}}}"],
         {},
-        "error: configuration: cohorts.hecktor.preprocessing.size: both sides must be multiples of 16",
+        "error: configuration: cohorts.hecktor.preprocessing: size: both sides must be multiples of 16",
     )
 
 
