@@ -11,6 +11,7 @@ from scipy.stats import wilcoxon
 
 from mcd.errors import McdError
 from mcd.evaluation.bootstrap import bootstrap_interval
+from mcd.evaluation.score_rows import write_scores
 from mcd.files import read_json
 from mcd.reporting.tables import html
 from mcd.reporting.tables.score_tables import LONG_COLUMNS, compare, long_table, wide_table, write_table
@@ -179,3 +180,14 @@ def test_no_torch():
     """A table is made in a second or two on any machine; loading torch would double that."""
     code = "import sys, mcd.reporting.tables.score_tables; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_ratio_without_a_short_text_fills_its_row(scores, make_spec, tmp_path):
+    """A third is 0.3333333333333333 in the configuration, in the scores and in the table."""
+    third = scores[scores["label_ratio"] == 0.1].assign(label_ratio=0.3333333333333333)
+    write_scores(third.to_dict("records"), tmp_path / "scores.csv")
+    rows = [(0.3333333333333333, name) for name in make_spec().methods.values()]
+    paths = [tmp_path / name for name in ("t.csv", "t_long.csv", "t.html", "t.json")]
+    write_table([tmp_path / "scores.csv"], make_spec(rows=rows), *paths)
+    assert pd.read_csv(paths[0]).notna().all(axis=None)
+    assert "not computed" not in paths[2].read_text(encoding="utf-8").split("<tbody", 1)[1].split("</table>")[0]
