@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mcd.pretraining import REGISTRY, options_class, pretraining_class
+from mcd.pretraining.registry import REGISTRY, options_class, pretraining_class
 from mcd.slices.batches import Batch, SliceSet
 from mcd.training.device import prepare
 from mcd.training.loop import train

@@ -21,8 +21,8 @@ import torch
 
 from mcd.config import read_config
 from mcd.methods import METHODS, PRETRAININGS
-from mcd.pretraining import REGISTRY, options_class, pretraining_class
 from mcd.pretraining.base import Pretraining
+from mcd.pretraining.registry import REGISTRY, options_class, pretraining_class
 from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split

@@ -7,6 +7,9 @@ so pre-trainings have names of their own.
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcd.pretraining import registry as pretraining
+from mcd.segmentation import registry as segmentation
+
 
 @dataclass(frozen=True)
 class PretrainingSpec:
@@ -145,4 +148,18 @@ ABLATIONS: dict[str, MethodSpec] = {
 }
 """Tables III, V and VIII, Figs. 6 and 7."""
 
-METHODS: dict[str, MethodSpec] = {**TABLE_II, **ABLATIONS}
+BEYOND: dict[str, MethodSpec] = {
+    **{
+        name: MethodSpec(baseline.label, baseline.group, pretraining=name)
+        for name, baseline in pretraining.BASELINES.items()
+    },
+    **{
+        name: MethodSpec(baseline.label, baseline.group, segmentation=name)
+        for name, baseline in segmentation.BASELINES.items()
+    },
+}
+"""Baselines that the paper does not have, ours and those of other packages."""
+
+PRETRAININGS |= {name: PretrainingSpec(name, baseline.hands_back) for name, baseline in pretraining.BASELINES.items()}
+
+METHODS: dict[str, MethodSpec] = {**TABLE_II, **ABLATIONS, **BEYOND}

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
 
 from mcd.errors import McdError
@@ -23,6 +25,48 @@ class Algorithm:
     options: str
     multimodal: bool = False
     unlabelled: bool = False
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A method beyond the paper's tables: an algorithm, and the row of the tables that it makes.
+
+    A package outside this one adds it by an entry point of the group `mcd.pretraining` or `mcd.segmentation`, which leads to an
+    object of this class; the entry point's name is that of the algorithm, of its options and of the row in a configuration.
+
+    Attributes:
+        label: of the row.
+        group: heading of Table II under which it stands.
+        hands_back: of a pre-training: which layers of the U-Net it trains, in words.
+    """
+
+    label: str
+    algorithm: Algorithm
+    group: str
+    hands_back: str = "encoder"
+
+
+@cache
+def added(group: str) -> dict[str, Any]:
+    """What installed packages add by the entry points of a group, such as `mcd.metrics`: name -> object.
+
+    Raises:
+        McdError: where one of them cannot be loaded.
+    """
+    found = {}
+    for name, place in places_of(group).items():
+        try:
+            found[name] = load(place)
+        except Exception as error:  # whatever a module of somebody else's raises
+            raise McdError(
+                f"{place}: entry point {name} of {group} cannot be loaded ({error}); correct that package, or uninstall it"
+            ) from error
+    return found
+
+
+def places_of(group: str) -> dict[str, str]:
+    """The entry points of a group, without loading them: name -> `module:name`."""
+    return {entry.name: entry.value for entry in sorted(entry_points(group=group), key=lambda entry: entry.name)}
 
 
 def load(place: str) -> Any:

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from tiny import TinyCohort, make_tiny_cohort
+
+from mcd.testing.cohort import TinyCohort, make_tiny_cohort
 
 REAL = Path(os.environ.get("MCD_REAL_PATIENTS", Path(__file__).parents[2] / "shared" / "data"))
 

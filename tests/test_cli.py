@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from tiny import TinyCohort
 
 from mcd.cli import main
+from mcd.testing.cohort import TinyCohort
 
 CONFIG = {
     "cohorts": {
@@ -102,8 +102,8 @@ def test_training_needs_no_image_library_and_no_workflow_engine() -> None:
         "import sys\n"
         "for name in ('SimpleITK', 'nibabel', 'snakemake', 'nilearn'): sys.modules[name] = None\n"
         "import mcd.pretraining.run, mcd.segmentation.run\n"
-        "from mcd.pretraining import REGISTRY, pretraining_class\n"
-        "from mcd.segmentation import REGISTRY as SEGMENTATION, segmentation_class\n"
+        "from mcd.pretraining.registry import REGISTRY, pretraining_class\n"
+        "from mcd.segmentation.registry import REGISTRY as SEGMENTATION, segmentation_class\n"
         "[pretraining_class(name) for name in REGISTRY]\n"
         "[segmentation_class(name) for name in SEGMENTATION]\n"
     )

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
-from mcd import plan, pretraining, segmentation
+from mcd import plan
 from mcd.config import Config, load_config, read_config, read_yaml
 from mcd.config.cohort import expand
 from mcd.errors import McdError
 from mcd.methods import METHODS, PRETRAININGS
+from mcd.pretraining import registry as pretraining
 from mcd.reporting.printed.paper import reported
+from mcd.segmentation import registry as segmentation
 
 ROOT = Path(__file__).parents[1]
 MINIMAL: dict[str, Any] = {
@@ -411,7 +413,7 @@ def test_table_2_has_the_papers_rows_and_columns() -> None:
 @pytest.mark.parametrize("name", PRETRAININGS)
 def test_what_a_pretraining_hands_back_is_what_its_class_trains(name: str) -> None:
     """The words of the table's column against the class."""
-    from mcd.pretraining import options_class, pretraining_class
+    from mcd.pretraining.registry import options_class, pretraining_class
 
     words = {
         -1: "encoder",

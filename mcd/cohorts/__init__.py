@@ -4,13 +4,15 @@ from pkgutil import resolve_name
 
 from mcd.cohorts.layout import Layout
 from mcd.errors import McdError
+from mcd.registry import places_of
 
 LAYOUTS = {
     "brats2018": "mcd.cohorts.brats2018:LAYOUT",
     "hecktor2020": "mcd.cohorts.hecktor2020:LAYOUT",
     "samplesheet": "mcd.cohorts.samplesheet:LAYOUT",
+    **places_of("mcd.layouts"),
 }
-"""Name in the configuration -> where the `Layout` is."""
+"""Name in the configuration -> where the `Layout` is; other packages add theirs by entry points of the group `mcd.layouts`."""
 
 
 def find_layout(name: str) -> Layout:

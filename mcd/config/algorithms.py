@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic import Field, create_model, model_serializer
 
-from mcd import pretraining, segmentation
+from mcd.pretraining import registry as pretraining
 from mcd.section import Section
+from mcd.segmentation import registry as segmentation
 
 
 class AlgorithmSections(Section):

@@ -4,12 +4,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
-from mcd import pretraining, segmentation
 from mcd.config.algorithms import Algorithms, AlgorithmSections
 from mcd.config.cohort import Cohort, Name, Ratio, unique
 from mcd.config.training import Finetuning, PretrainingLength, TranslationScores
 from mcd.methods import METHODS, PRETRAININGS, TABLE_II
+from mcd.pretraining import registry as pretraining
 from mcd.section import Count, Section, nearest
+from mcd.segmentation import registry as segmentation
 from mcd.training.schedule import Compute, check_warmup
 
 Ratios = Annotated[list[Ratio], AfterValidator(unique)]

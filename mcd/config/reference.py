@@ -14,14 +14,15 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from mcd import pretraining, segmentation
 from mcd.config.cohort import BatchSizes, Cohort, Simulation
 from mcd.config.configuration import Config
 from mcd.config.training import Finetuning, PretrainingLength, TranslationScores
 from mcd.errors import McdError
 from mcd.imaging.options import PreprocessOptions
+from mcd.pretraining import registry as pretraining
 from mcd.pretraining.options import Options, ViewOptions
 from mcd.section import Section
+from mcd.segmentation import registry as segmentation
 from mcd.segmentation.options import SemiSupervisedOptions
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Compute

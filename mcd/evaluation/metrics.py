@@ -11,8 +11,9 @@ from typing import Any
 from mcd.evaluation.metric import Metric
 from mcd.evaluation.overlap import Mask, boundary_iou, dsc, ppv, sensitivity
 from mcd.evaluation.surfaces import hausdorff95
+from mcd.registry import added
 
-METRICS = (
+METRICS: tuple[Metric, ...] = (
     Metric(
         key="DSC",
         label="Dice similarity coefficient",
@@ -45,8 +46,9 @@ METRICS = (
         definition="Boundary IoU slice by slice, summed over the volume; boundary width 2 % of the slice diagonal, rounded, at "
         "least one voxel",
     ),
+    *added("mcd.metrics").values(),
 )
-"""In the order of a score file's columns."""
+"""In the order of a score file's columns; other packages add theirs by entry points of the group `mcd.metrics`."""
 
 METRIC_KEYS = [metric.key for metric in METRICS]
 METRIC_VERSIONS = {metric.key: metric.version for metric in METRICS}

@@ -8,7 +8,7 @@ from itertools import product
 from mcd.config import Config
 from mcd.errors import McdError
 from mcd.methods import METHODS, PRETRAININGS
-from mcd.pretraining import REGISTRY
+from mcd.pretraining.registry import REGISTRY
 
 SINGLE = "single"
 """In the place of a pair, for a modality that is in none."""

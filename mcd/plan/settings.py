@@ -5,8 +5,8 @@ from typing import Any
 from mcd.config import Config
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.pair import modalities_of
-from mcd.pretraining import options_class
 from mcd.pretraining.options import PretrainingTask
+from mcd.pretraining.registry import options_class
 from mcd.segmentation.options import FinetuningTask
 
 

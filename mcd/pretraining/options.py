@@ -261,7 +261,7 @@ class VICRegOptions(ViewOptions, Options):
 class PretrainingTask(Section):
     """What decides the weights of a pre-training, apart from the slices."""
 
-    algorithm: str = Field(..., description="a key of `mcd.pretraining.REGISTRY`")
+    algorithm: str = Field(..., description="a key of `mcd.pretraining.registry.REGISTRY`")
     options: dict[str, Any] = Field(default_factory=dict, description="of the algorithm")
     modalities: tuple[str, ...] = Field(..., min_length=1, description="the pair (X, Y), or one modality")
     filters: Count = Field(..., description="f of Table I")

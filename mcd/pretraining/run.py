@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mcd.distributed.processes import is_first, together
-from mcd.pretraining import REGISTRY, options_class, pretraining_class
 from mcd.pretraining.base import Pretraining
 from mcd.pretraining.options import Options, PretrainingTask
+from mcd.pretraining.registry import REGISTRY, options_class, pretraining_class
 from mcd.registry import find
 from mcd.seeding import derive_seed
 from mcd.slices.batches import PooledSlices, SliceSet

@@ -65,7 +65,7 @@ class SASSOptions(SemiSupervisedOptions):
 class FinetuningTask(Section):
     """What decides the weights of a fine-tuning, apart from the slices and the weights that it starts from."""
 
-    algorithm: str = Field("supervised", description="a key of `mcd.segmentation.REGISTRY`")
+    algorithm: str = Field("supervised", description="a key of `mcd.segmentation.registry.REGISTRY`")
     options: dict[str, Any] = Field(default_factory=dict, description="of the algorithm")
     modality: str
     regions: dict[str, list[int]] = Field(..., description="region -> the label codes that make it up")

@@ -12,8 +12,8 @@ from mcd.models.unet import UNet
 from mcd.prediction.origin import training_data
 from mcd.registry import find
 from mcd.seeding import derive_seed
-from mcd.segmentation import REGISTRY, options_class, segmentation_class
 from mcd.segmentation.options import FinetuningTask
+from mcd.segmentation.registry import REGISTRY, options_class, segmentation_class
 from mcd.segmentation.transfer import transfer
 from mcd.slices.batches import MixedSlices, SliceSet
 from mcd.slices.shards import Shards

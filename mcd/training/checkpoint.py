@@ -44,8 +44,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
         "description": checkpoint.description,
         "weights": weights,
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    _save(content, path)
 
 
 def load_checkpoint(path: str | Path, kind: str | None = None) -> Checkpoint:
@@ -69,8 +68,7 @@ def load_checkpoint(path: str | Path, kind: str | None = None) -> Checkpoint:
 
 def save_resume(state: dict[str, Any], path: Path) -> None:
     """Write the state of a running training, atomically."""
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    _save(state, path)
 
 
 def load_resume(path: Path, identity: str) -> dict[str, Any] | None:
@@ -82,3 +80,9 @@ def load_resume(path: Path, identity: str) -> dict[str, Any] | None:
     except Exception:  # a damaged resume file costs time, never a result
         return None
     return state if isinstance(state, dict) and state.get("identity") == identity else None
+
+
+def _save(content: dict[str, Any], path: str | Path) -> None:
+    """Write atomically. torch is given an open file, since it takes no path whose name has no suffix."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from several_processes import to_the_weights_precision, train
-from tiny import make_tiny_cohort
 from torch import nn
 
 from mcd.distributed import shares
 from mcd.errors import McdError
-from mcd.pretraining import REGISTRY
+from mcd.pretraining.registry import REGISTRY
 from mcd.reporting.figures.loss_curves import MEASURED
+from mcd.testing.cohort import make_tiny_cohort
 from mcd.training.checkpoint import load_checkpoint
 
 CASES = [*(f"{algorithm}/double" for algorithm in REGISTRY), "dsgan/single", "simclr/single"]

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import TinyCohort
 
 from mcd.cli import main
 from mcd.errors import McdError
@@ -21,6 +20,7 @@ from mcd.reporting.tables.score_tables import long_table
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
 from mcd.slices.options import Augmentation
+from mcd.testing.cohort import TinyCohort
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.schedule import Schedule
 

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
-from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_KEYS, score_subject
@@ -20,6 +19,7 @@ from mcd.prediction.score import score_fused, score_predictions, true_masks
 from mcd.prediction.slices import load_network, predict_slices
 from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
+from mcd.testing.cohort import TinyCohort
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
 from mcd.training.schedule import Compute
 

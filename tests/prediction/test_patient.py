@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from tiny import TinyCohort
 from torch import Tensor, nn
 
 from mcd.errors import McdError
@@ -28,6 +27,7 @@ from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, write_split
 from mcd.slices.write_shards import write_shard
 from mcd.subject import Subject
+from mcd.testing.cohort import TinyCohort
 from mcd.training.schedule import Compute, Schedule
 
 CPU = Compute(device="cpu")

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.evaluation.scores import read_scores
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.prediction.masks import read_predictions, write_predictions
 from mcd.prediction.score import score_predictions
+from mcd.testing.cohort import TinyCohort
 
 REGIONS = {"WT": [1, 2], "TC": [1]}
 RUN = {"cohort": "tiny", "pair": "single", "modality": "A", "method": "m", "label_ratio": 0.5, "seed": 0}

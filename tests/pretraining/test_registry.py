@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 import torch
 from interruption import epochs_begun, killed_in
-from tiny import TinyCohort, make_tiny_cohort
 
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.models.unet import UNet
-from mcd.pretraining import REGISTRY, options_class, pretraining_class
 from mcd.pretraining.base import ENCODER_ONLY
 from mcd.pretraining.options import PretrainingTask
+from mcd.pretraining.registry import REGISTRY, options_class, pretraining_class
 from mcd.pretraining.run import pretrain
 from mcd.seeding import derive_seed
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
 from mcd.slices.options import Augmentation
+from mcd.testing.cohort import TinyCohort, make_tiny_cohort
 from mcd.training import loop
 from mcd.training.checkpoint import Checkpoint, load_checkpoint
 from mcd.training.history import History

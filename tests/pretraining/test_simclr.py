@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import TinyCohort
 
 from mcd.pretraining.options import SimCLROptions
 from mcd.pretraining.simclr import SimCLR
 from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
+from mcd.testing.cohort import TinyCohort
 
 
 def test_learns_to_tell_slices_apart(bodies: Callable[..., Any], learn: Callable[..., Any]) -> None:

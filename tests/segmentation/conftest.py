@@ -8,7 +8,7 @@ import torch
 
 from mcd.models.unet import UNet
 from mcd.seeding import derive_seed
-from mcd.segmentation import options_class, segmentation_class
+from mcd.segmentation.registry import options_class, segmentation_class
 from mcd.segmentation.supervised import Segmentation
 from mcd.slices.batches import Batch
 from mcd.slices.options import Augmentation

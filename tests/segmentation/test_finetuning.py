@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.evaluation.overlap import dsc, sensitivity
@@ -31,6 +30,7 @@ from mcd.pretraining.run import pretrain
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
 from mcd.segmentation.transfer import transfer
+from mcd.testing.cohort import TinyCohort
 from mcd.training.checkpoint import Checkpoint, load_checkpoint
 from mcd.training.schedule import Schedule
 

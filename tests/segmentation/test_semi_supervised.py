@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 import torch
 from interruption import epochs_begun, killed_in
-from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.models.unet import UNet
 from mcd.prediction.masks import predicted_subjects
 from mcd.prediction.run import predict_test
 from mcd.prediction.slices import load_network
-from mcd.segmentation import REGISTRY, segmentation_class
 from mcd.segmentation.options import FinetuningTask, SemiSupervisedOptions
+from mcd.segmentation.registry import REGISTRY, segmentation_class
 from mcd.segmentation.run import finetune, training_slices
 from mcd.segmentation.semi_supervised import SemiSupervised, sigmoid_ramp
 from mcd.slices.batches import Batch, MixedSlices, SliceSet
 from mcd.slices.options import Augmentation
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
+from mcd.testing.cohort import TinyCohort
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.device import torch_device
 from mcd.training.loop import train

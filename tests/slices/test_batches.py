@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.imaging.preprocess import read_preprocessed
@@ -13,6 +12,7 @@ from mcd.slices.augment import augment
 from mcd.slices.batches import SliceSet, shuffled_batches, spread_batches
 from mcd.slices.options import Augmentation
 from mcd.slices.shards import Shards
+from mcd.testing.cohort import TinyCohort
 
 REGIONS = {"WT": [1, 2], "TC": [1]}
 

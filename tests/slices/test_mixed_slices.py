@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from tiny import TinyCohort
 
 from mcd.errors import McdError
 from mcd.slices.batches import MixedSlices, SliceSet, mixed_batches
 from mcd.slices.shards import Shards
+from mcd.testing.cohort import TinyCohort
 
 REGIONS = {"core": [1], "whole": [1, 2]}
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from tiny import TinyCohort, make_tiny_cohort, tiny_subject
 
 from mcd.errors import McdError
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import read_preprocessed, write_preprocessed
 from mcd.slices.shards import Shards
 from mcd.slices.write_shards import write_shard
+from mcd.testing.cohort import TinyCohort, make_tiny_cohort, tiny_subject
 
 
 def test_round_trip(tiny_cohort: TinyCohort, tmp_path: Path) -> None:

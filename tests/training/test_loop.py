@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from interruption import killed_in
-from tiny import TinyCohort
 from torch import nn
 
 from mcd.errors import McdError
@@ -20,6 +19,7 @@ from mcd.pretraining.options import DSGANOptions
 from mcd.reporting.figures.loss_curves import MEASURED
 from mcd.slices.batches import Batch, SliceSet
 from mcd.slices.shards import Shards
+from mcd.testing.cohort import TinyCohort
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, load_resume, save_checkpoint
 from mcd.training.history import History, write_history
 from mcd.training.loop import train
@@ -203,3 +203,11 @@ def test_checkpoints_describe_themselves_and_faults_are_named(tmp_path: Path) ->
     torch.save({"something": "else"}, path)
     with pytest.raises(McdError, match="not a mcd-checkpoint/1"):
         load_checkpoint(path)
+
+
+def test_a_checkpoint_may_have_any_name_and_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
+    checkpoint = Checkpoint("segmentation", {"seed": 0}, {"network": {"weight": torch.ones(2)}})
+    for name in ("model", "model.pt", ".hidden"):
+        save_checkpoint(checkpoint, tmp_path / name)
+        assert load_checkpoint(tmp_path / name).description == {"seed": 0}
+    assert (tmp_path / "model").read_bytes() == (tmp_path / "model.pt").read_bytes()

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import TinyCohort, make_tiny_cohort
 from torch import Tensor
 
 from mcd.errors import McdError
@@ -17,6 +16,7 @@ from mcd.pretraining.options import PretrainingTask
 from mcd.pretraining.run import pretrain
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
+from mcd.testing.cohort import TinyCohort, make_tiny_cohort
 from mcd.training.checkpoint import load_checkpoint, save_checkpoint
 from mcd.training.schedule import Compute
 from mcd.translation import run as translation

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from tiny import TinyCohort
 
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.prediction.masks import write_predictions
 from mcd.reporting.figures import segmentations
 from mcd.reporting.figures.segmentations import Predicted, draw_comparison, greys, painted, typical_patients
+from mcd.testing.cohort import TinyCohort
 
 REGIONS = {"WT": [1, 2], "TC": [1]}
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.image import imread
-from tiny import TinyCohort
 
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.prediction.masks import write_predictions
 from mcd.reporting.figures.loss_curves import draw_curves
 from mcd.reporting.figures.segmentations import Predicted, draw_segmentations
+from mcd.testing.cohort import TinyCohort
 
 REGIONS = {"WT": [1, 2], "TC": [1]}
 

@@ -7,11 +7,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from tiny import tiny_subject
 
 from mcd.imaging.preprocess import Preprocessed
 from mcd.reporting.figures.prediction_sheet import SLICES, draw_prediction, spread
 from mcd.reporting.figures.style import REGIONS, VERMILLION
+from mcd.testing.cohort import tiny_subject
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from browser import CHROMIUM, Browser
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from matplotlib.figure import Figure
-from tiny import TinyCohort
 
 from mcd.evaluation.metrics import METRIC_KEYS
 from mcd.evaluation.score_rows import COLUMNS, write_scores
@@ -31,6 +30,7 @@ from mcd.reporting.page.patients import grey, pack, unpack
 from mcd.reporting.page.timing import read_benchmarks, summarise
 from mcd.reporting.tables.score_tables import write_table
 from mcd.reporting.tables.spec import TableSpec
+from mcd.testing.cohort import TinyCohort
 
 REGIONS = {"WT": [1, 2], "TC": [1]}
 METHODS = {"scratch": "Scratch <b>", "dsgan": "Multi-ConDoS", "late": "Late & last"}

@@ -1,4 +1,4 @@
-"""A tiny cohort for every test that needs slices; no image library is needed until its volumes are asked for as files."""
+"""A tiny cohort for tests that need slices; no image library is needed until its volumes are asked for as files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

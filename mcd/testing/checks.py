@@ -1,0 +1,223 @@
+"""What every extension is checked for, in seconds and on a CPU. A check that fails raises `AssertionError` that says why."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import numpy as np
+
+from mcd.cohorts import find_layout
+from mcd.evaluation.metrics import METRICS, score_subject
+from mcd.methods import METHODS, PRETRAININGS
+from mcd.testing.cohort import TinyCohort, make_tiny_cohort
+
+if TYPE_CHECKING:
+    from mcd.slices.batches import Batch
+    from mcd.training.checkpoint import Checkpoint
+    from mcd.training.method import Losses, Method
+
+FILTERS, EPOCHS = 4, 3
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing catches it."""
+
+
+def check_pretraining(algorithm: str, options: Mapping[str, Any] | None = None) -> None:
+    """Check a registered self-supervised method on a tiny cohort.
+
+    It is a row that a configuration can name. It trains, and gives the same weights again. Killed in the middle of its last
+    epoch, it resumes to the weights of a training that was never interrupted. Every layer that it says it trained has moved,
+    and a fine-tuning that starts from it takes over those layers.
+
+    Args:
+        options: smaller ones than the defaults, to be quick.
+    """
+    from mcd.pretraining.options import PretrainingTask
+    from mcd.pretraining.registry import pretraining_class
+    from mcd.pretraining.run import pretrain
+    from mcd.training.checkpoint import load_checkpoint
+
+    named = algorithm in METHODS and METHODS[algorithm].pretraining == algorithm
+    assert named, f"{algorithm}: no row of its name pre-trains with it"
+    assert PRETRAININGS[algorithm].algorithm == algorithm
+    task = PretrainingTask(
+        algorithm=algorithm,
+        options=dict(options or {}),
+        modalities=("A", "B"),
+        filters=FILTERS,
+        epochs=EPOCHS,
+        batch_size=8,
+        steps_per_epoch=2,
+    )
+    with _tiny() as (cohort, folder):
+        places: dict[str, Any] = {"shards": cohort.shards, "split": cohort.split}
+        pretrain(task, **places, output=folder / "whole.pt")
+        pretrain(task, **places, output=folder / "again.pt")
+        whole = load_checkpoint(folder / "whole.pt", "pretraining")
+        assert _equal(whole, load_checkpoint(folder / "again.pt")), f"{algorithm}: the same seed gave other weights"
+        with _keeping_every_epoch("mcd.pretraining.run.train"):
+            resumed: dict[str, Any] = {**places, "output": folder / "resumed.pt", "resume": folder / "state"}
+            with _killed_in_the_last_epoch(pretraining_class(algorithm)):
+                pretrain(task, **resumed)
+            pretrain(task, **resumed)
+        found = load_checkpoint(folder / "resumed.pt")
+        assert _equal(whole, found), f"{algorithm}: what a resumed training needs is not in its parameters and buffers"
+        fresh = PretrainingTask(**{**task.model_dump(), "seed": 1})
+        pretrain(fresh, **places, output=folder / "other.pt")
+        assert not _equal(whole, load_checkpoint(folder / "other.pt")), f"{algorithm}: the seed changes nothing"
+        _check_transfer(algorithm, cohort, folder / "whole.pt", folder)
+
+
+def _check_transfer(algorithm: str, cohort: TinyCohort, pretrained: Path, folder: Path) -> None:
+    from mcd.segmentation.options import FinetuningTask
+    from mcd.segmentation.run import finetune
+    from mcd.training.checkpoint import load_checkpoint
+    from mcd.training.schedule import Schedule
+
+    task = FinetuningTask(
+        modality="B",
+        regions={"whole": [1, 2]},
+        label_ratio=0.5,
+        filters=FILTERS,
+        schedule=Schedule(epochs=1, batch_size=4, steps_per_epoch=1),
+    )
+    places: dict[str, Any] = {"shards": cohort.shards, "split": cohort.split, "output": folder / "model.pt"}
+    finetune(task, **places, pretrained=pretrained)
+    taken = set(load_checkpoint(folder / "model.pt", "segmentation").description["transferred"])
+    said = {key for key in load_checkpoint(pretrained).description["trained"] if not key.startswith("output.")}
+    assert taken == said, (
+        f"{algorithm}: fine-tuning took {sorted(taken ^ said)} differently from what it says it trained"
+    )
+    assert taken, f"{algorithm}: hands nothing back"
+
+
+def check_segmentation(algorithm: str, options: Mapping[str, Any] | None = None) -> None:
+    """Check a registered method that learns to segment, on a tiny cohort.
+
+    It is a row that a configuration can name. It trains, gives the same weights again, resumes to them after a kill, and what
+    it saves is a plain U-Net that predicts every test patient.
+    """
+    from mcd.prediction.masks import predicted_subjects
+    from mcd.prediction.run import predict_test
+    from mcd.segmentation.options import FinetuningTask
+    from mcd.segmentation.registry import segmentation_class
+    from mcd.segmentation.run import finetune
+    from mcd.training.checkpoint import load_checkpoint
+    from mcd.training.schedule import Schedule
+
+    named = algorithm in METHODS and METHODS[algorithm].segmentation == algorithm
+    assert named, f"{algorithm}: no row of its name trains with it"
+    task = FinetuningTask(
+        algorithm=algorithm,
+        options=dict(options or {}),
+        modality="A",
+        regions={"whole": [1, 2]},
+        label_ratio=0.25,
+        filters=FILTERS,
+        schedule=Schedule(epochs=EPOCHS, batch_size=4, steps_per_epoch=2, learning_rate=1e-3),
+    )
+    with _tiny() as (cohort, folder):
+        places: dict[str, Any] = {"shards": cohort.shards, "split": cohort.split}
+        finetune(task, **places, output=folder / "whole.pt")
+        finetune(task, **places, output=folder / "again.pt")
+        whole = load_checkpoint(folder / "whole.pt", "segmentation")
+        assert _equal(whole, load_checkpoint(folder / "again.pt")), f"{algorithm}: the same seed gave other weights"
+        with _keeping_every_epoch("mcd.segmentation.run.train"):
+            resumed: dict[str, Any] = {**places, "output": folder / "resumed.pt", "resume": folder / "state"}
+            with _killed_in_the_last_epoch(segmentation_class(algorithm)):
+                finetune(task, **resumed)
+            finetune(task, **resumed)
+        found = load_checkpoint(folder / "resumed.pt")
+        assert _equal(whole, found), f"{algorithm}: what a resumed training needs is not in its parameters and buffers"
+        predict_test(**places, model=folder / "whole.pt", predictions=folder / "masks.h5")
+        assert predicted_subjects(folder / "masks.h5") == cohort.subjects[-2:]
+
+
+def check_metric(key: str) -> None:
+    """Check a registered metric on random, equal and empty masks: within its bounds, or NaN, and best for equal masks."""
+    (metric,) = [metric for metric in METRICS if metric.key == key]
+    low, high = metric.bounds
+    rng = np.random.default_rng(0)
+    some, other = (rng.random((4, 16, 16)) < share for share in (0.3, 0.1))
+    nothing = np.zeros_like(some)
+    scores = {
+        name: score_subject({"r": truth}, {"r": found}, (2.0, 1.0, 1.0))[0][key]
+        for name, truth, found in (
+            ("random", some, other),
+            ("equal", some, some),
+            ("nothing predicted", some, nothing),
+            ("nothing there", nothing, some),
+            ("nothing at all", nothing, nothing),
+        )
+    }
+    for name, score in scores.items():
+        assert math.isnan(score) or low <= score <= high, f"{key}: {score} of {name} is not within {metric.bounds}"
+    assert scores["equal"] == (high if metric.higher_is_better else low), f"{key}: {scores['equal']} of equal masks"
+
+
+def check_layout(name: str, folder: str | Path) -> None:
+    """Check a registered layout on a folder that has it: patients with files that are there, the same whatever is asked for."""
+    subjects = find_layout(name).find(Path(folder))
+    assert subjects, f"{name}: finds no patient in {folder}"
+    assert [subject.id for subject in subjects] == sorted({subject.id for subject in subjects})
+    for subject in subjects:
+        files = [*subject.images.values(), subject.label, subject.mask]
+        missing = [str(path) for path in files if path is not None and not path.exists()]
+        assert not missing, f"{name}: {subject.id}: {', '.join(missing)} are not there"
+        assert subject.images, f"{name}: {subject.id} has no image"
+    one = next(iter(subjects[0].images))
+    asked = find_layout(name).find(Path(folder), [one])
+    assert [list(subject.images) for subject in asked] == [[one]] * len(subjects), f"{name}: {one} alone cannot be had"
+
+
+@contextmanager
+def _tiny() -> Iterator[tuple[TinyCohort, Path]]:
+    with TemporaryDirectory() as name:
+        yield make_tiny_cohort(Path(name)), Path(name)
+
+
+def _equal(one: "Checkpoint", other: "Checkpoint") -> bool:
+    import torch
+
+    return one.weights.keys() == other.weights.keys() and all(
+        state.keys() == other.weights[part].keys()
+        and all(torch.equal(value, other.weights[part][key]) for key, value in state.items())
+        for part, state in one.weights.items()
+    )
+
+
+@contextmanager
+def _keeping_every_epoch(train: str) -> Iterator[None]:
+    """Keep the running state after every epoch, as trainings that take hours do."""
+    from mcd.training import loop
+
+    with patch(train, partial(loop.train, save_every=0.0)):
+        yield
+
+
+@contextmanager
+def _killed_in_the_last_epoch(method_class: "type[Method]") -> Iterator[None]:
+    begun: list[int] = []
+    before_epoch, losses = method_class.before_epoch, method_class.losses
+
+    def note(self: "Method", epoch: int, epochs: int) -> None:
+        begun.append(epoch)
+        before_epoch(self, epoch, epochs)
+
+    def die(self: "Method", batch: "Batch", player: str) -> "Losses":
+        if begun[-1] == EPOCHS - 1:
+            raise Killed
+        return losses(self, batch, player)
+
+    with patch.object(method_class, "before_epoch", note), patch.object(method_class, "losses", die):
+        try:
+            yield
+        except Killed:
+            return
+    raise AssertionError(f"{method_class.__name__}: was not trained")
