@@ -39,7 +39,7 @@ lint: $(VENV)/.installed-test ## format, lint, types, workflow lint
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-reference: $(VENV)/.installed ## generate the tables of docs/configuration.md, and configs/schema.json
+reference: $(VENV)/.installed ## generate the tables of docs/reference/configuration.md, and configs/schema.json
 	$(BIN)/python -m mcd.config.reference --write
 
 format: $(VENV)/.installed-test ## put code and rules into the house's format

@@ -2,7 +2,7 @@
 
     python benchmarks/registration.py [FOLDER OF REAL PATIENTS]
 
-Prints the tables of docs/registration.md.
+Prints the tables of docs/how_to/registration.md.
 """
 
 import sys

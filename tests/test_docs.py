@@ -10,7 +10,7 @@ from workflow_rules import names_in
 from mcd.config import reference
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
 FOLDERS = "mcd|rules|workflow_scripts|tests|configs|profiles|envs|benchmarks|docs"
 MENTION = re.compile(
     rf"(?<![\w/.])((?:{FOLDERS})/[\w./-]+\.(?:py|smk|yaml|tsv|csv|md))\b(?::([A-Za-z_]\w*(?:\.\w+)?))?"
@@ -53,7 +53,7 @@ def test_what_a_page_mentions_is_there(page: Path) -> None:
 
 
 def test_every_key_of_the_configuration_is_explained() -> None:
-    page = (ROOT / "docs/configuration.md").read_text()
+    page = (ROOT / "docs/reference/configuration.md").read_text()
     sections = reference.schema()["$defs"]
     algorithms = sections.pop("Algorithms")["properties"]
     keys = {*reference.schema()["properties"], *(key for section in sections.values() for key in section["properties"])}

@@ -1,4 +1,4 @@
-"""A package of somebody else's adds methods, a layout and a metric by entry points; as docs/adding_a_baseline.md has it."""
+"""A package of somebody else's adds methods, a layout and a metric by entry points; as docs/how_to/adding_a_baseline.md has it."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from mcd.testing import check_metric, check_pretraining, check_segmentation
 from mcd.training.method import Losses
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs/adding_a_baseline.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/how_to/adding_a_baseline.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w./-]+)`:\n\n```\w*\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 """Every file that the page spells out, by its name."""
 

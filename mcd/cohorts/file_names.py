@@ -65,7 +65,7 @@ def find_patterns(folder: Path, volumes: list[Path]) -> dict[str, dict[str, Path
     if not _plausibility(best):
         raise McdError(
             f"{folder}: no pattern that two patients share; sort the files into one folder per patient, with the same names in "
-            "each, or write the sheet by hand (docs/own_scans.md)"
+            "each, or write the sheet by hand (docs/how_to/own_scans.md)"
         )
     found: dict[str, dict[str, Path]] = {}
     for (name, pattern), path in zip(best, volumes, strict=True):

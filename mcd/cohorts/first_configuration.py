@@ -77,7 +77,7 @@ def _yaml(guess: Guess, sheet: Path) -> str:
     rules = ", ".join(f"{name}: {rule}" for name, rule in guess.statistics_region.items())
     lines = [
         f"# A first configuration for {json.dumps(str(guess.folder))}, guessed by `mcd init-cohort`: correct it, then",
-        "# `mcd check-cohort --config` this file. Every key is explained in docs/configuration.md.",
+        "# `mcd check-cohort --config` this file. Every key is explained in docs/reference/configuration.md.",
         "",
         "cohorts:",
         f"  {cohort_name(guess.folder)}:",

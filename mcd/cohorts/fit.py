@@ -12,7 +12,7 @@ from mcd.subject import Subject
 # Our choices. Two modalities share more information as they lie than 20 mm apart: 1.34 to 10 times as much in six real and
 # eight simulated patients; shifted by 20 or 40 mm in-plane, upside down, or with another patient's second modality mostly less
 # than 1.25 times. A brain has so much more (3.4 at least) that another patient's shows beside the cohort only: it has at
-# most 0.35 of the patients' median, and the right one 0.57 at least. docs/own_scans.md has the numbers.
+# most 0.35 of the patients' median, and the right one 0.57 at least. docs/how_to/own_scans.md has the numbers.
 LEAST_GAIN = 1.25
 LEAST_SHARE_OF_MEDIAN = 0.4
 _ENOUGH_FOR_A_MEDIAN = 4  # patients

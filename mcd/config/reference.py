@@ -28,7 +28,7 @@ from mcd.slices.options import Augmentation
 from mcd.training.schedule import Compute
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs/configuration.md"
+PAGE = ROOT / "docs/reference/configuration.md"
 SCHEMA = ROOT / "configs/schema.json"
 
 SECTIONS: dict[str, type[Section]] = {
@@ -179,7 +179,7 @@ def contents() -> dict[Path, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Generate the tables of docs/configuration.md and configs/schema.json."
+        description="Generate the tables of docs/reference/configuration.md and configs/schema.json."
     )
     parser.add_argument("--write", action="store_true", help="without it, say only which files are not current")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A score file as it is written: one row per patient and region (docs/formats.md, "Scores").
+"""A score file as it is written: one row per patient and region (docs/reference/formats.md, "Scores").
 
 Apart from reading (`mcd.evaluation.scores`), because a scoring job is over in less time than pandas takes to load.
 """

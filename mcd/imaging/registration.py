@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from mcd.imaging.geometry import Grid, array_of, resample
 from mcd.imaging.registration_summary import REGISTRATIONS
 
-# All our choice, the paper having registered cohorts. docs/registration.md has what they recover and what they cost.
+# All our choice, the paper having registered cohorts. docs/how_to/registration.md has what they recover and what they cost.
 WORKING_MM = 2.0
 _LEVELS = ((4, 4.0), (2, 2.0), (1, 0.0))  # shrink factor and smoothing in mm: 8, 4 and 2 mm
 _BINS = 32
@@ -30,7 +30,7 @@ _MARGIN_MM, _PADDING_MM = 10.0, 50.0
 _BELIEVED = 0.1  # of the smaller image inside the other one, and the files' coordinates are the start
 _FEWEST = 500  # voxels (4 ml) that similarity is computed on
 _KEPT = 0.9  # of the voxels covered at first that have to stay covered
-# Mutual information has maxima a little above the true one, the more so in small or dull images (docs/registration.md): a
+# Mutual information has maxima a little above the true one, the more so in small or dull images (docs/how_to/registration.md): a
 # transform that takes a modality far from its file's coordinates has to gain by it.
 _FAR_MM, _GAIN = 5.0, 1.05
 

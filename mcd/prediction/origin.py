@@ -69,7 +69,7 @@ def unlike_training(description: Mapping[str, Any], info: Mapping[str, Any]) -> 
 
     Args:
         description: a segmentation checkpoint's.
-        info: of the preprocessed new patient (docs/formats.md, "Preprocessed subject").
+        info: of the preprocessed new patient (docs/reference/formats.md, "Preprocessed subject").
     """
     modality = description["modality"]
     found = []

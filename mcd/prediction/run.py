@@ -28,7 +28,7 @@ def predict_test(
 
     Args:
         model: checkpoint of a fine-tuning.
-        predictions: HDF5 to write (docs/formats.md), which `mcd.prediction.score` scores.
+        predictions: HDF5 to write (docs/reference/formats.md), which `mcd.prediction.score` scores.
         keep_probabilities: beside the masks, for a fusion by their mean.
     """
     compute = compute or Compute()

@@ -1,4 +1,4 @@
-"""The HDF5 shard: all slices of a few subjects, all modalities of a slice together (format in docs/formats.md).
+"""The HDF5 shard: all slices of a few subjects, all modalities of a slice together (format in docs/reference/formats.md).
 
     /images        (S, M, H, W) float16   z-scored intensities, 0 outside the region
     /labels        (S, H, W)    uint8     raw label codes; absent when the cohort has no labels

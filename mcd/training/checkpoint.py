@@ -1,4 +1,4 @@
-"""Checkpoints that say what they are (format in docs/formats.md), and the resume file of a running training."""
+"""Checkpoints that say what they are (format in docs/reference/formats.md), and the resume file of a running training."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

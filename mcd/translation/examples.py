@@ -1,6 +1,6 @@
 """What the figures need of a translation: one slice with all that was made of it, and how alike paired features are. No torch.
 
-The file is described in docs/formats.md, "Translations".
+The file is described in docs/reference/formats.md, "Translations".
 """
 
 from dataclasses import dataclass

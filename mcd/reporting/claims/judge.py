@@ -2,7 +2,7 @@
 
 Each claim becomes a list of contrasts (`mcd.reporting.claims.sentences`): weighted sums of means over patients that are
 positive where the sentence is right. A run has every patient's score, so a contrast has a bootstrap interval over patients; the
-print has the means alone. The file that comes out is described in docs/formats.md, "Claims".
+print has the means alone. The file that comes out is described in docs/reference/formats.md, "Claims".
 """
 
 import math
@@ -35,7 +35,7 @@ TIE = 1e-9  # of floating point: equal numbers are equal
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one set of numbers says to a claim; docs/formats.md explains each field."""
+    """What one set of numbers says to a claim; docs/reference/formats.md explains each field."""
 
     verdict: str
     difference: float | None = None
@@ -239,7 +239,7 @@ def write_claims(
     simulated: Collection[str],
     path: str | Path,
 ) -> None:
-    """Judge every claim on this run and on the print, and write the file that docs/formats.md describes.
+    """Judge every claim on this run and on the print, and write the file that docs/reference/formats.md describes.
 
     Args:
         comparisons: table's name -> its layout and score files.

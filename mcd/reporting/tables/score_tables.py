@@ -1,6 +1,6 @@
 """Score files in, tables out: a long CSV that keeps everything, a wide CSV in the paper's shape, and a page to read.
 
-Both CSVs are described in docs/formats.md, "Tables".
+Both CSVs are described in docs/reference/formats.md, "Tables".
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,6 @@
 """A simulated head-and-neck patient's images: a CT in HU, an FDG-PET in SUV, and the primary tumour (GTVt).
 
-The stand-in for HECKTOR 2020 (see docs/simulated_cohorts.md). A patient is a list of shapes (`anatomy`) bent by a
+The stand-in for HECKTOR 2020 (see docs/explanation/simulated_cohorts.md). A patient is a list of shapes (`anatomy`) bent by a
 smooth deformation, with a lobulated tumour of the oropharynx that pushes its surroundings aside. CT and PET paint the same
 patient on grids of their own, which differ in spacing, extent and origin like those of a real scanner, and add what each
 modality adds: blur, noise, streaks. Everything follows from the seed and the subject's name.

@@ -2,7 +2,7 @@
 
 # Tissue: CT number in HU and its spread (SD) between patients; uptake in SUV and the SD of its logarithm. CT numbers are
 # textbook values for 120 kV; uptakes are those of FDG one hour after injection, background ones as in real patients (see
-# docs/simulated_cohorts.md).
+# docs/explanation/simulated_cohorts.md).
 CT_PET_TISSUES: dict[str, tuple[float, float, float, float]] = {
     "air": (-1000, 0, 0.02, 0.0),
     "skin": (25, 12, 0.45, 0.2),
