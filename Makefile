@@ -13,7 +13,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: run test test-slurm lint reference format clean help
+.PHONY: run test test-slurm docs lint reference format clean help
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,9 @@ test-slurm: $(VENV)/.installed-slurm ## install Slurm from Debian, start one her
 	>/dev/null 2>&1 || echo "Slurm cannot be installed here (it takes root and apt-get): its tests are skipped"
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
+docs: $(VENV)/.installed-docs ## build the documentation as a site, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 lint: $(VENV)/.installed-test ## format, lint, types, workflow lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -42,7 +45,7 @@ lint: $(VENV)/.installed-test ## format, lint, types, workflow lint
 reference: $(VENV)/.installed ## generate the tables of docs/reference/configuration.md, and configs/schema.json
 	$(BIN)/python -m mcd.config.reference --write
 
-format: $(VENV)/.installed-test ## put code and rules into the house's format
+format: $(VENV)/.installed-test ## put code and rules into the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile rules
@@ -61,6 +64,10 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(INSTALL) -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(INSTALL) -c constraints.txt -e '.[docs]'
 	@touch $@
 
 $(VENV)/.installed-slurm: $(VENV)/.installed-test

@@ -203,7 +203,7 @@ def score(study: Study, name: str, seed: int, modality: str, ratio: float) -> fl
 
 
 def scores(study: Study, name: str, seed: int) -> pd.DataFrame:
-    """One variation with one seed: a row a share of the labels and modality. Kept as JSON."""
+    """One variation with one seed: one row per share of the labels and modality. Kept as JSON."""
     kept = study.output_file(name, seed, ".json")
     if not kept.exists():
         keys = product([ratio for ratio in study.config.label_ratios if ratio < 1], Pair(study.pair).modalities)

@@ -45,4 +45,4 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError:
         raise McdError(f"{path}: no such file") from None
     except json.JSONDecodeError as error:
-        raise McdError(f"{path}: not valid JSON ({error}); mend it or delete it to have it made again") from None
+        raise McdError(f"{path}: not valid JSON ({error}); correct it, or delete it to regenerate it") from None

@@ -26,7 +26,7 @@ rule draw_comparison:
 
 
 rule draw_ratio_curves:
-    """Fig. 5: DSC over the label ratios, a line a method, with intervals."""
+    """Fig. 5: DSC over the label ratios, one line per method, with intervals."""
     input:
         long=fix(LONG_TABLE, table="fig5"),
     output:

@@ -1,4 +1,4 @@
-"""What registration did, for cohorts where it is on (SPEC 1.8). The registration itself is a part of preprocess_subject."""
+"""What registration did, for cohorts where it is on. The registration itself is a part of preprocess_subject."""
 
 
 rule draw_registration:

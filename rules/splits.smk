@@ -1,5 +1,5 @@
 """Who trains and who tests. A split is made once: the rule covers only those that are not there, so that a file which
-somebody has edited, or on which results stand, is never made again behind their back. To have it made again, delete it.
+somebody has edited, or on which results stand, is never regenerated silently. Delete it to regenerate it.
 """
 
 MISSING_SPLITS = {

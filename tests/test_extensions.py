@@ -1,4 +1,4 @@
-"""A package of somebody else's adds methods, a layout and a metric by entry points; as docs/how_to/adding_a_baseline.md has it."""
+"""Another package adds methods, a layout and a metric by entry points, as docs/how_to/adding_a_baseline.md has it."""
 
 import os
 import re

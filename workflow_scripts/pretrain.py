@@ -12,7 +12,7 @@ if __name__ == "__main__":  # the processes of a training by several GPUs import
         from mcd.training.schedule import Compute
 
         history = launch(
-            snakemake.resources.get("gpu", 1),  # a process a GPU
+            snakemake.resources.get("gpu", 1),  # a process per GPU
             pretrain,
             task=PretrainingTask.read(snakemake.params.task, "pre-training"),
             shards=list(snakemake.input.shards),

@@ -9,7 +9,7 @@ Gradients: `gather` and the moments of `BatchNorm2d` are differentiated as what 
 losses of all W processes, which are W times the same one. So the mean over processes of a parameter's gradient is its gradient
 in a training of one process, whether the network was shared or not.
 
-With one process nothing here does anything.
+With one process everything here is a no-op.
 """
 
 from collections.abc import Callable, Iterator

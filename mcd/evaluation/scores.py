@@ -1,7 +1,7 @@
 """Score files, read into one table, and the means of scores.
 
-One row per region of a patient (docs/reference/formats.md, "Scores"). Means are taken over the regions of a patient first, then over
-patients (the paper's one number a modality; for BraTS the mean over WT, TC and ET is our reading of it).
+One row per region of a patient (docs/reference/formats.md, "Scores"). Means are taken over the regions of a patient first,
+then over patients (the paper's one number per modality; for BraTS the mean over WT, TC and ET is our reading of it).
 """
 
 from collections.abc import Iterable, Sequence

@@ -20,7 +20,7 @@ def expanded_tail(tail: float, n: int) -> float:
 def wilcoxon_holm(reference: pd.Series, others: Mapping[Hashable, pd.Series]) -> pd.DataFrame:
     """Paired two-sided Wilcoxon signed-rank test of each of `others` against `reference`, Holm's correction over all.
 
-    Each series holds one value a patient, indexed by patient; patients that lack a value on either side are left out.
+    Each series holds one value per patient, indexed by patient; patients that lack a value on either side are left out.
     Returns, indexed like `others`: `patients` (pairs tested), `difference` (mean of other minus reference), `p`, `p_holm`.
     With no difference at all p is 1; with no pair it is NaN and does not count as a test.
     """

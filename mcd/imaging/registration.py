@@ -1,4 +1,4 @@
-"""Bringing a modality onto the reference where the scanner's coordinates do not: rigid, or rigid and then affine (SPEC 1.8).
+"""Bringing a modality onto the reference where the scanner's coordinates do not: rigid, or rigid and then affine.
 
 Mattes mutual information (Mattes et al., IEEE TMI 22(1), 2003) by SimpleITK, from coarse to fine. What comes out is a
 transform, not an image: it enters the one resampling that preprocessing does anyway. The files' coordinates are the start,
@@ -30,8 +30,8 @@ _MARGIN_MM, _PADDING_MM = 10.0, 50.0
 _BELIEVED = 0.1  # of the smaller image inside the other one, and the files' coordinates are the start
 _FEWEST = 500  # voxels (4 ml) that similarity is computed on
 _KEPT = 0.9  # of the voxels covered at first that have to stay covered
-# Mutual information has maxima a little above the true one, the more so in small or dull images (docs/how_to/registration.md): a
-# transform that takes a modality far from its file's coordinates has to gain by it.
+# Mutual information has maxima a little above the true one, the more so in small or dull images (docs/how_to/registration.md):
+# a transform that takes a modality far from its file's coordinates has to gain by it.
 _FAR_MM, _GAIN = 5.0, 1.05
 
 

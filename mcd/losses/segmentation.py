@@ -25,7 +25,7 @@ def soft_dice(logits: Tensor, targets: Tensor, smooth: float = 1.0) -> Tensor:
 
 
 def dice_and_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Soft Dice plus mean binary cross-entropy; one sigmoid output a region, since regions overlap (WT holds TC holds ET)."""
+    """Soft Dice plus mean binary cross-entropy; one sigmoid output per region, since regions overlap (WT holds TC holds ET)."""
     return soft_dice(logits, targets) + F.binary_cross_entropy_with_logits(
         at_least_single(logits), at_least_single(targets)
     )

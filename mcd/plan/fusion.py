@@ -25,7 +25,7 @@ FUSED_WAYS = {
 
 
 def fusion_comparison(config: Config) -> dict[str, Comparison]:
-    """`table_fusion`: one modality against two, a column a pair; nothing where there is no pair.
+    """`table_fusion`: one modality against two, one column per pair; nothing where there is no pair.
 
     A run that fuses has its pair in the modality's place, and is made of the two of `fused_from`.
     """

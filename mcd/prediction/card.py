@@ -1,8 +1,8 @@
 """A model's card: what it is, what it learned from, how it does on test patients, and what it is not for.
 
-Its facts travel in the checkpoint (docs/reference/formats.md, "Checkpoint"). What the test says lies beside it, in the score file, which
-may gain a metric after the training. `render` joins the two in the sections of Mitchell et al., "Model Cards for Model
-Reporting" (FAT* 2019).
+Its facts travel in the checkpoint (docs/reference/formats.md, "Checkpoint"). What the test says is in the score
+file beside it, which may gain a metric after the training. `render` joins the two in the sections of Mitchell et al.,
+"Model Cards for Model Reporting" (FAT* 2019).
 """
 
 from collections.abc import Mapping

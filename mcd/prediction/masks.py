@@ -1,4 +1,4 @@
-"""Predictions of test patients: the file that keeps them (docs/reference/formats.md), and label volumes made of them. No torch."""
+"""Predictions of test patients: their file (docs/reference/formats.md), and label volumes made of them. No torch."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

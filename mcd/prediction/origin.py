@@ -59,7 +59,7 @@ def training_data(shards: Shards, subjects: Sequence[str], modality: str) -> dic
 
 def anatomical_spacing(grid: Mapping[str, Any]) -> list[float]:
     """The spacing in mm of a grid (`mcd.imaging.geometry.Grid.to_json`) along (left-right, front-back, feet-head)."""
-    turned = np.abs(np.reshape(grid["direction"], (3, 3)))  # a row a world axis, a column a voxel axis
+    turned = np.abs(np.reshape(grid["direction"], (3, 3)))  # one row per world axis, one column per voxel axis
     order = turned.argmax(axis=1)
     return [float(grid["spacing"][axis]) for axis in order]
 

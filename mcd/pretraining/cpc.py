@@ -1,4 +1,4 @@
-"""CPC: foretell the lower patches of a slice from those above, in feature space.
+"""CPC: predict the lower patches of a slice from those above, in feature space.
 
 Van den Oord, Li and Vinyals, "Representation learning with contrastive predictive coding", arXiv 1807.03748; Henaff et al.,
 "Data-efficient image recognition with contrastive predictive coding", ICML 2020. A slice is cut into 7x7 patches that
@@ -13,7 +13,7 @@ Loewe et al. (NeurIPS 2019, their code), context network as Henaff et al. (their
 
 Adapted: one-channel patches, a quarter of the slice's shorter side, to a multiple of 16, from the box around the body,
 which is resized to four patches a side. On 64-pixel slices a patch has 16 pixels and its bottleneck one, where only the
-centres of the last 3x3 kernels learn. A patch without tissue is neither foretold nor a negative: it is like every other such
+centres of the last 3x3 kernels learn. A patch without tissue is neither predicted nor a negative: it is like every other such
 patch. Neighbouring slices of a patient are not in one batch.
 
 Batch normalisation leaks: patches of a slice share statistics, and the encoder finds the positive by them (Henaff et al.).

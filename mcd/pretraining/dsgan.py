@@ -14,7 +14,7 @@ The variants of Tables III and V are the same class with other weights and anoth
     Cycle-GAN     L_GAN + L_R                    Multi-ConDoS  everything
     Cycle-P-GAN   L_GAN + L_T + L_R
 
-A loss of weight 0 is not computed, and what only it needs (discriminators, the second pass) is not there.
+A loss of weight 0 is not computed, and what only it needs (discriminators, the second pass) is not built.
 """
 
 from collections.abc import Sequence

@@ -82,7 +82,9 @@ def distant_permutations(count: int, tiles: int = TILES) -> np.ndarray:
     Raises:
         McdError: when there are fewer permutations than that.
     """
-    everything = np.array(list(permutations(range(tiles))), dtype=np.uint8).T.copy()  # (tiles, tiles!), a row a place
+    everything = np.array(
+        list(permutations(range(tiles))), dtype=np.uint8
+    ).T.copy()  # (tiles, tiles!), one row per place
     available = everything.shape[1]
     if not 2 <= count <= available:
         raise McdError(f"jigsaw: permutations: {count}; give between 2 and the {available} that {tiles} tiles have")

@@ -5,8 +5,8 @@ A. Bardes, J. Ponce, Y. LeCun: VICReg: Variance-Invariance-Covariance Regulariza
     L = lambda * s(Z, Z') + mu * (v(Z) + v(Z')) + nu * (c(Z) + c(Z'))   (Eq. 6)
     s: mean squared distance    v: mean over coordinates of max(0, 1 - sd)    c: squared off-diagonal covariances over D
 
-Not in the paper's tables: the example of `docs/how_to/adding_a_baseline.md`. Adapted to a U-Net encoder on one-channel slices: the
-expander keeps the authors' proportions, two hidden layers and an output four times as wide as the feature; views are those of
+Not in the paper's tables: the example of `docs/how_to/adding_a_baseline.md`. Adapted to a U-Net encoder on one-channel slices:
+the expander keeps the authors' proportions, two hidden layers and an output four times as wide as the feature; views are those of
 `mcd.pretraining.views`; Adam takes the place of LARS.
 """
 

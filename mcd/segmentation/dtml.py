@@ -8,10 +8,10 @@ sigmoid makes masks of the maps, and on labelled and unlabelled slices alike eac
     L     = L_seg + L_dis + w(t) mean (sigmoid(-k SDM) - sigmoid(logits))^2               all
 
 Settings are those of the published code (train_la_dtml.py). The segmentation network predicts, as there. Adapted:
- - one map a region; maps as in `mcd.losses.signed_distance`, which says what is different in two dimensions.
+ - one map per region; maps as in `mcd.losses.signed_distance`, which says what is different in two dimensions.
  - `regression`: the code computes the last term of L_dis and leaves it out of the loss, so here its weight is 0. What
    is left teaches the maps through the steep sigmoid alone, which has no gradient but in pixels within a hundredth of the
-   boundary: a network that puts all pixels of all slices outside stays there. Where `distance` stands still near 1, give
+   boundary: a network that puts all pixels of all slices outside stays there. Where `distance` stays near 1, give
    the term the weight that the code declares (beta = 0.3) and does not use. On the simulated PET it was not needed (DSC of
    three seeds with 0: 0.50, 0.51, 0.24; with 0.3: 0.35, 0.50, 0.12).
  - the code back-propagates the consistency twice, once with each network's loss, neither of them detached, and thus trains

@@ -13,7 +13,7 @@ Adapted:
  - the first head has the table's common loss. The code computes the cross-entropy and leaves it out; Dice alone has hardly
    begun to learn when a short training of few slices ends (simulated PET, DSC of three seeds: 0.33, 0.04, 0.02; with
    cross-entropy 0.34, 0.54, 0.04).
- - one map a region; maps as in `mcd.losses.signed_distance`, which says what is different in two dimensions.
+ - one map per region; maps as in `mcd.losses.signed_distance`, which says what is different in two dimensions.
  - the discriminator is the code's 3D one with 2D layers (its own 2D one lacks an activation), and averages over whatever
    size is left, in place of a fixed 7x7.
  - it has one logit where the code has two, which is the same, and learns with the common Adam (there 1e-4, betas 0.9 and

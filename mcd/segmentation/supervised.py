@@ -19,7 +19,7 @@ class Segmentation(Method):
     `unet` is what predicts and what is saved; whatever else a method needs to learn lives beside it.
 
     Args:
-        unet: with one output a region, pre-trained or not.
+        unet: with one output per region, pre-trained or not.
         augmentation: the same for every method of a table.
         options: the algorithm's own.
     """

@@ -83,10 +83,10 @@ class Shards:
             except FileNotFoundError:
                 raise McdError(f"{path}: no such shard") from None
             except OSError as error:
-                raise McdError(f"{path}: not a readable HDF5 file ({error}); delete it to have it made again") from None
+                raise McdError(f"{path}: not a readable HDF5 file ({error}); delete it to regenerate it") from None
             if file.attrs.get("format") != FORMAT:
                 found = file.attrs.get("format", "an unknown format")
-                raise McdError(f"{path}: is {found}, this version reads {FORMAT}; delete it to have it made again")
+                raise McdError(f"{path}: is {found}, this version reads {FORMAT}; delete it to regenerate it")
             self._files[path] = file
         return self._files[path]
 
@@ -96,14 +96,16 @@ class Shards:
             return self.subjects[name]
         except KeyError:
             raise McdError(
-                f"subject {name} is in the split but in no shard; mend the split file, or delete it to have it made again"
+                f"subject {name} is in the split but in no shard; correct the split file, or delete it to regenerate it"
             ) from None
 
     def modality_positions(self, modalities: Sequence[str]) -> list[int]:
         """The channel of each modality."""
         missing = [name for name in modalities if name not in self.modalities]
         if missing:
-            raise McdError(f"the shards hold {', '.join(self.modalities)}, not {', '.join(missing)}; mend `modalities`")
+            raise McdError(
+                f"the shards hold {', '.join(self.modalities)}, not {', '.join(missing)}; correct `modalities`"
+            )
         return [self.modalities.index(name) for name in modalities]
 
     def read(self, name: str, dataset: str, rows: np.ndarray | slice | None = None) -> np.ndarray:
@@ -120,7 +122,7 @@ class Shards:
                 return file[dataset][subject.start + first : subject.start + last]
             return file[dataset][subject.start + rows]
         except OSError as error:  # a failed Fletcher-32 checksum ends here
-            raise McdError(f"{subject.shard}: damaged ({error}); delete it to have it made again") from None
+            raise McdError(f"{subject.shard}: damaged ({error}); delete it to regenerate it") from None
 
     def code_voxels(self, name: str) -> dict[int, np.ndarray]:
         """For each label code of the subject's shard, its pixels in each of the subject's slices."""

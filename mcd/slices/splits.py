@@ -27,7 +27,7 @@ class Split:
     test: list[str]
 
     def labelled(self, ratio: float) -> list[str]:
-        """The training subjects whose labels a run at `ratio` (0 to 1] may use: rounded, at least one (SPEC 2)."""
+        """The training subjects whose labels a run at `ratio` (0 to 1] may use: rounded, at least one."""
         return self.train[: max(1, math.floor(ratio * len(self.train) + 0.5))]
 
 
@@ -59,7 +59,7 @@ def make_split(
     train = sorted(set(names) - set(held_out))
     if not train or not held_out:
         raise McdError(
-            f"cohort {cohort}: of {len(names)} subjects {len(held_out)} test, and both parts need one; mend `test` or the "
+            f"cohort {cohort}: of {len(names)} subjects {len(held_out)} test, and both parts need one; correct `test` or the "
             "sheet's split column"
         )
     order = np.random.default_rng(derive_seed("label order", cohort, seed)).permutation(train)
@@ -78,15 +78,15 @@ def read_split(path: str | Path) -> Split:
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise McdError(f"{path}: not a {FORMAT} file; delete it to have it made again")
+        raise McdError(f"{path}: not a {FORMAT} file; delete it to regenerate it")
     try:
         split = Split(train=[str(name) for name in content["train"]], test=[str(name) for name in content["test"]])
     except (KeyError, TypeError):
-        raise McdError(f"{path}: needs the lists `train` and `test`; delete it to have it made again") from None
+        raise McdError(f"{path}: needs the lists `train` and `test`; delete it to regenerate it") from None
     names = split.train + split.test
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise McdError(f"{path}: {twice[0]} stands twice; a patient trains or tests, never both")
+        raise McdError(f"{path}: {twice[0]} appears twice; a patient trains or tests, never both")
     if not split.train or not split.test:
         raise McdError(f"{path}: `train` and `test` both need at least one subject")
     return split

@@ -72,7 +72,7 @@ def save_resume(state: dict[str, Any], path: Path) -> None:
 
 
 def load_resume(path: Path, identity: str) -> dict[str, Any] | None:
-    """The state to go on from; None where there is none, it is damaged, or it belongs to a training of another identity."""
+    """The state to resume from; None where there is none, it is damaged, or it belongs to a training of another identity."""
     if not path.exists():
         return None
     try:

@@ -7,7 +7,7 @@ from typing import Any
 from mcd.files import atomic_path
 
 History = list[dict[str, Any]]
-"""One row per epoch: `epoch`, `learning_rate`, what it cost, and its mean of every loss (docs/reference/formats.md, "Losses")."""
+"""One row per epoch: `epoch`, `learning_rate`, its cost, and its mean of every loss (docs/reference/formats.md, "Losses")."""
 
 
 def write_history(history: History, path: str | Path) -> None:

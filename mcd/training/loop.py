@@ -43,7 +43,7 @@ def train(
 ) -> History:
     """Train `method` in place on `slices`.
 
-    Every epoch draws its batches and its random numbers from `seed` and its own number, so a training that goes on from
+    Every epoch draws its batches and its random numbers from `seed` and its own number, so a training that resumes from
     the end of an epoch ends with the weights of one that was never interrupted. Several processes that were started together
     (`mcd.distributed.processes`) go through the same steps as one, and the first of them keeps the state.
 
@@ -197,7 +197,7 @@ def _check_finite(means: dict[str, float], epoch: int) -> None:
 
 
 def _compile_blocks(method: Method) -> None:
-    """Compile each convolution block where it stands: the layers fuse, and no weight changes its name."""
+    """Compile each convolution block in place: the layers fuse, and no weight changes its name."""
     torch._dynamo.config.recompile_limit = 256  # every block of every size is one entry of the same cache
     for module in method.modules():
         if isinstance(module, nn.Sequential):
@@ -210,7 +210,7 @@ def _pass(method: Method, slices: SliceSet, schedule: Schedule, seed: int, numbe
 
 
 def _epoch_batches(method: Method, slices: SliceSet, schedule: Schedule, seed: int, epoch: int) -> Iterator[np.ndarray]:
-    """One pass, or as many passes as make `steps_per_epoch`, each drawn anew."""
+    """One pass, or as many passes as make `steps_per_epoch`, each redrawn."""
     if schedule.steps_per_epoch is None:
         yield from _pass(method, slices, schedule, seed, epoch)
         return
@@ -226,7 +226,7 @@ def _epoch_batches(method: Method, slices: SliceSet, schedule: Schedule, seed: i
 
 @contextmanager
 def only(player: str, players: dict[str, list[nn.Parameter]]) -> Iterator[None]:
-    """Let gradients reach one player's parameters alone: it saves the work, and guarantees that the others stand still."""
+    """Let gradients reach one player's parameters alone: it saves the work, and guarantees that the others stay fixed."""
     for name, parameters in players.items():
         for parameter in parameters:
             parameter.requires_grad_(name == player)

@@ -16,7 +16,7 @@ class Method(nn.Module, ABC):
     """Something that learns from batches.
 
     The loop gives each *player* an optimiser of its own and steps them in order on every batch: `losses(batch, player)`
-    is minimised over that player's parameters while all others stand still. Most methods have one player; a GAN has two.
+    is minimised over that player's parameters while all others stay fixed. Most methods have one player; a GAN has two.
     Whatever a resumed training needs is in the module's state (parameters and buffers).
     """
 

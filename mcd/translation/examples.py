@@ -70,7 +70,7 @@ def read_examples(path: str | Path) -> Examples:
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
-                raise McdError(f"{path}: not a {FORMAT} file; delete it to have it made again")
+                raise McdError(f"{path}: not a {FORMAT} file; delete it to regenerate it")
             x, y = (str(name) for name in file.attrs["modalities"])
             height, width = map(float, file.attrs["spacing"])
             return Examples(
@@ -83,4 +83,4 @@ def read_examples(path: str | Path) -> Examples:
     except FileNotFoundError:
         raise McdError(f"{path}: no such file") from None
     except OSError as error:
-        raise McdError(f"{path}: not a readable HDF5 file ({error}); delete it to have it made again") from None
+        raise McdError(f"{path}: not a readable HDF5 file ({error}); delete it to regenerate it") from None

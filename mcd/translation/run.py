@@ -79,7 +79,7 @@ def translate(
 
     Args:
         scores: CSV to write, SSIM by patient and image.
-        distances: CSV to write, FID by image, over all test slices together; empty where no extractor is there.
+        distances: CSV to write, FID by image, over all test slices together; empty without an extractor.
         examples: HDF5 to write, for the figures: the slice with the most target of the patient whose target is nearest to the
             median, and `pairs` random slices' similarities of features (Fig. 3: 40), the same for every method.
         columns: put first in each row of both CSVs (cohort, pair, ...).

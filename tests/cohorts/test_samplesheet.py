@@ -1,11 +1,14 @@
 """A user's sample sheet: read as written, and every slip named by line and column."""
 
+import csv
+import re
 from pathlib import Path
 
 import pytest
 
 from mcd.cohorts import samplesheet
 from mcd.errors import McdError
+from mcd.slices.splits import make_split
 
 
 @pytest.fixture
@@ -91,3 +94,21 @@ def test_a_modality_must_be_able_to_name_files_and_pairs(sheet: Path, name: str)
     sheet.write_text(f"subject\t{name}\na\ta_ct.nii.gz\n")
     with pytest.raises(McdError, match="modality name"):
         samplesheet.subjects(sheet, [name])
+
+
+def test_the_documentations_sheet_is_read_and_split(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/formats.md").read_text(encoding="utf-8")
+    text = re.search(r"```\n(subject\t.*?)```", page, re.DOTALL)
+    assert text
+    (tmp_path / "sheet.tsv").write_text(text[1])
+    for row in csv.DictReader(text[1].splitlines(), delimiter="\t"):
+        for name in ("CT", "PET", "label"):
+            path = tmp_path / row[name]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch() if path.suffix else path.mkdir()
+    read = samplesheet.subjects(tmp_path / "sheet.tsv")
+    assert [list(subject.images) for subject in read] == [["CT", "PET"]] * 2
+    assert all(subject.label for subject in read)
+    fixed = {subject.id: subject.split for subject in read if subject.split}
+    split = make_split([subject.id for subject in read], 0.5, cohort="lung", seed=0, fixed=fixed)
+    assert (split.train, split.test) == (["lung_01"], ["lung_02"])

@@ -161,7 +161,7 @@ def test_a_label_comes_back_on_the_moved_modalitys_own_voxels(
     assert dice(array_of(read_volume(tmp_path / "without.nii.gz")) > 0, own) < 0.9
 
 
-# ---- what fails is told ----------------------------------------------------------------------------------------------
+# ---- what fails is reported ----------------------------------------------------------------------------------------------
 
 
 def test_a_fallen_similarity_leaves_the_modality_and_flags_the_patient(

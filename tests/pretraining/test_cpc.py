@@ -42,9 +42,7 @@ def test_a_context_knows_its_row_and_those_above_alone() -> None:
         assert row == GRID - 1 or not torch.allclose(before[:, :, row + 1], after[:, :, row + 1])
     top = features.clone()
     top[:, :, 0] += 10
-    assert not torch.allclose(
-        method.context(top)[:, :, 4], method.context(features)[:, :, 4]
-    )  # the last that foretells
+    assert not torch.allclose(method.context(top)[:, :, 4], method.context(features)[:, :, 4])  # the last that predicts
 
 
 def test_a_patch_does_not_see_the_others_of_its_batch() -> None:
@@ -91,12 +89,12 @@ def test_targets_are_the_rows_below_in_the_same_column(monkeypatch: pytest.Monke
 
 
 def test_patches_without_tissue_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body on the left only, in a box as wide as the slice: only its patches are foretold."""
+    """A body on the left only, in a box as wide as the slice: only its patches are predicted."""
     method = _cpc(negatives=4)
-    foretold: list[int] = []
+    predicted: list[int] = []
 
     def record(contexts: torch.Tensor) -> torch.Tensor:
-        foretold.append(len(contexts))
+        predicted.append(len(contexts))
         return contexts
 
     for map_ in method.maps:
@@ -105,7 +103,7 @@ def test_patches_without_tissue_are_left_out(monkeypatch: pytest.MonkeyPatch) ->
     images[:, :, :, :8] = torch.randn(2, 1, 64, 8)
     images[:, :, 0, 63] = 1.0  # widens the box; one pixel makes no tissue
     method.losses(Batch(images, None, torch.arange(2), torch.zeros(2)), "network")
-    assert foretold == [2 * rows for rows in (5, 4, 3, 2, 1)]  # one column, of two slices
+    assert predicted == [2 * rows for rows in (5, 4, 3, 2, 1)]  # one column, of two slices
 
 
 def test_the_tips_of_bodies_do_not_break_it() -> None:

@@ -70,7 +70,7 @@ def test_files_round_trip_and_edits_are_checked(tmp_path: Path) -> None:
     write_split(split, path)
     assert read_split(path) == split
     for content, message in (
-        ({"format": "mcd-split/1", "train": ["a"], "test": ["a"]}, "a stands twice"),
+        ({"format": "mcd-split/1", "train": ["a"], "test": ["a"]}, "a appears twice"),
         ({"format": "mcd-split/1", "train": ["a"], "test": []}, "at least one"),
         ({"format": "mcd-split/1", "train": ["a"]}, "needs the lists"),
         ({"train": ["a"], "test": ["b"]}, "not a mcd-split/1"),

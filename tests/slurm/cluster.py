@@ -131,7 +131,7 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
         wait_until(lambda: self.node_state().rstrip("*") in ("idle", "mixed", "allocated"), "the node to be idle", 60)
 
     def kill_node(self) -> None:
-        """As if the node lost its power: the daemon and every job on it are gone, and nobody is told."""
+        """As if the node lost its power: the daemon and every job on it are gone, and nobody is notified."""
         slurmd = self.daemons.pop("slurmd")
         steps = [pid for pid, command in _processes() if command.startswith("slurmstepd: [")]
         slurmd.kill()

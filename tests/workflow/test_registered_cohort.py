@@ -1,4 +1,4 @@
-"""Registration in the workflow: only where it is on, and a patient whose registration failed is told at the end."""
+"""Registration in the workflow: only where it is on, and a patient whose registration failed is reported at the end."""
 
 from pathlib import Path
 

@@ -175,7 +175,7 @@ def _joined(*words: str) -> str:
 
 
 def patients_of(scores_files: Iterable[str | Path], spec: TableSpec) -> dict[Key, pd.Series]:
-    """Every cell of a table from its score files: one value a patient, the mean over regions, then seeds."""
+    """Every cell of a table from its score files: one value per patient, the mean over regions, then seeds."""
     values = patient_values(table_scores(scores_files, spec), spec.metrics)
     values["method"] = values["method"].map(_short)
     cells = values.groupby(["cohort", "modality", "method", "label_ratio", "metric"], sort=False)

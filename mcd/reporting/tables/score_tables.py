@@ -58,7 +58,7 @@ def compare(scores: pd.DataFrame, metrics: Sequence[str], reference: str) -> pd.
         if len(references) > 1:
             raise McdError(
                 f"{reference} on {cell[0]} {cell[1]} was pre-trained with {', '.join(pair for _, pair in references)}; "
-                "a comparison needs one pair a modality"
+                "a comparison needs one pair per modality"
             )
         if references:
             tests = wilcoxon_holm(runs.pop(references[0]), runs)
@@ -86,7 +86,7 @@ def wide_table(
         pairs = long.loc[(long[CELL] == cell[CELL]).all(axis=1), "pair"]
         raise McdError(
             f"{cell['method']} on {cell['dataset']} {cell['modality']} was pre-trained with {', '.join(pairs)}; "
-            "a table needs one pair a modality"
+            "a table needs one pair per modality"
         )
     known = (
         long[[*CELL, "value"]].astype(object).where(long.notna(), None)

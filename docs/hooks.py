@@ -1,0 +1,80 @@
+"""Pages that are made when the site is built: one per method from its module's docstring, one per room of the package.
+
+Docstrings are read without importing anything, so building the site needs no torch.
+"""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "mcd"
+NO_METHODS = {
+    "__init__",
+    "base",
+    "encoder_only",
+    "health",
+    "options",
+    "registry",
+    "run",
+    "semi_supervised",
+    "supervised",
+    "tiles",
+    "transfer",
+} | {"views"}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the made pages to those of the folder, and to the navigation."""
+    methods = dict(sorted(method_pages().items()))
+    rooms = dict(sorted(room_pages().items()))
+    for place, text in {**methods, **rooms}.items():
+        files.append(File.generated(config, place, content=text))
+    fill(config.nav, "reference/methods/", list(methods))
+    fill(config.nav, "reference/api/", list(rooms))
+    return files
+
+
+def fill(nav: Any, folder: str, pages: list[str]) -> None:
+    """Put the pages in the place of the entry of the navigation that names their folder."""
+    for entry in nav if isinstance(nav, list) else []:
+        for title, target in entry.items() if isinstance(entry, dict) else []:
+            if target == folder:
+                entry[title] = pages
+            else:
+                fill(target, folder, pages)
+
+
+def docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+
+def method_pages() -> dict[str, str]:
+    """Place in the site -> page: what its module says (the paper, the equation, what was adapted), and its classes."""
+    pages = {}
+    for room in ("pretraining", "segmentation"):
+        for path in sorted((PACKAGE / room).glob("*.py")):
+            if path.stem in NO_METHODS:
+                continue
+            name = docstring(path).split(":")[0]
+            pages[f"reference/methods/{path.stem}.md"] = (
+                f"# {name}\n\nOptions, defaults and sources: [the configuration](../configuration.md).\n\n"
+                f"::: mcd.{room}.{path.stem}\n    options:\n      heading_level: 2\n"
+            )
+    return pages
+
+
+def room_pages() -> dict[str, str]:
+    """Place in the site -> page: every module of a folder of the package, and the modules beside the folders."""
+    pages = {}
+    folders = [path.parent for path in sorted(PACKAGE.rglob("__init__.py"))]
+    for folder in folders:
+        modules = sorted(path for path in folder.glob("*.py") if not path.stem.startswith("__"))
+        name = ".".join(folder.relative_to(ROOT).parts)
+        parts = [f"# {name}\n\n{docstring(folder / '__init__.py')}\n"]
+        parts += [f"::: {name}.{path.stem}\n    options:\n      heading_level: 2\n" for path in modules]
+        pages[f"reference/api/{name}.md"] = "\n".join(parts)
+    return pages
