@@ -38,6 +38,7 @@ docs: $(VENV)/.installed-docs ## build the documentation as a site, into site/
 lint: $(VENV)/.installed-test ## format, lint, types, workflow lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint

@@ -2,15 +2,18 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from workflow_rules import names_in
 
+import mcd
 from mcd.config import reference
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
 FOLDERS = "mcd|rules|workflow_scripts|tests|configs|profiles|envs|benchmarks|docs"
 MENTION = re.compile(
     rf"(?<![\w/.])((?:{FOLDERS})/[\w./-]+\.(?:py|smk|yaml|tsv|csv|md))\b(?::([A-Za-z_]\w*(?:\.\w+)?))?"
@@ -70,3 +73,18 @@ def test_a_name_that_is_not_there_is_noticed() -> None:
     assert {"pretrain_pair"} <= names_of(ROOT / "rules/pretrain.smk")
     assert {"finetune_modality", "finetune_pair"} <= names_of(ROOT / "rules/finetune.smk")  # one made from the other
     assert "nothing" not in names_of(ROOT / "mcd/plan/runs.py")
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert citation["version"] == mcd.__version__
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "mcd.__version__"}
+    assert citation["license"] == project["project"]["license"]
+    assert f"\n## {mcd.__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_page_is_in_the_sites_navigation() -> None:
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    listed = set(re.findall(r"[\w/]+\.md", str(site["nav"])))
+    assert {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")} == listed

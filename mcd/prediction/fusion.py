@@ -1,4 +1,4 @@
-"""One segmentation from several networks' (SPEC: beyond the paper's table): the mean probability, or STAPLE. No torch.
+"""One segmentation from several networks' (beyond the paper's table): the mean probability, or STAPLE. No torch.
 
 STAPLE is Warfield, Zou and Wells, "Simultaneous truth and performance level estimation (STAPLE)", IEEE TMI 23(7), 2004, for
 binary masks. It is written out here because training machines have no image library; `tests/prediction/test_fusion.py`

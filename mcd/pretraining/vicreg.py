@@ -6,8 +6,8 @@ A. Bardes, J. Ponce, Y. LeCun: VICReg: Variance-Invariance-Covariance Regulariza
     s: mean squared distance    v: mean over coordinates of max(0, 1 - sd)    c: squared off-diagonal covariances over D
 
 Not in the paper's tables: the example of `docs/how_to/adding_a_baseline.md`. Adapted to a U-Net encoder on one-channel slices:
-the expander keeps the authors' proportions, two hidden layers and an output four times as wide as the feature; views are those of
-`mcd.pretraining.views`; Adam takes the place of LARS.
+the expander keeps the authors' proportions, two hidden layers and an output four times as wide as the feature; views are those
+of `mcd.pretraining.views`; Adam takes the place of LARS.
 """
 
 from collections.abc import Sequence
