@@ -21,7 +21,7 @@ def raw_files(subject):
 
 
 def cohort_files(cohort):
-    """What stands beside the patients of a simulated cohort, such as HECKTOR's CSV of boxes: file name -> path."""
+    """What lies beside the patients of a simulated cohort, such as HECKTOR's CSV of boxes: file name -> path."""
     names = simulator_of(SIMULATED[cohort]).cohort_files if cohort in SIMULATED else ()
     return {name: f"{fix(DATA, cohort=cohort)}/{name}" for name in names}
 
@@ -77,7 +77,7 @@ def finetuning_tasks(wildcards):
 
 
 def fused_run(wildcards):
-    """The run that fuses a pair's networks; its pair stands in the modality's place."""
+    """The run that fuses a pair's networks; its pair takes the modality's place."""
     ratio, seed = RATIOS[wildcards.percent], int(wildcards.seed)
     return plan.Run(wildcards.cohort, wildcards.pair, wildcards.method, wildcards.pair, ratio, seed)
 

@@ -17,7 +17,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("model", type=Path, help="checkpoint of a fine-tuning")
     sub.add_argument("--output", type=Path, help="Markdown file to write; none for the terminal")
     _scores_option(sub)
-    sub.add_argument("--licence", help="put this licence of yours into the model's file first")
+    sub.add_argument("--licence", help="record this licence in the model file")
 
     sub = command("export", _export, "Write a model as ONNX, checked against torch.")
     sub.add_argument("model", type=Path, help="checkpoint of a fine-tuning")

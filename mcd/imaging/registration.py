@@ -2,7 +2,7 @@
 
 Mattes mutual information (Mattes et al., IEEE TMI 22(1), 2003) by SimpleITK, from coarse to fine. What comes out is a
 transform, not an image: it enters the one resampling that preprocessing does anyway. The files' coordinates are the start,
-and what stands where registration does not raise the similarity.
+and what holds where registration does not raise the similarity.
 """
 
 import logging

@@ -46,7 +46,7 @@ class UNet(nn.Module):
     Args:
         filters: f, the channels of the input layer. 64 gives the 31.0 M parameters of the original U-Net.
         in_channels: 1, a slice of one modality.
-        out_channels: 1 for a translated image, one a region for a segmentation. The output is linear.
+        out_channels: 1 for a translated image, one per region for a segmentation. The output is linear.
     """
 
     def __init__(self, filters: int = 64, in_channels: int = 1, out_channels: int = 1) -> None:

@@ -78,7 +78,7 @@ def summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
-    """The card of a segmentation checkpoint as Markdown. What the file does not know is said to be unknown.
+    """The card of a segmentation checkpoint as Markdown. What the file does not know is shown as unknown.
 
     Args:
         scores: of its test (`scores_of`); None says that there are none.

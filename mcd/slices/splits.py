@@ -1,6 +1,6 @@
 """Who trains, who tests, and whose labels may be used: a JSON file of subject ids (docs/reference/formats.md).
 
-`train` stands in the order in which labels are given away: a label ratio takes its first so many, so that 5 % lies inside
+`train` is in the order in which labels are used: a label ratio takes its first so many, so that 5 % lies inside
 10 % by construction, and any ratio can be asked of one file. The test subjects depend on the cohort alone, the order also on
 the run's seed: several seeds differ in whose labels they see and are scored on the same patients.
 """

@@ -29,7 +29,7 @@ def test_negatives_are_a_derangement_and_other_patients_where_that_is_possible(s
         assert (of[partner] != of).all()
 
 
-def test_derangements_are_drawn_anew() -> None:
+def test_derangements_are_redrawn() -> None:
     torch.manual_seed(0)
     subjects = torch.arange(12) % 4
     draws = {tuple(other_subjects(subjects).tolist()) for _ in range(20)}

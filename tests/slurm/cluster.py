@@ -65,7 +65,7 @@ def output(*command: str) -> str:
 class Cluster:
     """One node with pretended CPUs and one pretended GPU.
 
-    A job whose node was lost starts anew when its credential has run out (`cred_expire`), by default after two minutes.
+    A job whose node was lost starts again when its credential has run out (`cred_expire`), by default after two minutes.
 
     Args:
         folder: for sockets, states and logs.
@@ -126,7 +126,7 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
         return self
 
     def start_node(self) -> None:
-        """Start the node's daemon; jobs that its failure put back into the queue then start anew."""
+        """Start the node's daemon; jobs that its failure put back into the queue then start again."""
         self._start("slurmd", "-D", "-L", str(self.folder / "slurmd.log"))
         wait_until(lambda: self.node_state().rstrip("*") in ("idle", "mixed", "allocated"), "the node to be idle", 60)
 

@@ -93,12 +93,12 @@ def mistakes() -> Iterator[tuple[list[str], dict[str, str], str]]:
     yield (
         ["--config", "report=[table2, table99]"],
         {},
-        "error: configuration: report: table99 is nothing that this configuration makes; there are table2, ",
+        "error: configuration: report: table99 is not produced by this configuration; there are table2, ",
     )
     yield (
         ["--config", "claims=[fig8]"],
         {},
-        "error: configuration: claims: fig8 is nothing that this configuration makes; there are table2, ",
+        "error: configuration: claims: fig8 is not produced by this configuration; there are table2, ",
     )
     yield (
         ["--config", "cohorts={hecktor: {preprocessing: {size: [30, 30]}}}"],

@@ -1,6 +1,6 @@
 """Nothing of a header's text leaves the raw files: planted words are looked for in every file that a run makes.
 
-And no path of a raw file stands in `results/`, which is made to be passed on.
+And no path of a raw file appears in `results/`, which is made to be passed on.
 """
 
 import base64
