@@ -36,7 +36,7 @@ from mcd.prediction.score import true_masks
 from mcd.prediction.slices import BATCH_SIZE, predict_slices
 from mcd.pretraining.run import pretrain
 from mcd.seeding import derive_seed
-from mcd.segmentation.options import Options
+from mcd.segmentation.options import SegmentationOptions
 from mcd.segmentation.supervised import Supervised
 from mcd.segmentation.transfer import transfer
 from mcd.slices.batches import Batch, SliceSet
@@ -91,7 +91,7 @@ class Varied(Supervised):
     def __init__(
         self, unet: UNet, augmentation: Augmentation, transferred: Sequence[str], variation: Variation
     ) -> None:
-        super().__init__(unet, augmentation, Options())
+        super().__init__(unet, augmentation, SegmentationOptions())
         self.rate = variation.rate
         self.slow = [value for name, value in unet.named_parameters() if name in transferred]
         norms = [

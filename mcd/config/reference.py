@@ -20,7 +20,7 @@ from mcd.config.training import Finetuning, PretrainingLength, TranslationScores
 from mcd.errors import McdError
 from mcd.imaging.options import PreprocessOptions
 from mcd.pretraining import registry as pretraining
-from mcd.pretraining.options import Options, ViewOptions
+from mcd.pretraining.options import PretrainingOptions, ViewOptions
 from mcd.section import Section
 from mcd.segmentation import registry as segmentation
 from mcd.segmentation.options import SemiSupervisedOptions
@@ -42,13 +42,13 @@ SECTIONS: dict[str, type[Section]] = {
     "augmentation": Augmentation,
     "translation": TranslationScores,
     "compute": Compute,
-    "all pre-training algorithms": Options,
+    "all pre-training algorithms": PretrainingOptions,
     "views": ViewOptions,
     "all semi-supervised algorithms": SemiSupervisedOptions,
 }
 """Name of a table -> the class whose keys it has. Algorithms have tables of their own, under their names."""
 
-COMMON = (Options, ViewOptions, SemiSupervisedOptions)
+COMMON = (PretrainingOptions, ViewOptions, SemiSupervisedOptions)
 """Classes whose keys an algorithm's table leaves out, unless the algorithm has another default."""
 
 OWN_KEYS = "keys of its own"

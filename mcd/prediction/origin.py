@@ -1,17 +1,17 @@
 """What a segmentation network comes from: part of its checkpoint's description, and what a new image is held against.
 
 A network is only good for images that were prepared as its training data were, and that look like them. Both are known when
-the shards are there, so fine-tuning notes them down. No torch, no image library: whoever trains or predicts can use this.
+the shards are there, so fine-tuning notes them down (`mcd.slices.preparation`). No torch, no image
+library: whoever trains or predicts can use this.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from mcd.errors import McdError
 from mcd.methods import METHODS
-from mcd.slices.shards import Shards
+from mcd.slices.preparation import anatomical_spacing
 
 SPACING_FACTOR = 1.5
 """Our choice: voxels half as large again as any of the training data's, or as much smaller, are unlike them."""
@@ -19,49 +19,6 @@ SPACING_FACTOR = 1.5
 INTENSITY_MARGIN = 0.5
 """Our choice: how far a percentile may lie beyond the training data's, as a part of what lies between their percentiles. It
 lets one scanner differ from another, and finds a CT that is not in HU, or another modality."""
-
-
-def training_data(shards: Shards, subjects: Sequence[str], modality: str) -> dict[str, Any]:
-    """How one modality of the training subjects was prepared, and between which bounds its raw images lie.
-
-    Returns:
-        `preprocessing`: the options of `mcd.imaging.preprocess.PreprocessOptions`, with this modality's own
-        `statistics_region`. `masked`, `boxed`: whether every subject came with a mask, with a box. `raw_spacing`:
-        [smallest, largest] of the raw images in mm along (left-right, front-back, feet-head). `raw_intensity`: `p_low`
-        and `p_high`, each [smallest, largest], the clipping bounds in the raw unit.
-
-    Raises:
-        McdError: where the subjects were not prepared alike.
-    """
-    infos = [shards.subject(subject).info for subject in subjects]
-    options = infos[0]["options"]
-    for subject, info in zip(subjects, infos, strict=True):
-        if info["options"] != options:
-            raise McdError(
-                f"{subject} was preprocessed with other options than {subjects[0]}; preprocess the whole cohort with one "
-                "configuration"
-            )
-    rules = options["statistics_region"]
-    own_rule = rules.get(modality, "nonzero") if isinstance(rules, Mapping) else rules
-    spacings = np.array([anatomical_spacing(info["raw_grids"][modality]) for info in infos])
-    statistics = [info["statistics"][modality] for info in infos]
-    return {
-        "preprocessing": {**options, "statistics_region": own_rule},
-        "masked": all(numbers["region"] == "mask" for numbers in statistics),
-        "boxed": all(info.get("boxed", False) for info in infos),
-        "raw_spacing": [spacings.min(axis=0).tolist(), spacings.max(axis=0).tolist()],
-        "raw_intensity": {
-            key: [min(numbers[key] for numbers in statistics), max(numbers[key] for numbers in statistics)]
-            for key in ("p_low", "p_high")
-        },
-    }
-
-
-def anatomical_spacing(grid: Mapping[str, Any]) -> list[float]:
-    """The spacing in mm of a grid (`mcd.imaging.geometry.Grid.to_json`) along (left-right, front-back, feet-head)."""
-    turned = np.abs(np.reshape(grid["direction"], (3, 3)))  # one row per world axis, one column per voxel axis
-    order = turned.argmax(axis=1)
-    return [float(grid["spacing"][axis]) for axis in order]
 
 
 def unlike_training(description: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from mcd.models.unet import encoder_keys, layer_keys
-from mcd.pretraining.options import Options
+from mcd.pretraining.options import PretrainingOptions
 from mcd.training.method import Method
 
 ENCODER_ONLY = -1
@@ -30,7 +30,9 @@ class Pretraining(Method):
     shared: int = 1
     up_layers: int
 
-    def __init__(self, options: Options, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
+    def __init__(
+        self, options: PretrainingOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]
+    ) -> None:
         super().__init__()
         self.options = options
         self.modalities = tuple(modalities)

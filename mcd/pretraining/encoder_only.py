@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mcd.models.encoder import Encoder
 from mcd.pretraining.base import ENCODER_ONLY, Pretraining
-from mcd.pretraining.options import Options
+from mcd.pretraining.options import PretrainingOptions
 
 
 class EncoderPretraining(Pretraining):
@@ -14,7 +14,9 @@ class EncoderPretraining(Pretraining):
 
     up_layers = ENCODER_ONLY
 
-    def __init__(self, options: Options, filters: int, modalities: Sequence[str], size: tuple[int, int]) -> None:
+    def __init__(
+        self, options: PretrainingOptions, filters: int, modalities: Sequence[str], size: tuple[int, int]
+    ) -> None:
         super().__init__(options, filters, modalities, size)
         self.encoder = Encoder(filters)
 

@@ -13,7 +13,7 @@ from mcd.training.schedule import Beta, Optimisation, Schedule
 Decay = Literal["constant", "cosine"]
 
 
-class Options(Optimisation):
+class PretrainingOptions(Optimisation):
     """What every method lets the configuration set; the defaults are those of the paper's Sec. V."""
 
     def schedule(self, epochs: int, batch_size: int, steps_per_epoch: int | None) -> Schedule:
@@ -54,7 +54,7 @@ class ViewOptions(Section):
     blurred: Share = Field(0.5, description="probability of a blur (SimCLR)")
 
 
-class DSGANOptions(Options):
+class DSGANOptions(PretrainingOptions):
     """Options of DSGAN."""
 
     betas: tuple[Beta, Beta] = Field((0.5, 0.999), description="of Adam: our choice, as pix2pix and CycleGAN")
@@ -97,7 +97,7 @@ class DSGANOptions(Options):
         return self
 
 
-class RotationOptions(Options):
+class RotationOptions(PretrainingOptions):
     """Options of Rotation."""
 
     copies: Literal["all", "one"] = Field(
@@ -107,7 +107,7 @@ class RotationOptions(Options):
     )
 
 
-class JigsawOptions(Options):
+class JigsawOptions(PretrainingOptions):
     """Options of Jigsaw."""
 
     permutations: int = Field(
@@ -125,7 +125,7 @@ class JigsawOptions(Options):
     )
 
 
-class MJigsawOptions(Options):
+class MJigsawOptions(PretrainingOptions):
     """Options of M-Jigsaw."""
 
     grid: int = Field(3, ge=2, description="tiles along a side: 3 (from memory of the paper, which varies it)")
@@ -135,7 +135,7 @@ class MJigsawOptions(Options):
     temperature: Positive = Field(1.0, description="by which scores are divided; 1 as Mena et al. for puzzles")
 
 
-class ExemplarOptions(Options, ViewOptions):
+class ExemplarOptions(PretrainingOptions, ViewOptions):
     """Options of Exemplar, and of its views."""
 
     margin: Weight = Field(0.5, description="of the triplet loss (Kolesnikov et al., their code: 0.5)")
@@ -145,7 +145,7 @@ class ExemplarOptions(Options, ViewOptions):
     )
 
 
-class CPCOptions(Options):
+class CPCOptions(PretrainingOptions):
     """Options of CPC."""
 
     steps: int = Field(
@@ -156,7 +156,7 @@ class CPCOptions(Options):
     tissue: Share = Field(0.05, description="share of a patch that has to be tissue for it to count (our choice)")
 
 
-class SimCLROptions(ViewOptions, Options):
+class SimCLROptions(ViewOptions, PretrainingOptions):
     """Options of SimCLR, beside those of its views."""
 
     weight_decay: Weight = Field(1e-6, description="as the authors'")
@@ -167,7 +167,7 @@ class SimCLROptions(ViewOptions, Options):
     projection: Count = Field(128, description="length of z; the authors'")
 
 
-class BYOLOptions(ViewOptions, Options):
+class BYOLOptions(ViewOptions, PretrainingOptions):
     """Options of BYOL, beside those of its views."""
 
     weight_decay: Weight = Field(1e-6, description="as the authors'")
@@ -182,7 +182,7 @@ class BYOLOptions(ViewOptions, Options):
     projection: Count = Field(256, description="length of z and q; the authors'")
 
 
-class SwAVOptions(ViewOptions, Options):
+class SwAVOptions(ViewOptions, PretrainingOptions):
     """Options of SwAV, beside those of its views."""
 
     weight_decay: Weight = Field(1e-6, description="the authors'")
@@ -215,7 +215,7 @@ class SwAVOptions(ViewOptions, Options):
     frozen_epochs: int = Field(1, ge=0, description="epochs before the prototypes begin to move; the authors'")
 
 
-class GLOptions(ViewOptions, Options):
+class GLOptions(ViewOptions, PretrainingOptions):
     """Options of G-L, beside those of its views."""
 
     learning_rate: Positive = Field(1e-3, description="the authors' (Adam too)")
@@ -235,7 +235,7 @@ class GLOptions(ViewOptions, Options):
     )
 
 
-class ContIGOptions(ViewOptions, Options):
+class ContIGOptions(ViewOptions, PretrainingOptions):
     """Options of ContIG, beside those of its views."""
 
     learning_rate: Positive = Field(1e-3, description="the authors' (Adam too)")
@@ -248,7 +248,7 @@ class ContIGOptions(ViewOptions, Options):
     projection: Count = Field(128, description="length of an embedding; the authors'")
 
 
-class VICRegOptions(ViewOptions, Options):
+class VICRegOptions(ViewOptions, PretrainingOptions):
     """Options of VICReg, beside those of its views."""
 
     weight_decay: Weight = Field(1e-6, description="the authors'")

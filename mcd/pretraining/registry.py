@@ -6,7 +6,7 @@ from mcd.registry import Algorithm, Baseline, added, find, load
 
 if TYPE_CHECKING:
     from mcd.pretraining.base import Pretraining
-    from mcd.pretraining.options import Options
+    from mcd.pretraining.options import PretrainingOptions
 
 
 def _algorithm(place: str, multimodal: bool = False) -> Algorithm:
@@ -43,7 +43,7 @@ def pretraining_class(algorithm: str) -> "type[Pretraining]":
     return found
 
 
-def options_class(algorithm: str) -> "type[Options]":
+def options_class(algorithm: str) -> "type[PretrainingOptions]":
     """The options of an algorithm; loads no torch."""
-    found: type[Options] = load(find(REGISTRY, algorithm).options)
+    found: type[PretrainingOptions] = load(find(REGISTRY, algorithm).options)
     return found

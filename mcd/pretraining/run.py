@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mcd.distributed.processes import is_first, together
 from mcd.pretraining.base import Pretraining
-from mcd.pretraining.options import Options, PretrainingTask
+from mcd.pretraining.options import PretrainingOptions, PretrainingTask
 from mcd.pretraining.registry import REGISTRY, options_class, pretraining_class
 from mcd.registry import find
 from mcd.seeding import derive_seed
@@ -91,7 +91,7 @@ def _describe(task: PretrainingTask, about: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _options(task: PretrainingTask) -> Options:
+def _options(task: PretrainingTask) -> PretrainingOptions:
     return options_class(task.algorithm).read(task.options, f"options of {task.algorithm}")
 
 

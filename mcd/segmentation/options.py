@@ -12,11 +12,11 @@ from mcd.slices.options import Augmentation
 from mcd.training.schedule import Schedule
 
 
-class Options(Section):
+class SegmentationOptions(Section):
     """What an algorithm lets the configuration set: nothing, unless a subclass adds it."""
 
 
-class SemiSupervisedOptions(Options):
+class SemiSupervisedOptions(SegmentationOptions):
     """Options of all semi-supervised algorithms."""
 
     ramp: PositiveShare = Field(

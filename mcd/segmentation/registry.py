@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from mcd.registry import Algorithm, Baseline, added, find, load
 
 if TYPE_CHECKING:
-    from mcd.segmentation.options import Options
+    from mcd.segmentation.options import SegmentationOptions
     from mcd.segmentation.supervised import Segmentation
 
 _OPTIONS = "mcd.segmentation.options:"
@@ -14,7 +14,7 @@ BASELINES: dict[str, Baseline] = {**added("mcd.segmentation")}
 """Methods beyond the paper's tables that learn to segment from random weights: algorithm -> its row."""
 
 REGISTRY: dict[str, Algorithm] = {
-    "supervised": Algorithm("mcd.segmentation.supervised:Supervised", f"{_OPTIONS}Options"),
+    "supervised": Algorithm("mcd.segmentation.supervised:Supervised", f"{_OPTIONS}SegmentationOptions"),
     "mean_teacher": Algorithm(
         "mcd.segmentation.mean_teacher:MeanTeacher", f"{_OPTIONS}MeanTeacherOptions", unlabelled=True
     ),
@@ -31,7 +31,7 @@ def segmentation_class(algorithm: str) -> "type[Segmentation]":
     return found
 
 
-def options_class(algorithm: str) -> "type[Options]":
+def options_class(algorithm: str) -> "type[SegmentationOptions]":
     """The options of an algorithm; loads no torch."""
-    found: type[Options] = load(find(REGISTRY, algorithm).options)
+    found: type[SegmentationOptions] = load(find(REGISTRY, algorithm).options)
     return found

@@ -9,13 +9,13 @@ import torch
 
 from mcd.errors import McdError
 from mcd.models.unet import UNet
-from mcd.prediction.origin import training_data
 from mcd.registry import find
 from mcd.seeding import derive_seed
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.registry import REGISTRY, options_class, segmentation_class
 from mcd.segmentation.transfer import transfer
 from mcd.slices.batches import MixedSlices, SliceSet
+from mcd.slices.preparation import training_data
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, read_split
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

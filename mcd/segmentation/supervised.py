@@ -6,7 +6,7 @@ from torch import nn
 
 from mcd.losses.segmentation import dice_and_cross_entropy
 from mcd.models.unet import UNet
-from mcd.segmentation.options import Options
+from mcd.segmentation.options import SegmentationOptions
 from mcd.slices.augment import augment
 from mcd.slices.batches import Batch
 from mcd.slices.options import Augmentation
@@ -24,7 +24,7 @@ class Segmentation(Method):
         options: the algorithm's own.
     """
 
-    def __init__(self, unet: UNet, augmentation: Augmentation, options: Options) -> None:
+    def __init__(self, unet: UNet, augmentation: Augmentation, options: SegmentationOptions) -> None:
         super().__init__()
         self.unet = unet
         self.augmentation = augmentation

@@ -111,17 +111,7 @@ def translate(
                     quality[name].append(_ssim(images, name, ranges))
                 if shown in indices:
                     pictures, shown_ranges = _pictures(images, int(np.flatnonzero(indices == shown)[0])), ranges
-            rows += [
-                {
-                    **columns,
-                    "subject": subject,
-                    "image": name,
-                    "slices": len(own),
-                    "SSIM": np.concatenate(values).mean(),
-                }
-                for name, values in quality.items()
-                if values
-            ]
+            rows += _rows({**columns, "subject": subject}, quality, len(own))
         subject = test[slices.subject_of[shown]]
         shown_examples = Examples(
             modalities=(method.modalities[0], method.modalities[1]),
@@ -137,6 +127,15 @@ def translate(
     _write_csv(pd.DataFrame([{**columns, "image": name, **features.distance(name)} for name in made]), distances)
     _write_csv(table, scores)
     return table
+
+
+def _rows(columns: Mapping[str, Any], quality: Mapping[str, list[np.ndarray]], slices: int) -> list[dict[str, Any]]:
+    """A patient's scores: the mean over its slices, one row per image that was made."""
+    return [
+        {**columns, "image": name, "slices": slices, "SSIM": np.concatenate(values).mean()}
+        for name, values in quality.items()
+        if values
+    ]
 
 
 class _Features:

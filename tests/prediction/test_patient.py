@@ -16,13 +16,14 @@ from mcd.imaging.io import read_volume, write_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import preprocess_subject, read_preprocessed, write_preprocessed
 from mcd.prediction.masks import region_codes
-from mcd.prediction.origin import anatomical_spacing, summary_line, training_data, unlike_training
+from mcd.prediction.origin import summary_line, unlike_training
 from mcd.prediction.patient import Model, PatientPrediction, load_models, predict_patient
 from mcd.prediction.raw_grid import export_predictions
 from mcd.prediction.run import predict_test
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
 from mcd.slices.options import Augmentation
+from mcd.slices.preparation import anatomical_spacing, training_data
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, write_split
 from mcd.slices.write_shards import write_shard

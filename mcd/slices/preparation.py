@@ -1,0 +1,52 @@
+"""How the subjects of shards were prepared, as a network's checkpoint says it. No torch, no image library."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mcd.errors import McdError
+from mcd.slices.shards import Shards
+
+
+def training_data(shards: Shards, subjects: Sequence[str], modality: str) -> dict[str, Any]:
+    """How one modality of the training subjects was prepared, and between which bounds its raw images lie.
+
+    Returns:
+        `preprocessing`: the options of `mcd.imaging.preprocess.PreprocessOptions`, with this modality's own
+        `statistics_region`. `masked`, `boxed`: whether every subject came with a mask, with a box. `raw_spacing`:
+        [smallest, largest] of the raw images in mm along (left-right, front-back, feet-head). `raw_intensity`: `p_low`
+        and `p_high`, each [smallest, largest], the clipping bounds in the raw unit.
+
+    Raises:
+        McdError: where the subjects were not prepared alike.
+    """
+    infos = [shards.subject(subject).info for subject in subjects]
+    options = infos[0]["options"]
+    for subject, info in zip(subjects, infos, strict=True):
+        if info["options"] != options:
+            raise McdError(
+                f"{subject} was preprocessed with other options than {subjects[0]}; preprocess the whole cohort with one "
+                "configuration"
+            )
+    rules = options["statistics_region"]
+    own_rule = rules.get(modality, "nonzero") if isinstance(rules, Mapping) else rules
+    spacings = np.array([anatomical_spacing(info["raw_grids"][modality]) for info in infos])
+    statistics = [info["statistics"][modality] for info in infos]
+    return {
+        "preprocessing": {**options, "statistics_region": own_rule},
+        "masked": all(numbers["region"] == "mask" for numbers in statistics),
+        "boxed": all(info.get("boxed", False) for info in infos),
+        "raw_spacing": [spacings.min(axis=0).tolist(), spacings.max(axis=0).tolist()],
+        "raw_intensity": {
+            key: [min(numbers[key] for numbers in statistics), max(numbers[key] for numbers in statistics)]
+            for key in ("p_low", "p_high")
+        },
+    }
+
+
+def anatomical_spacing(grid: Mapping[str, Any]) -> list[float]:
+    """The spacing in mm of a grid (`mcd.imaging.geometry.Grid.to_json`) along (left-right, front-back, feet-head)."""
+    turned = np.abs(np.reshape(grid["direction"], (3, 3)))  # one row per world axis, one column per voxel axis
+    order = turned.argmax(axis=1)
+    return [float(grid["spacing"][axis]) for axis in order]
