@@ -28,6 +28,9 @@ class Section(BaseModel):
         """Snakemake's `--config` hands over what is nested as text, an empty value too."""
         if not isinstance(given, Mapping):
             return given
+        for key, value in given.items():
+            if isinstance(value, bool) and key in cls.model_fields and cls.model_fields[key].annotation is float:
+                raise ValueError(f"{key}: {value} is a truth value; give a number")
         optional = {name for name, field in cls.model_fields.items() if field.default is None}
         return {key: None if key in optional and value in ("null", "~") else value for key, value in given.items()}
 
@@ -66,7 +69,8 @@ def _reason(problems: list[ErrorDetails]) -> str:
     """Why a value is refused."""
     problem = next((one for one in problems if not _another_type(one)), problems[0])
     if problem["type"] == "extra_forbidden":
-        return f"unknown key{nearest(str(problem['loc'][-1]), all_keys())}"
+        key = str(problem["loc"][-1])
+        return f"unknown key{nearest(key, all_keys() - {key})}"
     if problem["type"] == "missing":
         return "is missing"
     given = problem["input"]
@@ -107,7 +111,9 @@ def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 def _whole(given: Any) -> Any:
-    """`1e2` in YAML 1.1 is text, and no integer to Python."""
+    """`1e2` in YAML 1.1 is text, and no integer to Python; and a truth value is no number."""
+    if isinstance(given, bool):
+        raise ValueError("is a truth value; give a number")
     try:
         number = float(given) if isinstance(given, str) and "e" in given.lower() else given
     except ValueError:
@@ -119,6 +125,7 @@ Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
+Whole = Annotated[int, BeforeValidator(_whole)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 ShareRange = Annotated[tuple[PositiveShare, PositiveShare], AfterValidator(_rising)]
 """Smallest and largest share."""

@@ -157,6 +157,7 @@ REPORTABLE = {
     for name, kinds in plan.reportable(CONFIG).items()
 }
 REPORTED = {name: REPORTABLE[name] for name in or_explain(plan.reported, CONFIG)}
+or_explain(plan.check_reported, CONFIG)
 CLAIMABLE = plan.claimable(CONFIG)
 CLAIMED = or_explain(plan.claimed, CONFIG)
 

@@ -189,6 +189,16 @@ def test_a_mistake_is_named_in_one_line(path: str, value: Any, message: str | No
         ("algorithms", {"sass": {"dropout": 1}}, "algorithms.sass.dropout", "less than 1"),
         ("algorithms", {"mean_teacher": {"decay": 2}}, "algorithms.mean_teacher.decay", "less than or equal to 1"),
         ("algorithms", {"dtml": {"ramp": 0}}, "algorithms.dtml.ramp", "greater than 0"),
+        (
+            "algorithms",
+            {"vicreg": {"invariance": 0, "variance": 0, "covariance": 0}},
+            "algorithms.vicreg",
+            "all weights are 0; set one of them above 0",
+        ),
+        ("seeds", [True], "seeds.0", "is a truth value; give a number"),
+        ("finetuning", {"learning_rate": True}, "learning_rate", "is a truth value; give a number"),
+        ("label_ratios", [0.333333, 0.3333333333333333], "label_ratios", "too close to 0.333333 to be told apart"),
+        ("full_ratios", [0.0500001], "full_ratios", "too close to 0.05 to be told apart in tables; use one of them"),
         ("compute", {"threads": 0}, "compute.threads", "greater than or equal to 1"),
         ("compute", {"memory_limit_gb": float("nan")}, "compute.memory_limit_gb", "finite number"),
     ],
@@ -241,11 +251,19 @@ def test_numbers_as_text_are_numbers_and_names_stay_names() -> None:
             "finetuning": content,
             "algorithms": {"simclr": content},
             "label_ratios": ["5e-2"],
+            "seeds": ["1e1"],
         }
     )
+    assert config.seeds == [10]
     assert config.finetuning.learning_rate == config.pretraining_options("simclr")["learning_rate"] == 1e-3
     assert config.label_ratios == [0.05]
     assert config.cohorts["mine"].title == "1e3"
+
+
+def test_a_hint_is_another_key() -> None:
+    with pytest.raises(McdError) as caught:
+        load_config(changed("finetuning", {"momentum": 0.9}))
+    assert "did you mean momentum" not in str(caught.value)
 
 
 def test_a_key_that_appears_twice_is_named_with_its_line(tmp_path: Path) -> None:

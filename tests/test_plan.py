@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mcd import plan
 from mcd.config import Config, load_config
+from mcd.errors import McdError
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.pretraining.dsgan import DSGAN
 from mcd.pretraining.options import DSGANOptions
@@ -228,7 +229,14 @@ def test_a_modality_in_no_pair_has_all_that_needs_none() -> None:
     ]
     assert plan.comparisons(config)["table2"].spec.notes == [f"{plan.left_out(config)[0]}."]
     assert plan.comparisons(config)["table3"].spec.columns == [("mine", "T1CE"), ("mine", "T2")]
-    assert plan.comparisons(config)["table3"].spec.notes == []
+    assert plan.comparisons(config)["table3"].spec.notes == [f"{plan.left_out(config)[0]}."]
+
+
+def test_table_9_says_which_pretrainings_it_leaves_out(paper: Config) -> None:
+    for config, said in ((planned(), True), (paper, False)):
+        measured = plan.costs(config)
+        assert measured
+        assert any("Without the pre-trainings of modalities in no pair" in note for note in measured[0].notes) == said
 
 
 def test_one_modality_has_all_that_needs_none() -> None:
@@ -269,6 +277,15 @@ def test_a_new_table_of_scores_is_one_declaration(paper: Config, monkeypatch: py
     assert [label for _, label in made.spec.rows] == ["Fully Supervised", "Multi-ConDoS"]
     assert set(made.runs) <= set(plan.comparisons(paper)["table2"].runs)  # nothing else is trained for it
     assert plan.reportable(paper)["table_mine"] == {"table"}
-    picture = replace(table, name="fig_mine")
-    monkeypatch.setattr("mcd.plan.tables.SCORE_TABLES", [*plan.SCORE_TABLES, picture])
+    numbers = replace(table, name="fig_mine")
+    monkeypatch.setattr("mcd.plan.tables.SCORE_TABLES", [*plan.SCORE_TABLES, numbers])
+    assert plan.reportable(paper)["fig_mine"] == {"table"}
+    monkeypatch.setattr("mcd.plan.tables.SCORE_TABLES", [*plan.SCORE_TABLES, replace(numbers, picture=True)])
     assert plan.reportable(paper)["fig_mine"] == {"table", "picture"}
+
+
+def test_an_ablation_of_which_nothing_is_left_is_named_where_it_is_reported() -> None:
+    options = {"algorithms": {"dsgan": {"adversarial": 0}}, "pairs": ["T1CE-T2"], "methods": ["fully_supervised"]}
+    plan.check_reported(planned(**options))
+    with pytest.raises(McdError, match=r"algorithms.dsgan: as loss_gan is defined, .*all weights are 0"):
+        plan.check_reported(planned(**options, report="all"))

@@ -80,6 +80,9 @@ def _finetune(options: argparse.Namespace) -> None:
     from mcd.training.history import write_history
 
     config = _load(options)
+    if options.ratio not in plan.ratios(config):
+        known = ", ".join(map(str, plan.ratios(config)))
+        raise McdError(f"--ratio {options.ratio}: {options.config} has {known}; add it to label_ratios")
     resume = Path(f"{options.output}.resume")
     history = finetune(
         plan.finetuning_task(config, options.cohort, options.method, options.modality, options.ratio, options.seed),

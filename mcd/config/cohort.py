@@ -12,7 +12,7 @@ from mcd.cohorts import LAYOUTS, find_layout, simulated_layouts
 from mcd.errors import McdError
 from mcd.imaging.options import PreprocessOptions
 from mcd.pair import Pair
-from mcd.section import Count, Positive, Section
+from mcd.section import Count, Positive, Section, Whole
 
 
 def unique(values: list[Any]) -> list[Any]:
@@ -32,7 +32,7 @@ def _unique_pairs(pairs: list[Pair]) -> list[Pair]:
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 Ratio = Annotated[float, Field(gt=0, le=1)]
-Code = Annotated[int, Field(ge=1, le=255)]
+Code = Annotated[Whole, Field(ge=1, le=255)]
 Codes = Annotated[list[Code], Field(min_length=1), AfterValidator(unique)]
 Spacing = tuple[Positive, Positive, Positive]
 
@@ -46,8 +46,8 @@ SIZE_FACTOR = 16
 class Simulation(Section):
     """A simulated cohort's size and quality."""
 
-    subjects: int = Field(..., ge=2, description="how many patients")
-    seed: int = Field(0, ge=0, description="another seed gives other patients")
+    subjects: Whole = Field(..., ge=2, description="how many patients")
+    seed: Whole = Field(0, ge=0, description="another seed gives other patients")
     noise: float = Field(1.0, ge=0, description="factor on the scanners' noise")
     spacing: dict[str, Spacing] = Field(
         default_factory=dict,
@@ -61,7 +61,7 @@ class Simulation(Section):
 class BatchSizes(Section):
     """Slices in a step (paper Sec. V)."""
 
-    pretraining: int = Field(36, ge=2, description="slices (pairs) in a step (paper: 48 (HECKTOR), 36 (BraTS))")
+    pretraining: Whole = Field(36, ge=2, description="slices (pairs) in a step (paper: 48 (HECKTOR), 36 (BraTS))")
     finetuning: dict[Ratio, Count] = Field(
         default_factory=lambda: {0.05: 56, 0.1: 70},
         min_length=1,

@@ -9,12 +9,12 @@ from mcd.config.cohort import Cohort, Name, Ratio, unique
 from mcd.config.training import Finetuning, PretrainingLength, TranslationScores
 from mcd.methods import METHODS, PRETRAININGS, TABLE_II
 from mcd.pretraining import registry as pretraining
-from mcd.section import Count, Section, nearest
+from mcd.section import Count, Section, Whole, nearest
 from mcd.segmentation import registry as segmentation
 from mcd.training.schedule import Compute, check_warmup
 
 Ratios = Annotated[list[Ratio], AfterValidator(unique)]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[Whole, Field(ge=0)]
 
 
 class Config(Section):
@@ -92,6 +92,19 @@ class Config(Section):
         return methods
 
     @model_validator(mode="after")
+    def _ratios_can_be_told_apart(self) -> Self:
+        """Files keep a ratio to six digits."""
+        shown: dict[float, float] = {}
+        for key in ("label_ratios", "full_ratios", "curve_ratios", "sharing_ratios"):
+            for ratio in getattr(self, key):
+                other = shown.setdefault(round(ratio, 6), ratio)
+                if other != ratio:
+                    raise ValueError(
+                        f"{key}: {ratio} is too close to {other} to be told apart in tables; use one of them"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _somebody_has_a_pair(self) -> Self:
         if "methods" not in self.model_fields_set or any(cohort.pairs for cohort in self.cohorts.values()):
             return self
@@ -122,11 +135,11 @@ class Config(Section):
         for method in self.methods:
             name = METHODS[method].pretraining
             if name:
-                self._check_pretraining(name)
+                self.check_pretraining(name)
         return self
 
-    def _check_pretraining(self, name: str) -> None:
-        """What makes a pre-training what it is must go together with what the configuration sets."""
+    def check_pretraining(self, name: str) -> None:
+        """Raise ValueError where the configured options leave nothing of a pre-training, which has some of its own."""
         algorithm = PRETRAININGS[name].algorithm
         try:
             pretraining.options_class(algorithm).model_validate(self.pretraining_options(name))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mcd.config.cohort import Ratio, at_ratio, expand
-from mcd.section import Count, Section
+from mcd.section import Count, Section, Whole
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Optimisation, Schedule, check_warmup
 
@@ -42,7 +42,7 @@ class Finetuning(Optimisation):
         ),
     )
     weight_decay: float = Field(1e-4, ge=0, description="of Adam (paper)")
-    warmup_epochs: int = Field(
+    warmup_epochs: Whole = Field(
         5,
         ge=0,
         description=(

@@ -3,6 +3,8 @@
 from mcd.config import Config
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.plan.comparison import about_cohorts
+from mcd.plan.runs import SINGLE, pair_of
+from mcd.plan.runs import columns as plan_columns
 from mcd.plan.tables import comparisons
 from mcd.reporting.tables.spec import TableSpec
 
@@ -30,6 +32,11 @@ def costs(config: Config) -> tuple[TableSpec, list[tuple[str, str, str, int]]] |
         key: METHODS[key].label for key in PRETRAININGS if any(key == pretraining for _, _, pretraining, _ in made)
     }
     about = about_cohorts(config, columns)
+    alone = [
+        f"{cohort} {modality}"
+        for cohort, modality in plan_columns(config)
+        if pair_of(config, cohort, modality) == SINGLE
+    ]
     batches = ", ".join(
         f"{config.cohorts[name].batch_size.pretraining} ({about['cohort_labels'][name]})" for name, _ in columns
     )
@@ -58,6 +65,7 @@ def costs(config: Config) -> tuple[TableSpec, list[tuple[str, str, str, int]]] |
             "Time of the epochs alone, all tries of an interrupted training together: neither starting the job nor what an "
             "interruption lost is in it. Other jobs on the same machine make it longer. Memory of the process is that of its "
             "libraries, too; pairs are counted as pairs where a method sees their slices apart.",
+            *([f"Without the pre-trainings of modalities in no pair: {', '.join(alone)}."] if alone else []),
         ],
         **about,
     )

@@ -2,6 +2,8 @@
 
 from mcd.config import Config
 from mcd.errors import McdError
+from mcd.methods import METHODS
+from mcd.plan import tables as score_tables
 from mcd.plan.costs import costs
 from mcd.plan.fusion import fusion_comparison
 from mcd.plan.tables import comparisons
@@ -17,7 +19,8 @@ def reportable(config: Config) -> dict[str, Kinds]:
     tables = {*comparisons(config), *fusion_comparison(config)}
     tables |= {"table4"} if translation_spec(config) else set()
     tables |= {"table9"} if costs(config) else set()
-    pictures = {"fig2", "fig2_outlines", *(name for name in tables if name.startswith("fig"))}
+    drawn = {"fig8", *(table.name for table in score_tables.SCORE_TABLES if table.picture)}
+    pictures = {"fig2", "fig2_outlines", *(drawn & tables)}
     pictures |= {"fig3", "fig4"} if translation_spec(config) else set()
     kinds = {"table": tables, "picture": pictures}
     found = {
@@ -30,6 +33,21 @@ def reportable(config: Config) -> dict[str, Kinds]:
 def reported(config: Config) -> list[str]:
     """What the page shows: what the key `report` names of `reportable`, in its order."""
     return _named(config, "report", list(reportable(config)))
+
+
+def check_reported(config: Config) -> None:
+    """Check that every pre-training of what the page shows can be trained with the configured options.
+
+    Raises:
+        McdError: where an option leaves nothing of an ablation.
+    """
+    shown = reported(config)
+    made = {run.method for name, table in comparisons(config).items() if name in shown for run in table.runs}
+    for pretraining in sorted({METHODS[method].pretraining or "" for method in made} - {""}):
+        try:
+            config.check_pretraining(pretraining)
+        except ValueError as error:
+            raise McdError(f"configuration: {error}") from None
 
 
 def claimable(config: Config) -> dict[str, str]:

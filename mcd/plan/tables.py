@@ -24,11 +24,12 @@ class ScoreTable:
     """The declaration of a table, or of the numbers behind a figure.
 
     Attributes:
-        name: of the target `results/<name>.csv`; that of a figure begins with `fig`, and has a picture, too.
+        name: of the target `results/<name>.csv`; that of a figure's numbers begins with `fig`.
         rows: which label ratios and methods it has.
         paper_table: number of the printed table whose numbers stand beside ours on the paper's cohorts.
         labels: names of rows, where the table has names of its own: method -> label.
         columns: which (cohort, modality) it has; a configuration without any has no such table.
+        picture: whether a rule of `rules/figures.smk` draws `results/<name>.png` from it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ScoreTable:
     paper_table: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     columns: Callable[[Config], Sequence[tuple[str, str]]] = columns
+    picture: bool = False
 
 
 # Method keys in the order of the print.
@@ -148,6 +150,7 @@ SCORE_TABLES: list[ScoreTable] = [
         "Fig. 5: label ratios",
         ["DSC"],
         lambda config: product(config.curve_ratios, methods(config)),
+        picture=True,
     ),
     ScoreTable(
         "fig6",
@@ -156,6 +159,7 @@ SCORE_TABLES: list[ScoreTable] = [
         lambda config: product(config.sharing_ratios, FIG_6),
         labels=FIG_6,
         columns=_first_pair,
+        picture=True,
     ),
     ScoreTable(
         "fig7",
@@ -164,6 +168,7 @@ SCORE_TABLES: list[ScoreTable] = [
         lambda config: product(config.label_ratios, FIG_7),
         labels=FIG_7,
         columns=paired_columns,
+        picture=True,
     ),
 ]
 
@@ -194,7 +199,7 @@ def _comparison(config: Config, table: ScoreTable) -> Comparison:
         reference=names.get("multi_condos"),
         groups={} if table.labels else {names[key]: METHODS[key].group for key in names},
         pretrained={names[key]: pretrained_layers(key) for key in names},
-        notes=[f"{sentence}." for sentence in left_out(config) if set(shown) - set(paired_columns(config))],
+        notes=[f"{sentence}." for sentence in left_out(config)],
         **about_cohorts(config, shown),
     )
     return Comparison(spec, [run for run in runs(config, keys) if (run.cohort, run.modality) in shown])

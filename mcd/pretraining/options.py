@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mcd.section import Count, Positive, PositiveRange, PositiveShare, Section, Share, ShareRange, Weight
+from mcd.section import Count, Positive, PositiveRange, PositiveShare, Section, Share, ShareRange, Weight, Whole
 from mcd.training.schedule import Beta, Optimisation, Schedule
 
 Decay = Literal["constant", "cosine"]
@@ -58,7 +58,7 @@ class DSGANOptions(PretrainingOptions):
     """Options of DSGAN."""
 
     betas: tuple[Beta, Beta] = Field((0.5, 0.999), description="of Adam: our choice, as pix2pix and CycleGAN")
-    shared: int = Field(
+    shared: Whole = Field(
         1, ge=0, le=3, description="k of SL_ku^kd: shared down and up layers, 0 to 3 (paper, Table I and Sec. V-C)"
     )
     adversarial: Weight = Field(1.0, description="weight of L_GAN (paper, Eq. 7)")
@@ -110,7 +110,7 @@ class RotationOptions(PretrainingOptions):
 class JigsawOptions(PretrainingOptions):
     """Options of Jigsaw."""
 
-    permutations: int = Field(
+    permutations: Whole = Field(
         100,
         ge=2,
         description="N, orders to choose from; 100 as Kolesnikov et al. (CVPR 2019) and Taleb et al. (NeurIPS 2020). Noroozi "
@@ -128,7 +128,7 @@ class JigsawOptions(PretrainingOptions):
 class MJigsawOptions(PretrainingOptions):
     """Options of M-Jigsaw."""
 
-    grid: int = Field(3, ge=2, description="tiles along a side: 3 (from memory of the paper, which varies it)")
+    grid: Whole = Field(3, ge=2, description="tiles along a side: 3 (from memory of the paper, which varies it)")
     iterations: Count = Field(
         20, description="of the Sinkhorn operator; 20 as Mena et al. (ICLR 2018), who brought it to puzzles"
     )
@@ -148,7 +148,7 @@ class ExemplarOptions(PretrainingOptions, ViewOptions):
 class CPCOptions(PretrainingOptions):
     """Options of CPC."""
 
-    steps: int = Field(
+    steps: Whole = Field(
         5, ge=1, le=5, description="rows predicted, 1 to 5 (Loewe et al., their code: 5, all that 7 rows allow)"
     )
     negatives: Count = Field(16, description="of each prediction (Loewe et al., their code: 16)")
@@ -189,7 +189,7 @@ class SwAVOptions(ViewOptions, PretrainingOptions):
     decay: Decay = Field("cosine", description="the authors'")
     crop: ShareRange = Field((0.14, 1.0), description="area of a large view; the authors'")
     small_crop: ShareRange = Field((0.05, 0.14), description="area of a small view; the authors'")
-    small_views: int = Field(4, ge=0, description="how many; our choice (the authors': 6 of a photograph)")
+    small_views: Whole = Field(4, ge=0, description="how many; our choice (the authors': 6 of a photograph)")
     small_size: PositiveShare = Field(
         96 / 224, description="side of a small view, as a share of the slice's; the authors', 96 of 224 pixels"
     )
@@ -201,10 +201,10 @@ class SwAVOptions(ViewOptions, PretrainingOptions):
     )
     sinkhorn_iterations: Count = Field(3, description="the authors'")
     projection: Count = Field(128, description="length of z; the authors'")
-    prototypes: int = Field(
+    prototypes: Whole = Field(
         128, ge=2, description="our choice for some thousands of slices; the authors advise fewer for fewer data"
     )
-    queue: int = Field(
+    queue: Whole = Field(
         512,
         ge=0,
         description="embeddings of earlier batches that take part in the codes: some 15 batches, as the authors'; 0 for none",
@@ -212,7 +212,7 @@ class SwAVOptions(ViewOptions, PretrainingOptions):
     queue_start: Share = Field(
         15 / 200, description="share of the training after which they do; the authors', epoch 15 of 200"
     )
-    frozen_epochs: int = Field(1, ge=0, description="epochs before the prototypes begin to move; the authors'")
+    frozen_epochs: Whole = Field(1, ge=0, description="epochs before the prototypes begin to move; the authors'")
 
 
 class GLOptions(ViewOptions, PretrainingOptions):
@@ -257,6 +257,12 @@ class VICRegOptions(ViewOptions, PretrainingOptions):
     variance: Weight = Field(25.0, description="mu; the authors'")
     covariance: Weight = Field(1.0, description="nu; the authors'")
 
+    @model_validator(mode="after")
+    def _has_a_loss(self) -> Self:
+        if not (self.invariance or self.variance or self.covariance):
+            raise ValueError("invariance, variance, covariance: all weights are 0; set one of them above 0")
+        return self
+
 
 class PretrainingTask(Section):
     """What decides the weights of a pre-training, apart from the slices."""
@@ -266,11 +272,11 @@ class PretrainingTask(Section):
     modalities: tuple[str, ...] = Field(..., min_length=1, description="the pair (X, Y), or one modality")
     filters: Count = Field(..., description="f of Table I")
     epochs: Count
-    batch_size: int = Field(..., ge=2, description="slices or pairs in a step")
+    batch_size: Whole = Field(..., ge=2, description="slices or pairs in a step")
     steps_per_epoch: Count | None = None
     sees: Literal["own", "both"] = Field(
         "own",
         description="what a single-modal algorithm is shown: own: each modality's own slices, in a training of its own; both: "
         "both modalities' slices in one pool, whose one network then serves both",
     )
-    seed: int = Field(0, ge=0)
+    seed: Whole = Field(0, ge=0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mcd.distributed.processes import is_first, together
+from mcd.errors import McdError
 from mcd.pretraining.base import Pretraining
 from mcd.pretraining.options import PretrainingOptions, PretrainingTask
 from mcd.pretraining.registry import REGISTRY, options_class, pretraining_class
@@ -74,7 +75,11 @@ def pretrain(
 
 def _groups(task: PretrainingTask) -> list[tuple[str, ...]]:
     """The modalities of each training: all together, or each in a training of its own."""
-    if find(REGISTRY, task.algorithm).multimodal or task.sees == "both":
+    if find(REGISTRY, task.algorithm).multimodal:
+        if len(task.modalities) != 2:
+            raise McdError(f"{task.algorithm}: pre-trains on a pair; name two modalities, such as CT-PET")
+        return [task.modalities]
+    if task.sees == "both":
         return [task.modalities]
     return [(modality,) for modality in task.modalities]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from mcd.section import Count, Positive, PositiveShare, Section, Share, Weight
+from mcd.section import Count, Positive, PositiveShare, Section, Share, Weight, Whole
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Schedule
 
@@ -71,7 +71,7 @@ class FinetuningTask(Section):
     regions: dict[str, list[int]] = Field(..., description="region -> the label codes that make it up")
     label_ratio: PositiveShare = Field(..., description="share of the training subjects whose labels are used")
     filters: Count = Field(..., description="f of Table I")
-    depth: int = Field(3, ge=0, description="layers of the decoder that are transferred (Table VIII)")
+    depth: Whole = Field(3, ge=0, description="layers of the decoder that are transferred (Table VIII)")
     schedule: Schedule
     augmentation: Augmentation = Field(default_factory=Augmentation)
-    seed: int = Field(0, ge=0)
+    seed: Whole = Field(0, ge=0)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mcd.section import Count, Section, Weight
+from mcd.section import Count, Section, Weight, Whole
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -17,7 +17,7 @@ class Optimisation(Section):
     betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="of Adam (its default)")
     weight_decay: Weight = Field(0.0, description="of Adam")
     decay: Literal["constant", "cosine"] = Field("constant", description="of the learning rate after the warm-up, to 0")
-    warmup_epochs: int = Field(0, ge=0, description="epochs over which the learning rate rises linearly from 0")
+    warmup_epochs: Whole = Field(0, ge=0, description="epochs over which the learning rate rises linearly from 0")
 
     def step_sizes(self) -> dict[str, object]:
         """The options above, without those of a subclass."""
