@@ -33,7 +33,7 @@ class Metric(Measure):
         version: raise it when `function` computes another number than before; the workflow then scores again, and trains
             nothing.
 
-    Raises `ValueError` for a need that nobody meets.
+    Raises `ValueError` for a need that nothing provides.
     """
 
     function: Callable[..., float]

@@ -21,8 +21,8 @@ def multimodal_contrastive(x: Tensor, y: Tensor, temperature: float = 0.1) -> Te
     Raises:
         ValueError: for fewer than two pairs, where there is no negative and the loss is always 0.
     """
-    there, back = cross_modal(x, y, temperature)
-    return there + back
+    x_to_y, y_to_x = cross_modal(x, y, temperature)
+    return x_to_y + y_to_x
 
 
 def cross_modal(x: Tensor, y: Tensor, temperature: float = 0.1) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ def signed_distance_maps(targets: Tensor) -> Tensor:
 
 
 def mask_logits(maps: Tensor, sharpness: float = 1500.0) -> Tensor:
-    """The logits -k SDM, whose sigmoid is the mask that the maps stand for, at least in single precision.
+    """The logits -k SDM, whose sigmoid is the mask that the maps represent, at least in single precision.
 
     Args:
         sharpness: k; 1500 in the codes of DTC and DTML. Its sigmoid is a step: the gradient with respect to the map

@@ -32,7 +32,7 @@ from mcd.training.method import Losses
 
 
 class ContIG(Pretraining):
-    """An encoder and a head a modality. Logs how often a slice finds its other modality, and the embeddings' spread."""
+    """One encoder and one head per modality. Logs how often a slice finds its other modality, and the embeddings' spread."""
 
     options: ContIGOptions
     up_layers = ENCODER_ONLY
@@ -54,9 +54,9 @@ class ContIG(Pretraining):
             head(encoder(random_view(images, self.options)))
             for encoder, head, images in zip(self.encoders, self.heads, batch.images.split(1, dim=1), strict=True)
         )
-        there, back = cross_modal(a, b, self.options.temperature)
+        x_to_y, y_to_x = cross_modal(a, b, self.options.temperature)
         return {
-            "total": self.options.alpha * there + (1 - self.options.alpha) * back,
+            "total": self.options.alpha * x_to_y + (1 - self.options.alpha) * y_to_x,
             "accuracy": retrieval_accuracy(a, b),
             "embedding_sd": embedding_sd(a),
         }

@@ -64,7 +64,8 @@ class Exemplar(EncoderPretraining):
 def other_subjects(subjects: Tensor) -> Tensor:
     """A random permutation of (N,) positions that leaves none in its place and sends each to another subject.
 
-    Slices are lined up subject by subject and the line is shifted by the size of the largest group: nobody meets their own.
+    Slices are lined up subject by subject and the line is shifted by the size of the largest group: none is paired
+    with its own subject.
     Where one subject has more than half of the slices no permutation can do that; then it leaves none in its place.
 
     Raises:

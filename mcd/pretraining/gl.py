@@ -5,7 +5,7 @@ Segmentation with Limited Annotations, NeurIPS 2020.
 
     stage 1, L_g^D: volumes are cut into 4 parts along z. A slice's other view and the slices of the same part in other
         volumes attract; slices of other parts repel; slices of the same part are never negatives.
-    stage 2, L_l^R: the encoder stands still. Two views of a slice differ in intensity alone, so that places correspond; each
+    stage 2, L_l^R: the encoder is frozen. Two views of a slice differ in intensity alone, so that places correspond; each
         of 13 regions of 3 x 3 pixels in the decoder's feature map attracts itself in the other view, and repels the 5 regions
         nearest to it in both views.
 

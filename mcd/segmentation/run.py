@@ -111,7 +111,7 @@ def training_slices(
 ) -> SliceSet:
     """The slices with a target of the subjects whose labels may be used (Sec. V); where `mixed`, all slices of everybody.
 
-    Which unlabelled slices hold a target nobody knows, so a mixed set takes every slice with content, of the labelled
+    It is unknown which unlabelled slices hold a target, so a mixed set takes every slice with content, of the labelled
     subjects too: see `mcd.segmentation.semi_supervised`.
     """
     mixed = find(REGISTRY, task.algorithm).unlabelled

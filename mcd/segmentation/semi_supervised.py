@@ -4,7 +4,7 @@ All three learn in one stage from random weights (paper Sec. V), on batches of w
 in their published codes). Optimiser, schedule, augmentation and length are those of every method of the table, in place of
 the codes' SGD.
 
-Both halves are drawn from all slices with content. The paper fine-tunes on slices with a target alone, and nobody knows
+Both halves are drawn from all slices with content. The paper fine-tunes on slices with a target alone, and it is unknown
 which unlabelled slices those are; but with targets in every labelled slice and in few of the unlabelled ones, the halves are
 not what the three methods suppose, two draws from the same patients. A discriminator then learns to find targets, not
 labels, and the statistics of batch norm are those of no slice: on simulated PET with two labelled subjects the mean

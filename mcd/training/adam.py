@@ -6,10 +6,11 @@ import torch
 
 
 class Adam(torch.optim.Adam):
-    """torch's Adam, without the guards that keep its methods from being compiled; here nobody compiles them.
+    """torch's Adam, without the guards that keep its methods from being compiled; they are not compiled here.
 
-    A guard imports torch's compiler at its first call, which takes as long as importing torch, 2 s: a tenth of the default
-    run, whose trainings are short and many. The methods are torch's own.
+    A guard (`torch._disable_dynamo`) imports torch's compiler at its first call, which takes as long as importing torch, 2 s: a
+    tenth of the default run, whose trainings are short and many. The methods are torch's own. Drop this class when a step of
+    `torch.optim.Adam` no longer imports `torch._dynamo`.
     """
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))

@@ -12,7 +12,9 @@ def keep_freed_memory() -> None:
     """Let this process keep up to 256 MiB that it freed, for its next step on the CPU.
 
     Otherwise glibc hands a step's tensors back to the system and takes them again at the next, page by page: a tenth of a
-    small training's time (benchmarks/freed_memory.py). Another C library is left as it is. Results do not depend on it.
+    small training's time (benchmarks/freed_memory.py). Another C library is left as it is. Results do not depend on it. The
+    variables MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ would do the same, but have to be set before the process
+    starts; drop this where a profile sets them.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
