@@ -4,6 +4,7 @@ Docstrings are read without importing anything, so building the site needs no to
 """
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mcd"
-NO_METHODS = {
-    "__init__",
-    "base",
-    "encoder_only",
-    "health",
-    "options",
-    "registry",
-    "run",
-    "semi_supervised",
-    "supervised",
-    "tiles",
-    "transfer",
-} | {"views"}
+METHOD = re.compile(r"(?:_algorithm\(\"|Algorithm\(\s*\"mcd\.segmentation\.)(\w+):")  # a module that a registry names
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -56,10 +45,9 @@ def method_pages() -> dict[str, str]:
     """Place in the site -> page: what its module says (the paper, the equation, what was adapted), and its classes."""
     pages = {}
     for room in ("pretraining", "segmentation"):
-        for path in sorted((PACKAGE / room).glob("*.py")):
-            if path.stem in NO_METHODS:
-                continue
-            name = docstring(path).split(":")[0]
+        registry = (PACKAGE / room / "registry.py").read_text(encoding="utf-8")
+        for path in (PACKAGE / room / f"{module}.py" for module in dict.fromkeys(METHOD.findall(registry))):
+            name = docstring(path).split(":")[0].split(" (")[0].split(",")[0].rstrip(".")
             pages[f"reference/methods/{path.stem}.md"] = (
                 f"# {name}\n\nOptions, defaults and sources: [the configuration](../configuration.md).\n\n"
                 f"::: mcd.{room}.{path.stem}\n    options:\n      heading_level: 2\n"

@@ -64,6 +64,20 @@ def test_every_key_of_the_configuration_is_explained() -> None:
     assert sorted(name for name in algorithms.keys() - {"supervised"} if f"### {name}\n" not in page) == []
 
 
+def anchors_of(page: Path) -> set[str]:
+    """The anchors of a page's headings, as the site and the usual viewers make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_a_heading_lead_to_one(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    lost = [f"{file}#{name}" for file, name in links if name not in anchors_of(page.parent / file if file else page)]
+    assert lost == []
+
+
 def test_a_name_that_is_not_there_is_noticed() -> None:
     assert MENTION.findall("`mcd/plan/runs.py:nothing` and mcd/nowhere.py.") == [
         ("mcd/plan/runs.py", "nothing"),
