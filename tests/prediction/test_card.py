@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -150,8 +150,8 @@ def test_a_kill_while_a_licence_is_written_leaves_the_model_as_it_was(
 ) -> None:
     before = model.read_bytes()
 
-    def half(content: object, path: Path) -> None:
-        path.write_bytes(before[: len(before) // 2])
+    def half(content: object, file: BinaryIO) -> None:
+        file.write(before[: len(before) // 2])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", half)
