@@ -75,7 +75,7 @@ def rank_pairings(patients: Iterable[tuple[str, Mapping[str, NDArray[np.floating
         patients: (id, modality -> volume, 0 where the modality has no content); the same modalities for all.
 
     Returns:
-        One row a pairing: `rank`, `pairing` ("A-B, C-D"), `alone` (the modality without partner, or ""), `difference` (mean
+        One row per pairing: `rank`, `pairing` ("A-B, C-D"), `alone` (the modality without partner, or ""), `difference` (mean
         over patients of the mean over its pairs), `ci_low` and `ci_high` (its 95 % bootstrap interval) and `sd` over patients
         (NaN for one), `first_in` (patients in whom no pairing is more different), `patients`, and for each pair of modalities
         "A-B" its own mean, where the pairing has it.
