@@ -24,7 +24,7 @@ WARM_UP = 5
 
 
 def measure(keep: bool, steps: int) -> dict[str, float]:
-    """Seconds, system seconds and page faults a step, in this process."""
+    """Seconds, system seconds and page faults per step, in this process."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if keep:
@@ -62,7 +62,7 @@ def main() -> None:
             command = [sys.executable, __file__, "--one", kind, "--steps", str(arguments.steps)]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             best[kind] = min(best.get(kind, found), found, key=lambda run: run["seconds"])
-    print("| freed memory | ms a step | of them in the kernel | page faults a step |\n|---|---|---|---|")
+    print("| freed memory | ms per step | of them in the kernel | page faults per step |\n|---|---|---|---|")
     for kind, run in best.items():
         print(f"| {kind} | {1000 * run['seconds']:.1f} | {1000 * run['system']:.1f} | {run['faults']:.0f} |")
     print(f"\nkept / returned: {best['kept']['seconds'] / best['returned']['seconds']:.2f}")

@@ -29,7 +29,7 @@ def improper_imports(code: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", sorted(TESTS.rglob("*.py")), ids=lambda file: str(file.relative_to(TESTS)))
 def test_no_test_is_imported(file: Path) -> None:
-    """What tests share is a fixture, or stands in a module without tests."""
+    """What tests share is a fixture, or is in a module without tests."""
     assert list(improper_imports(file.read_text())) == []
 
 
@@ -53,3 +53,17 @@ def test_trainings_are_tested_without_image_libraries_and_snakemake() -> None:
     run = subprocess.run([*line, *(str(TESTS / case) for case in cases)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-3000:]
     assert "2 passed" in run.stdout
+
+
+PROJECT = [path for folder in ("mcd", "tests", "benchmarks") for path in sorted((TESTS.parent / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("file", PROJECT, ids=lambda file: str(file.relative_to(TESTS.parent)))
+def test_nothing_imports_a_private_name(file: Path) -> None:
+    names = [
+        f"{node.module}.{name.name}"
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mcd")
+        for name in node.names
+    ]
+    assert [name for name in names if name.split(".")[-1].startswith("_")] == []

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 def bootstrap_interval(
     values: ArrayLike, seed: int, level: float = 0.95, resamples: int = 10_000
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of `values` (one a patient; NaN is left out).
+    """Percentile bootstrap interval of the mean of `values` (one per patient; NaN is left out).
 
     The same values and seed give the same interval on every machine. Fewer than two values have none: (NaN, NaN).
     """

@@ -32,7 +32,7 @@ def semi_hard(to_positive: Tensor, distances: Tensor, allowed: Tensor) -> Tensor
     Args:
         to_positive: (N,) distance of each anchor to its positive.
         distances: (N, M) of each anchor to each candidate.
-        allowed: (N, M) bool; at least one a row.
+        allowed: (N, M) bool; at least one per row.
 
     Returns:
         (N,) positions among the candidates.

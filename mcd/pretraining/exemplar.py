@@ -12,7 +12,7 @@ slice, wherever no patient has more than half of the batch, since a patient's sl
 Kolesnikov et al. search in the batch, are on offer.
 
 Adapted: f is the U-Net's encoder with global average pooling and a linear layer. Embeddings are normalised over features;
-the code of Kolesnikov et al. normalises over the batch, which is hardly meant. Two views a slice in place of their eight.
+the code of Kolesnikov et al. normalises over the batch, which is hardly meant. Two views per slice in place of their eight.
 """
 
 from collections.abc import Sequence

@@ -3,6 +3,7 @@
 import math
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +18,11 @@ from mcd.evaluation.scores import patient_values, read_scores, summarise
 RUN = {"cohort": "brats", "pair": "T1CE-T2", "modality": "T2", "method": "dsgan", "label_ratio": 0.05, "seed": 0}
 
 
-def row(subject="p1", region="WT", **values):
+def row(subject: Any = "p1", region: Any = "WT", **values: Any) -> Any:
     return RUN | {"subject": subject, "region": region} | dict.fromkeys(METRIC_KEYS, 0.5) | values
 
 
-def test_one_row_a_region_with_every_metric():
+def test_one_row_a_region_with_every_metric() -> None:
     rng = np.random.default_rng(0)
     truth = {region: rng.random((3, 10, 10)) < 0.4 for region in ("WT", "TC", "ET")}
     rows = score_subject(truth, {region: mask.copy() for region, mask in truth.items()}, (1, 1, 1))
@@ -30,7 +31,7 @@ def test_one_row_a_region_with_every_metric():
         assert {key: r[key] for key in METRIC_KEYS} == {"DSC": 1, "Sen": 1, "PPV": 1, "HD95": 0, "BIoU": 1}
 
 
-def test_metrics_say_which_way_is_better():
+def test_metrics_say_which_way_is_better() -> None:
     assert {metric.key: metric.higher_is_better for metric in METRICS} == {
         "DSC": True,
         "Sen": True,
@@ -41,7 +42,7 @@ def test_metrics_say_which_way_is_better():
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.key)
-def test_a_metric_stays_within_its_bounds_and_is_best_where_all_is_found(metric):
+def test_a_metric_stays_within_its_bounds_and_is_best_where_all_is_found(metric: Any) -> None:
     rng = np.random.default_rng(0)
     masks = [np.zeros((3, 8, 8), bool), *(rng.random((3, 8, 8)) < share for share in (0.05, 0.3, 0.9))]
     given = {"spacing_zyx": (2.0, 1.0, 1.0)}
@@ -53,13 +54,13 @@ def test_a_metric_stays_within_its_bounds_and_is_best_where_all_is_found(metric)
     assert metric.function(masks[2], masks[2], **needed) == (high if metric.higher_is_better else low)
 
 
-def test_the_formats_page_defines_every_metric():
+def test_the_formats_page_defines_every_metric() -> None:
     (page,) = Path(__file__).parents[2].glob("docs/**/formats.md")
     for metric in METRICS:
         assert f"| `{metric.key}` | {metric.definition} |" in page.read_text()
 
 
-def test_a_metric_asks_only_for_what_scoring_has():
+def test_a_metric_asks_only_for_what_scoring_has() -> None:
     with pytest.raises(ValueError, match="metric X: nothing provides age; there is spacing_zyx"):
         Metric(key="X", label="x", function=lambda truth, prediction, age: 0.0, definition="x", needs=("age",))
 
@@ -69,12 +70,12 @@ def test_a_metric_asks_only_for_what_scoring_has():
     [{"TC": np.zeros((1, 2, 2), bool)}, {"WT": np.zeros((1, 2, 3), bool)}, {"WT": np.zeros((1, 2, 2), np.uint8)}],
     ids=["other region", "other shape", "not boolean"],
 )
-def test_what_does_not_fit_is_refused(prediction):
+def test_what_does_not_fit_is_refused(prediction: Any) -> None:
     with pytest.raises(ValueError, match="WT"):
         score_subject({"WT": np.zeros((1, 2, 2), bool)}, prediction, (1, 1, 1))
 
 
-def test_the_file_is_the_one_that_pandas_would_write(tmp_path):
+def test_the_file_is_the_one_that_pandas_would_write(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     values = [
         *rng.random(50),
@@ -95,7 +96,7 @@ def test_the_file_is_the_one_that_pandas_would_write(tmp_path):
     assert (tmp_path / "scores.csv").read_text() == table.to_csv(index=False)
 
 
-def test_round_trip_keeps_names_and_undefined(tmp_path):
+def test_round_trip_keeps_names_and_undefined(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     rows = [row(subject="007", Sen=math.nan), row(subject="NA", DSC=1 / 3, HD95=373.128684)]
     write_scores(rows, path)
@@ -117,7 +118,7 @@ def test_round_trip_keeps_names_and_undefined(tmp_path):
     ],
     ids=["columns", "empty", "words for numbers"],
 )
-def test_broken_file_is_named(tmp_path, content, message):
+def test_broken_file_is_named(tmp_path: Path, content: Any, message: Any) -> None:
     path = tmp_path / "scores.csv"
     path.write_text(content)
     with pytest.raises(McdError, match=message) as fault:
@@ -126,7 +127,7 @@ def test_broken_file_is_named(tmp_path, content, message):
     assert "\n" not in str(fault.value)
 
 
-def test_missing_file_and_the_same_file_twice(tmp_path):
+def test_missing_file_and_the_same_file_twice(tmp_path: Path) -> None:
     with pytest.raises(McdError, match="no such file"):
         read_scores([tmp_path / "none.csv"])
     path = tmp_path / "scores.csv"
@@ -135,7 +136,7 @@ def test_missing_file_and_the_same_file_twice(tmp_path):
         read_scores([path, path])
 
 
-def test_regions_first_then_patients():
+def test_regions_first_then_patients() -> None:
     # p2 has one region only: a mean over rows would weigh p1 three times as much.
     scores = pd.DataFrame(
         [row("p1", "WT", DSC=0.9), row("p1", "TC", DSC=0.6), row("p1", "ET", DSC=0.3), row("p2", "WT", DSC=0.0)]
@@ -144,7 +145,7 @@ def test_regions_first_then_patients():
     assert summarise(scores, ["DSC"])["value"].item() == pytest.approx(0.3)
 
 
-def test_undefined_is_left_out_and_counted():
+def test_undefined_is_left_out_and_counted() -> None:
     scores = pd.DataFrame(
         [
             row("p1", "WT", Sen=0.8),
@@ -162,13 +163,13 @@ def test_undefined_is_left_out_and_counted():
     assert summary.loc["DSC", ["patients", "undefined"]].tolist() == [3, 0]
 
 
-def test_nothing_defined_is_an_empty_mean_over_no_patient():
+def test_nothing_defined_is_an_empty_mean_over_no_patient() -> None:
     summary = summarise(pd.DataFrame([row(Sen=math.nan)]), ["Sen"]).iloc[0]
     assert math.isnan(summary["value"])
     assert (summary["patients"], summary["seeds"], summary["undefined"]) == (0, 0, 1)
 
 
-def test_seeds_are_averaged_within_a_patient_and_their_spread_reported():
+def test_seeds_are_averaged_within_a_patient_and_their_spread_reported() -> None:
     scores = pd.DataFrame(
         [
             row("p1", DSC=0.2, seed=0),
@@ -185,7 +186,7 @@ def test_seeds_are_averaged_within_a_patient_and_their_spread_reported():
     assert math.isnan(summarise(scores[scores["seed"] == 0], ["DSC"])["seed_sd"].item())
 
 
-def test_a_region_undefined_in_one_seed_does_not_lighten_that_seed():
+def test_a_region_undefined_in_one_seed_does_not_lighten_that_seed() -> None:
     scores = pd.DataFrame(
         [
             row(region="WT", PPV=0.9, seed=0),

@@ -1,5 +1,7 @@
 """Made-up scores of four methods, as evaluation leaves them, and the table that shows them."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ SKILL = {"scratch": 0.0, "rotation": 0.1, "simclr": 0.2, "dsgan": 0.4}
 COLUMNS = [("hecktor", "CT"), ("hecktor", "PET"), ("brats2018", "T1CE")]
 
 
-def made_up_scores():
+def made_up_scores() -> Any:
     rng = np.random.default_rng(0)
     rows = []
     for cohort, modality in COLUMNS:
@@ -44,12 +46,12 @@ def made_up_scores():
 
 
 @pytest.fixture(scope="session")
-def scores():
+def scores() -> Any:
     return made_up_scores()
 
 
 @pytest.fixture(scope="session")
-def scores_files(scores, tmp_path_factory):
+def scores_files(scores: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One file per run, as the workflow has them."""
     folder = tmp_path_factory.mktemp("scores")
     files = []
@@ -60,8 +62,8 @@ def scores_files(scores, tmp_path_factory):
 
 
 @pytest.fixture
-def make_spec():
-    def make(**changes):
+def make_spec() -> Any:
+    def make(**changes: Any) -> Any:
         fields = {
             "name": "table2",
             "title": "Table II. Few labels",

@@ -136,7 +136,7 @@ def _outlines(panel: Axes, masks: Mapping[str, np.ndarray], style: str, thicknes
 def draw_comparison(
     runs: Sequence[Predicted], title: str, path: str | Path, look: Literal["greys", "outlines"] = "greys"
 ) -> None:
-    """Fig. 2: two patients a cohort in both modalities of a pair; columns are image, truth and every method.
+    """Fig. 2: two patients per cohort in both modalities of a pair; columns are image, truth and every method.
 
     In greys as in the paper (a single region white; WT light, TC white, ET medium), or as outlines on the image. The columns
     are the methods of `runs` in their order; a panel is empty where a modality

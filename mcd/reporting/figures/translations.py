@@ -36,7 +36,7 @@ class Translated:
 
 @house_style()
 def draw_translations(shown: Sequence[Translated], path: str | Path) -> None:
-    """Fig. 4: four rows a pair (both translations, both reconstructions); the real slice, then image and error a method.
+    """Fig. 4: four rows per pair (both translations, both reconstructions); the real slice, then image and error a method.
 
     Grey levels run from the lowest to the highest value of the patient's real volume, the same for all images of a row; the
     error is in per cent of that range. A method that makes no reconstructions has none.

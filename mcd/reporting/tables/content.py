@@ -57,7 +57,7 @@ class TableContent(TypedDict):
     shows: dict[str, bool]  # "intervals", "spread" and "paper": which kinds of small print the cells have
     cohorts: list[dict[str, Any]]  # "label", "simulated", "width" in columns
     modalities: list[str]
-    width: int  # columns a modality
+    width: int  # columns per modality
     metrics: list[dict[str, str]]  # "text", "title": the heading of every column
     blocks: list[Block]
     number: str | None  # what a number is, where it is a mean over patients

@@ -1,6 +1,7 @@
 """The page: what is best, what is simulated, what the paper printed, and text that stays text."""
 
 from html.parser import HTMLParser
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,32 +13,44 @@ from mcd.reporting.tables.score_tables import compare, long_table
 from mcd.reporting.tables.spec import TableSpec
 
 
-def row(method, value, ratio=0.05, metric="DSC", dataset="hecktor", modality="CT", **more):
+def row(
+    method: Any,
+    value: Any,
+    ratio: Any = 0.05,
+    metric: Any = "DSC",
+    dataset: Any = "hecktor",
+    modality: Any = "CT",
+    **more: Any,
+) -> Any:
     known = {"patients": 21, "seeds": 1, "seed_sd": None, "undefined": 0, "pair": "single"}
     cell = {"dataset": dataset, "modality": modality, "method": method, "label_ratio": ratio, "metric": metric}
     return cell | {"value": value, "ci_low": value - 0.05, "ci_high": value + 0.05} | known | more
 
 
-def spec(methods, ratios=(0.05,), columns=(("hecktor", "CT"),), metrics=("DSC",), **more):
+def spec(
+    methods: Any, ratios: Any = (0.05,), columns: Any = (("hecktor", "CT"),), metrics: Any = ("DSC",), **more: Any
+) -> Any:
     rows = [(ratio, method) for ratio in ratios for method in methods]
     return TableSpec(
         "t", more.pop("title", "A table"), rows, columns, metrics, {method: method for method in methods}, **more
     )
 
 
-def page(long, table):
+def page(long: Any, table: Any) -> Any:
     return html.page(table_content(long, table))
 
 
 class Cells(HTMLParser):
     """Rows of a page's body as lists of (text, set of the tags inside the cell)."""
 
-    def __init__(self, text):
+    def __init__(self, text: Any) -> None:
         super().__init__()
-        self.rows, self.open, self.stack = [], None, []
+        self.rows: list[list[Any]] = []
+        self.open: Any = None
+        self.stack: list[str] = []
         self.feed(text)
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag: Any, attributes: Any) -> None:
         if tag not in ("meta", "input", "br"):
             self.stack.append(tag)
         if tag == "tr":
@@ -48,24 +61,24 @@ class Cells(HTMLParser):
         elif self.open is not None:
             self.open[1].add((tag, dict(attributes).get("class")))
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         assert self.stack.pop() == tag  # well formed
         if tag in ("td", "th"):
             self.open = None
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         if self.open is not None:
             self.open[0] += data
 
-    def row(self, method, nth=0):
+    def row(self, method: Any, nth: Any = 0) -> Any:
         return [cells for cells in self.rows if cells[0][0] == method][nth][1:]
 
 
-def emphasis(cell):
+def emphasis(cell: Any) -> Any:
     return {tag for tag, _ in cell[1]} & {"b", "u"}
 
 
-def test_best_and_second_in_each_block_and_column():
+def test_best_and_second_in_each_block_and_column() -> None:
     values = {("A", 0.05): 0.3, ("B", 0.05): 0.5, ("C", 0.05): 0.4, ("A", 0.1): 0.9, ("B", 0.1): 0.5, ("C", 0.1): 0.4}
     long = pd.DataFrame(
         [row(m, v, r) for (m, r), v in values.items()]
@@ -83,19 +96,19 @@ def test_best_and_second_in_each_block_and_column():
     }
 
 
-def test_ties_by_the_digits_shown_are_ties():
+def test_ties_by_the_digits_shown_are_ties() -> None:
     long = pd.DataFrame([row("A", 0.50001), row("B", 0.49999), row("C", 0.4), row("D", 0.4)])
     cells = Cells(page(long, spec("ABCD")))
     assert [emphasis(cells.row(m)[0]) for m in "ABCD"] == [{"b"}, {"b"}, {"u"}, {"u"}]
 
 
-def test_nothing_is_best_alone():
+def test_nothing_is_best_alone() -> None:
     cells = Cells(page(pd.DataFrame([row("A", 0.5)]), spec("AB")))
     assert emphasis(cells.row("A")[0]) == set()
     assert cells.row("B")[0][0] == "–"
 
 
-def test_undefined_value_is_a_dash_and_takes_no_rank():
+def test_undefined_value_is_a_dash_and_takes_no_rank() -> None:
     long = pd.DataFrame([row("A", float("nan")), row("B", 0.2), row("C", 0.1)])
     text = page(long, spec("ABC"))
     cells = Cells(text)
@@ -104,13 +117,13 @@ def test_undefined_value_is_a_dash_and_takes_no_rank():
     assert "nan" not in text.lower()
 
 
-def test_blocks_are_headed_by_their_label_ratio():
+def test_blocks_are_headed_by_their_label_ratio() -> None:
     long = pd.DataFrame([row("A", 0.5, ratio) for ratio in (0.05, 0.1, 1.0)])
     heads = [cells[0][0] for cells in Cells(page(long, spec("A", (0.05, 0.1, 1.0)))).rows if len(cells) == 1]
     assert [head for head in heads if "%" in head] == ["5 % of the labels", "10 % of the labels", "100 % of the labels"]
 
 
-def test_simulated_is_in_the_title_and_on_the_cohort():
+def test_simulated_is_in_the_title_and_on_the_cohort() -> None:
     long = pd.DataFrame([row("A", 0.5)])
     text = page(long, spec("A", simulated={"hecktor"}))
     assert "<title>A table (simulated patients)</title>" in text
@@ -123,7 +136,7 @@ def test_simulated_is_in_the_title_and_on_the_cohort():
     assert "simulated" not in page(long, spec("A"))
 
 
-def test_paper_numbers_stand_beside_the_paper_cohorts_only():
+def test_paper_numbers_stand_beside_the_paper_cohorts_only() -> None:
     columns = [("hecktor", "CT"), ("brats_sim", "T1CE")]
     long = pd.DataFrame([row("SimCLR", 0.5), row("SimCLR", 0.4, dataset="brats_sim", modality="T1CE")])
     asked = {
@@ -144,7 +157,7 @@ def test_paper_numbers_stand_beside_the_paper_cohorts_only():
     assert "printed" not in bare
 
 
-def test_pointer_tells_interval_patients_seeds_and_what_is_left_out():
+def test_pointer_tells_interval_patients_seeds_and_what_is_left_out() -> None:
     cell = row("A", 0.5, patients=20, seeds=3, seed_sd=0.0123, undefined=1)
     text = page(pd.DataFrame([cell]), spec("A"))
     assert "95 % interval 0.4500 to 0.5500; mean over 20 patients, 3 seeds; 1 undefined score left out" in text
@@ -152,7 +165,7 @@ def test_pointer_tells_interval_patients_seeds_and_what_is_left_out():
     assert "0.45–0.55" in text
 
 
-def test_significance_marks_point_the_way_of_the_metric():
+def test_significance_marks_point_the_way_of_the_metric() -> None:
     tested = {"p": 0.001, "p_holm": 0.01, "difference": -3.0}
     long = pd.DataFrame(
         [
@@ -173,7 +186,7 @@ def test_significance_marks_point_the_way_of_the_metric():
 
 
 @pytest.mark.parametrize("evil", ["<script>alert(1)</script>", 'a" onmouseover="x', "R&D <b>"])
-def test_text_stays_text(evil):
+def test_text_stays_text(evil: Any) -> None:
     long = pd.DataFrame([row(evil, 0.5, dataset=evil, modality=evil, p=0.1, p_holm=0.2, difference=0.1)])
     asked = {"title": evil, "groups": {evil: evil}, "notes": [evil], "reference": evil, "simulated": {evil}}
     text = page(long, spec([evil], columns=[(evil, evil)], **asked))
@@ -182,12 +195,12 @@ def test_text_stays_text(evil):
     assert not {"script"} & {tag for cells in Cells(text).rows for cell in cells for tag, _ in cell[1]}
 
 
-def test_losses_get_subscripts():
+def test_losses_get_subscripts() -> None:
     text = page(pd.DataFrame([row("L_GAN+L_T", 0.5)]), spec(["L_GAN+L_T"]))
     assert "L<sub>GAN</sub>+L<sub>T</sub>" in text
 
 
-def test_a_table_without_label_ratio():
+def test_a_table_without_label_ratio() -> None:
     """Table IV: no ratio, no interval, no seeds; what is not there is not shown."""
     cell = {"dataset": "b", "modality": "T1CE-T2:X_trans", "method": "P-GAN", "label_ratio": None, "metric": "FID"}
     long = pd.DataFrame([cell | {"value": 88.123, "pair": "T1CE-T2"}])
@@ -197,7 +210,7 @@ def test_a_table_without_label_ratio():
     assert not any("labels" in row[0][0] for row in cells.rows)
 
 
-def test_a_whole_table_from_scores_is_well_formed_and_self_contained(scores, make_spec):
+def test_a_whole_table_from_scores_is_well_formed_and_self_contained(scores: pd.DataFrame, make_spec: Any) -> None:
     named = scores.assign(method=scores["method"].map(make_spec().methods))
     long = long_table(named, ["DSC", "Sen"])
     keys = ["dataset", "modality", "method", "label_ratio", "metric", "pair"]

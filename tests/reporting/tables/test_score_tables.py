@@ -3,6 +3,8 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,8 +20,8 @@ from mcd.reporting.tables.score_tables import LONG_COLUMNS, compare, long_table,
 
 
 @pytest.fixture
-def written(scores_files, make_spec, tmp_path):
-    def write(**changes):
+def written(scores_files: list[Path], make_spec: Any, tmp_path: Path) -> Any:
+    def write(**changes: Any) -> Any:
         paths = [tmp_path / name for name in ("table2.csv", "table2_long.csv", "table2.html", "table2.json")]
         write_table(scores_files, make_spec(**changes), *paths)
         return pd.read_csv(paths[0]), pd.read_csv(paths[1]), paths[2].read_text(encoding="utf-8")
@@ -27,7 +29,9 @@ def written(scores_files, make_spec, tmp_path):
     return write
 
 
-def test_long_table_can_be_recomputed_from_the_score_files(written, scores_files, make_spec):
+def test_long_table_can_be_recomputed_from_the_score_files(
+    written: Any, scores_files: list[Path], make_spec: Any
+) -> None:
     """Not through `mcd`: plain pandas over the files, regions, then seeds, then patients."""
     _, long, _ = written(metrics=["DSC", "Sen", "HD95"])
     raw = pd.concat([pd.read_csv(path) for path in scores_files])
@@ -50,7 +54,7 @@ def test_long_table_can_be_recomputed_from_the_score_files(written, scores_files
         assert (row.ci_low, row.ci_high) == pytest.approx(bootstrap_interval(patients, seed=0), rel=1e-5)
 
 
-def test_the_json_is_all_that_the_page_shows(written, tmp_path):
+def test_the_json_is_all_that_the_page_shows(written: Any, tmp_path: Path) -> None:
     """Plain data, from which the same page comes again."""
     _, _, text = written(notes=["R&D <b>"])
     content = read_json(tmp_path / "table2.json")
@@ -61,14 +65,14 @@ def test_the_json_is_all_that_the_page_shows(written, tmp_path):
     assert {cell["rank"] for row in rows if row["own"] for cell in row["cells"]} == {1}
 
 
-def test_undefined_patients_are_counted(written):
+def test_undefined_patients_are_counted(written: Any) -> None:
     _, long, _ = written()
     counts = long.groupby(["dataset", "metric"])[["patients", "undefined"]].agg(["min", "max"])
     assert counts.loc[("hecktor", "DSC")].tolist() == [12, 12, 0, 0]
     assert counts.loc[("hecktor", "Sen")].tolist() == [11, 11, 2, 2]  # one patient, two seeds
 
 
-def test_wide_table_is_in_the_order_asked_for(written, make_spec):
+def test_wide_table_is_in_the_order_asked_for(written: Any, make_spec: Any) -> None:
     wide, long, _ = written()
     assert list(wide.columns) == [
         "label_ratio",
@@ -92,7 +96,7 @@ def test_wide_table_is_in_the_order_asked_for(written, make_spec):
     )
 
 
-def test_what_was_not_computed_stays_empty(written, make_spec):
+def test_what_was_not_computed_stays_empty(written: Any, make_spec: Any) -> None:
     columns = [*make_spec().columns, ("brats2018", "T1")]
     wide, long, page = written(columns=columns)
     assert wide["brats2018_T1_DSC"].isna().all()
@@ -101,20 +105,20 @@ def test_what_was_not_computed_stays_empty(written, make_spec):
     assert "nan" not in page.lower()
 
 
-def test_simulated_cohorts_are_marked_in_both_files(written):
+def test_simulated_cohorts_are_marked_in_both_files(written: Any) -> None:
     wide, long, _ = written(simulated={"hecktor"})
     assert set(wide["simulated"]) == {"hecktor"}
     assert dict(zip(long["dataset"], long["simulated"], strict=True)) == {"hecktor": True, "brats2018": False}
 
 
-def test_rows_and_columns_outside_the_table_are_left_out(written):
+def test_rows_and_columns_outside_the_table_are_left_out(written: Any) -> None:
     wide, long, _ = written(rows=[(0.05, "SimCLR"), (0.05, "Multi-ConDoS")], columns=[("hecktor", "PET")])
     assert wide.shape == (2, 4)
     assert set(long["method"]) == {"SimCLR", "Multi-ConDoS"}
     assert set(long["modality"]) == {"PET"}
 
 
-def test_comparison_is_one_family_a_column_and_block(written, scores):
+def test_comparison_is_one_family_a_column_and_block(written: Any, scores: pd.DataFrame) -> None:
     _, long, _ = written()
     block = long[(long["dataset"] == "hecktor") & (long["modality"] == "CT") & (long["label_ratio"] == 0.05)]
     block = block[block["metric"] == "DSC"].set_index("method")
@@ -131,13 +135,13 @@ def test_comparison_is_one_family_a_column_and_block(written, scores):
     assert long[long["label_ratio"] == 0.5]["p"].isna().all()  # no Multi-ConDoS in that block
 
 
-def test_without_reference_no_test(written):
+def test_without_reference_no_test(written: Any) -> None:
     _, long, page = written(reference=None)
     assert "p_holm" not in long
     assert "Wilcoxon" not in page
 
 
-def test_two_pairs_in_one_cell_are_refused(scores, make_spec):
+def test_two_pairs_in_one_cell_are_refused(scores: pd.DataFrame, make_spec: Any) -> None:
     spec = make_spec()
     named = scores.assign(method=scores["method"].map(spec.methods))
     twice = pd.concat([named, named[named["method"] == "Multi-ConDoS"].assign(pair="A-C")])
@@ -149,7 +153,7 @@ def test_two_pairs_in_one_cell_are_refused(scores, make_spec):
         compare(twice, ["DSC"], "Multi-ConDoS")
 
 
-def test_long_table_columns_and_determinism(scores):
+def test_long_table_columns_and_determinism(scores: pd.DataFrame) -> None:
     long = long_table(scores, ["DSC"], seed=3)
     assert list(long.columns) == LONG_COLUMNS
     pd.testing.assert_frame_equal(long, long_table(scores.copy(), ["DSC"], seed=3))
@@ -157,32 +161,32 @@ def test_long_table_columns_and_determinism(scores):
     assert ((long["ci_low"] < long["value"]) & (long["value"] < long["ci_high"])).all()
 
 
-def test_scores_that_do_not_belong(written):
+def test_scores_that_do_not_belong(written: Any) -> None:
     with pytest.raises(McdError, match="unknown method rotation, simclr"):
         written(methods={"scratch": "Fully Supervised", "dsgan": "Multi-ConDoS"}, rows=[(0.05, "Multi-ConDoS")])
     with pytest.raises(McdError, match="none of the scores"):
         written(columns=[("elsewhere", "CT")])
 
 
-def test_a_simulated_cohort_never_stands_beside_the_paper(make_spec):
+def test_a_simulated_cohort_never_stands_beside_the_paper(make_spec: Any) -> None:
     with pytest.raises(ValueError, match="hecktor is simulated"):
         make_spec(simulated={"hecktor"}, paper_table="II", paper_cohorts={"hecktor": "hecktor"})
 
 
-def test_spec_refuses_what_it_does_not_know(make_spec):
+def test_spec_refuses_what_it_does_not_know(make_spec: Any) -> None:
     with pytest.raises(ValueError, match="leads to CPC"):
         make_spec(rows=[(0.05, "CPC")])
     with pytest.raises(ValueError, match="no measure Dice"):
         make_spec(metrics=["Dice"])
 
 
-def test_no_torch():
+def test_no_torch() -> None:
     """A table is made in a second or two on any machine; loading torch would double that."""
     code = "import sys, mcd.reporting.tables.score_tables; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_ratio_without_a_short_text_fills_its_row(scores, make_spec, tmp_path):
+def test_a_ratio_without_a_short_text_fills_its_row(scores: pd.DataFrame, make_spec: Any, tmp_path: Path) -> None:
     """A third is 0.3333333333333333 in the configuration, in the scores and in the table."""
     third = scores[scores["label_ratio"] == 0.1].assign(label_ratio=0.3333333333333333)
     write_scores(third.to_dict("records"), tmp_path / "scores.csv")
