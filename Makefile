@@ -32,8 +32,9 @@ test-slurm: $(VENV)/.installed-slurm ## install Slurm from Debian, start one her
 	>/dev/null 2>&1 || echo "Slurm cannot be installed here (it takes root and apt-get): its tests are skipped"
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
+# Not --quiet: it hides warnings from --strict.
 docs: $(VENV)/.installed-docs ## build the documentation as a site, into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(VENV)/.installed-test ## format, lint, types, workflow lint
 	$(BIN)/ruff format --check .

@@ -13,13 +13,15 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mcd"
+METHOD_ROOMS = ("pretraining", "segmentation")
 METHOD = re.compile(r"(?:_algorithm\(\"|Algorithm\(\s*\"mcd\.segmentation\.)(\w+):")  # a module that a registry names
+OPTIONS = re.compile(r"^### (\w+)\n.*?<!-- generated: \1 -->\n(.*?)<!-- end -->", re.DOTALL | re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the made pages to those of the folder, and to the navigation."""
     methods = dict(sorted(method_pages().items()))
-    rooms = dict(sorted(room_pages().items()))
+    rooms = dict(sorted(room_pages({Path(place).stem for place in methods}).items()))
     for place, text in {**methods, **rooms}.items():
         files.append(File.generated(config, place, content=text))
     fill(config.nav, "reference/methods/", list(methods))
@@ -42,27 +44,32 @@ def docstring(path: Path) -> str:
 
 
 def method_pages() -> dict[str, str]:
-    """Place in the site -> page: what its module says (the paper, the equation, what was adapted), and its classes."""
+    """Place in the site -> page: what its module says (the paper, the equation, what was adapted), its classes, its options."""
+    options = dict(OPTIONS.findall((ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")))
     pages = {}
-    for room in ("pretraining", "segmentation"):
+    for room in METHOD_ROOMS:
         registry = (PACKAGE / room / "registry.py").read_text(encoding="utf-8")
         for path in (PACKAGE / room / f"{module}.py" for module in dict.fromkeys(METHOD.findall(registry))):
             name = docstring(path).split(":")[0].split(" (")[0].split(",")[0].rstrip(".")
             pages[f"reference/methods/{path.stem}.md"] = (
-                f"# {name}\n\nOptions, defaults and sources: [the configuration](../configuration.md).\n\n"
-                f"::: mcd.{room}.{path.stem}\n    options:\n      heading_level: 2\n"
+                f"# {name}\n\n::: mcd.{room}.{path.stem}\n    options:\n      heading_level: 2\n\n"
+                f"## Options\n\nThose that methods share are on [the configuration's page](../configuration.md).\n"
+                f"{options.get(path.stem, '')}"
             )
     return pages
 
 
-def room_pages() -> dict[str, str]:
-    """Place in the site -> page: every module of a folder of the package, and the modules beside the folders."""
+def room_pages(methods: set[str]) -> dict[str, str]:
+    """Place in the site -> page: every module of a folder of the package, except the methods, which have pages of their own."""
     pages = {}
     folders = [path.parent for path in sorted(PACKAGE.rglob("__init__.py"))]
     for folder in folders:
-        modules = sorted(path for path in folder.glob("*.py") if not path.stem.startswith("__"))
+        elsewhere = methods if folder.name in METHOD_ROOMS else set()
+        modules = sorted(
+            path.stem for path in folder.glob("*.py") if path.stem not in {"__init__", "__main__"} | elsewhere
+        )
         name = ".".join(folder.relative_to(ROOT).parts)
         parts = [f"# {name}\n\n{docstring(folder / '__init__.py')}\n"]
-        parts += [f"::: {name}.{path.stem}\n    options:\n      heading_level: 2\n" for path in modules]
+        parts += [f"::: {name}.{module}\n    options:\n      heading_level: 2\n" for module in modules]
         pages[f"reference/api/{name}.md"] = "\n".join(parts)
     return pages

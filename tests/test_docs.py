@@ -78,6 +78,12 @@ def test_links_to_a_heading_lead_to_one(page: Path) -> None:
     assert lost == []
 
 
+def test_a_warning_fails_the_site() -> None:
+    (recipe,) = re.findall(r"mkdocs build.*", (ROOT / "Makefile").read_text())
+    assert "--strict" in recipe
+    assert "-q" not in recipe  # --strict counts only what is logged
+
+
 def test_a_name_that_is_not_there_is_noticed() -> None:
     assert MENTION.findall("`mcd/plan/runs.py:nothing` and mcd/nowhere.py.") == [
         ("mcd/plan/runs.py", "nothing"),

@@ -8,6 +8,7 @@ sigmoid makes masks of the maps, and on labelled and unlabelled slices alike eac
     L     = L_seg + L_dis + w(t) mean (sigmoid(-k SDM) - sigmoid(logits))^2               all
 
 Settings are those of the published code (train_la_dtml.py). The segmentation network predicts, as there. Adapted:
+
  - one map per region; maps as in `mcd.losses.signed_distance`, which says what is different in two dimensions.
  - `regression`: the code computes the last term of L_dis and leaves it out of the loss, so here its weight is 0. What
    is left teaches the maps through the steep sigmoid alone, which has no gradient but in pixels within a hundredth of the

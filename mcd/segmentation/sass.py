@@ -10,6 +10,7 @@ slices pass for those of labelled ones. That is what it learns of shape without 
 
 Settings are those of the published code (train_gan_sdfloss.py). D sees predicted maps only, never those of the labels.
 Adapted:
+
  - the first head has the table's common loss. The code computes the cross-entropy and leaves it out; Dice alone has hardly
    begun to learn when a short training of few slices ends (simulated PET, DSC of three seeds: 0.33, 0.04, 0.02; with
    cross-entropy 0.34, 0.54, 0.04).
