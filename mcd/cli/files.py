@@ -1,4 +1,4 @@
-"""A look into checkpoints and shards; a model's card, and the model as ONNX."""
+"""Inspect checkpoints and shards; a model's card, and the model as ONNX."""
 
 import argparse
 import json
