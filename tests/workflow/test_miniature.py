@@ -203,7 +203,7 @@ def test_a_new_metric_scores_again_and_trains_nothing(copy: Path, tmp_path: Path
     assert planned(copy, project=project) == {}
 
     module = project / "mcd/evaluation/metrics.py"
-    before, start, entries = module.read_text().partition("METRICS = (\n")
+    before, start, entries = module.read_text().partition("METRICS: tuple[Metric, ...] = (\n")
     assert start
     entries = entries.replace("\n)\n", f"\n{ENTRY})\n", 1)
     module.write_text(before + VOLUME_DIFFERENCE.lstrip() + start + entries)
