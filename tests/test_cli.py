@@ -75,6 +75,28 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == f"error: {tmp_path}/none.pt: no such checkpoint\n"
 
 
+def test_a_ratio_is_one_of_the_configurations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another number would train from another seed than the workflow, and lie nowhere."""
+    config = Path(__file__).parents[1] / "configs/smoke.yaml"
+    files = ["--shards", "none.h5", "--split", "none.json", "--output", str(tmp_path / "model.pt")]
+    asked = [
+        "finetune",
+        "--config",
+        str(config),
+        "--cohort",
+        "brats",
+        "--modality",
+        "T2",
+        "--ratio",
+        "0.500001",
+        *files,
+    ]
+    assert main(asked) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --ratio 0.500001: ")
+    assert line.endswith("add it to label_ratios")
+
+
 @pytest.mark.parametrize(
     "module",
     ["mcd", "mcd.plan", "mcd.cohorts.check_cohort", "mcd.cohorts.guess", "mcd.slices.write_shards", "mcd.cli"],
