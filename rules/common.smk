@@ -41,11 +41,12 @@ def or_explain(function, *arguments):
         sys.exit(f"error: {error}")
 
 
-for path in workflow.configfiles:  # Snakemake reads a key that appears twice as its last value, silently
-    or_explain(read_yaml, path)
+if workflow.is_main_process:  # the processes of its jobs read this file, too
+    for path in workflow.configfiles:  # Snakemake reads a key that appears twice as its last value, silently
+        or_explain(read_yaml, path)
 CONFIG = or_explain(load_config, config)
 COHORTS = list(CONFIG.cohorts)
-if workflow.is_main_process:  # the processes of its jobs read this file, too
+if workflow.is_main_process:
     for sentence in plan.left_out(CONFIG):
         print(f"note: {sentence}", file=sys.stderr)
 REGISTERED = [name for name, cohort in CONFIG.cohorts.items() if cohort.registered]

@@ -82,10 +82,12 @@ def fused_run(wildcards):
     return plan.Run(wildcards.cohort, wildcards.pair, wildcards.method, wildcards.pair, ratio, seed)
 
 
+FUSED_RUNS = plan.fused_runs(CONFIG)
+
+
 def keeps_probabilities(wildcards):
     """Of each run that is trained, whether its probabilities are kept beside its masks: the mean of a fusion needs them."""
-    fused = plan.fused_runs(CONFIG)
-    return [finetuned_run(run) in fused for run in finetuned_runs(wildcards)]
+    return [finetuned_run(run) in FUSED_RUNS for run in finetuned_runs(wildcards)]
 
 
 COMPUTE = CONFIG.compute.model_dump()
@@ -150,16 +152,18 @@ def drawn_prediction(run):
 
 COSTS = plan.costs(CONFIG)
 
+KINDS = plan.reportable(CONFIG)
 PLACE_OF_KIND = {"table": TABLE_PAGE, "picture": FIGURE, "claims": CLAIMS}
 # name -> kind -> file, in the order of the page: what the key `report` may name
 REPORTABLE = {
     name: {kind: fix(place, table=name, figure=name) for kind, place in PLACE_OF_KIND.items() if kind in kinds}
-    for name, kinds in plan.reportable(CONFIG).items()
+    for name, kinds in KINDS.items()
 }
-REPORTED = {name: REPORTABLE[name] for name in or_explain(plan.reported, CONFIG)}
-or_explain(plan.check_reported, CONFIG)
-CLAIMABLE = plan.claimable(CONFIG)
-CLAIMED = or_explain(plan.claimed, CONFIG)
+REPORTED = {name: REPORTABLE[name] for name in or_explain(plan.reported, CONFIG, KINDS)}
+if workflow.is_main_process:
+    or_explain(plan.check_reported, CONFIG, REPORTED)
+CLAIMABLE = plan.claimable(KINDS)
+CLAIMED = or_explain(plan.claimed, CONFIG, CLAIMABLE)
 
 
 def claims_scores():

@@ -44,7 +44,7 @@ rule evaluate_claims:
         specs={name: asdict(COMPARISONS[name].spec) for name in claims_scores()},
         scores=claims_scores(),
         measured=claims_measured(),
-        absent=plan.claims_absent(CONFIG),
+        absent=plan.claims_absent(CLAIMABLE, CLAIMED),
         datasets=plan.paper_datasets(CONFIG),
         simulated=[name for name, cohort in CONFIG.cohorts.items() if cohort.simulate],
     script:

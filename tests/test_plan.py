@@ -286,6 +286,8 @@ def test_a_new_table_of_scores_is_one_declaration(paper: Config, monkeypatch: py
 
 def test_an_ablation_of_which_nothing_is_left_is_named_where_it_is_reported() -> None:
     options = {"algorithms": {"dsgan": {"adversarial": 0}}, "pairs": ["T1CE-T2"], "methods": ["fully_supervised"]}
-    plan.check_reported(planned(**options))
+    config = planned(**options)
+    plan.check_reported(config, plan.reported(config, plan.reportable(config)))
+    config = planned(**options, report="all")
     with pytest.raises(McdError, match=r"algorithms.dsgan: as loss_gan is defined, .*all weights are 0"):
-        plan.check_reported(planned(**options, report="all"))
+        plan.check_reported(config, plan.reported(config, plan.reportable(config)))

@@ -1,5 +1,7 @@
 """What can be made and shown: tables, figures and claims by name, in the order of the page."""
 
+from collections.abc import Container, Iterable, Mapping
+
 from mcd.config import Config
 from mcd.errors import McdError
 from mcd.methods import METHODS
@@ -30,44 +32,45 @@ def reportable(config: Config) -> dict[str, Kinds]:
     return {**found, "segmentations": frozenset({"picture"}), "claims": frozenset({"claims"})}
 
 
-def reported(config: Config) -> list[str]:
+def reported(config: Config, there: Mapping[str, Kinds]) -> list[str]:
     """What the page shows: what the key `report` names of `reportable`, in its order."""
-    return _named(config, "report", list(reportable(config)))
+    return _named(config, "report", list(there))
 
 
-def check_reported(config: Config) -> None:
+def check_reported(config: Config, shown: Iterable[str]) -> None:
     """Check that every pre-training of what the page shows can be trained with the configured options.
 
     Raises:
         McdError: where an option leaves nothing of an ablation.
     """
-    shown = reported(config)
-    made = {run.method for name, table in comparisons(config).items() if name in shown for run in table.runs}
-    for pretraining in sorted({METHODS[method].pretraining or "" for method in made} - {""}):
+    shown = set(shown)
+    methods = {run.method for name, table in comparisons(config).items() if name in shown for run in table.runs}
+    for name in sorted({name for method in methods if (name := METHODS[method].pretraining)}):
         try:
-            config.check_pretraining(pretraining)
+            config.check_pretraining(name)
         except ValueError as error:
             raise McdError(f"configuration: {error}") from None
 
 
-def claimable(config: Config) -> dict[str, str]:
-    """Table or figure whose numbers the configuration makes -> what its sentences cite in the paper."""
-    kinds = reportable(config)
-    sources = {claim.table: claim.source for claim in read_claims()}
-    return {name: source for name, source in sources.items() if "table" in kinds.get(name, ())}
+def claimable(there: Mapping[str, Kinds]) -> dict[str, str]:
+    """Table or figure of `reportable` that has numbers -> what its sentences cite in the paper."""
+    return {name: source for name, source in _sources().items() if "table" in there.get(name, ())}
 
 
-def claimed(config: Config) -> list[str]:
+def claimed(config: Config, there: Mapping[str, str]) -> list[str]:
     """The tables and figures whose claims are tested: what the key `claims` names of `claimable`."""
-    return _named(config, "claims", list(claimable(config)))
+    return _named(config, "claims", list(there))
 
 
-def claims_absent(config: Config) -> dict[str, str]:
+def claims_absent(there: Container[str], chosen: Container[str]) -> dict[str, str]:
     """Table or figure -> why its claims are not tested, or only as far as the runs of others go."""
-    there, chosen = claimable(config), claimed(config)
     why = {True: "not among the configuration's claims", False: "not made as a table by this configuration"}
-    sources = {claim.table: claim.source for claim in read_claims()}
-    return {name: f"{source} is {why[name in there]}" for name, source in sources.items() if name not in chosen}
+    return {name: f"{source} is {why[name in there]}" for name, source in _sources().items() if name not in chosen}
+
+
+def _sources() -> dict[str, str]:
+    """Table or figure -> what its sentences cite in the paper."""
+    return {claim.table: claim.source for claim in read_claims()}
 
 
 def _named(config: Config, key: str, there: list[str]) -> list[str]:

@@ -5,6 +5,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ class Claim:
         return f"Table {PRINTED[self.table]}" if self.table in PRINTED else self.table.replace("fig", "Fig. ")
 
 
+@cache
 def read_claims() -> list[Claim]:
     """The claims of the paper in its order. A sentence on several metrics, or on each modality, is as many claims."""
     entries = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text(encoding="utf-8"))
