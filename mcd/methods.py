@@ -163,3 +163,9 @@ BEYOND: dict[str, MethodSpec] = {
 PRETRAININGS |= {name: PretrainingSpec(name, baseline.hands_back) for name, baseline in pretraining.BASELINES.items()}
 
 METHODS: dict[str, MethodSpec] = {**TABLE_II, **ABLATIONS, **BEYOND}
+
+
+def needs_pair(method: str) -> bool:
+    """Whether a method pre-trains on paired images of two modalities."""
+    name = METHODS[method].pretraining
+    return name is not None and pretraining.REGISTRY[PRETRAININGS[name].algorithm].multimodal

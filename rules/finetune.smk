@@ -15,9 +15,9 @@ rule finetune_modality:
         losses=[fix(LOSSES, pair=plan.SINGLE)],
         predictions=[fix(PREDICTIONS, pair=plan.SINGLE)],
     log:
-        log_of("finetune_modality", "{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}"),
+        log_of("finetune_modality", fix(OF_RUN, pair=plan.SINGLE)),
     benchmark:
-        benchmark_of("finetune_modality", "{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}")
+        benchmark_of("finetune_modality", fix(OF_RUN, pair=plan.SINGLE))
     conda:
         "../envs/training.yaml"
     threads: CONFIG.compute.threads
@@ -44,9 +44,9 @@ use rule finetune_modality as finetune_pair with:
         losses=both(LOSSES),
         predictions=both(PREDICTIONS),
     log:
-        log_of("finetune_pair", "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}"),
+        log_of("finetune_pair", OF_BOTH_RUNS),
     benchmark:
-        benchmark_of("finetune_pair", "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}")
+        benchmark_of("finetune_pair", OF_BOTH_RUNS)
 
 
 rule export_predictions:
@@ -57,9 +57,9 @@ rule export_predictions:
     output:
         folder=directory(EXPORTED),
     log:
-        log_of("export_predictions", "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"),
+        log_of("export_predictions", OF_RUN),
     benchmark:
-        benchmark_of("export_predictions", "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}")
+        benchmark_of("export_predictions", OF_RUN)
     conda:
         "../envs/imaging.yaml"
     resources:
@@ -78,9 +78,9 @@ rule draw_curves:
     output:
         picture=CURVES,
     log:
-        log_of("draw_curves", "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"),
+        log_of("draw_curves", OF_RUN),
     benchmark:
-        benchmark_of("draw_curves", "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}")
+        benchmark_of("draw_curves", OF_RUN)
     conda:
         "../envs/reporting.yaml"
     resources:

@@ -14,7 +14,10 @@ SUBJECT = "work/{cohort}/subjects/{subject}"
 SHARD = "work/{cohort}/shards/{shard}.h5"
 PRETRAINING = "work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}"
 CHECKPOINT = f"{PRETRAINING}/checkpoint.pt"
-RUN = "work/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"
+# What decides a run, and a pair's two runs that one job makes.
+OF_RUN = "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"
+OF_BOTH_RUNS = "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}"
+RUN = f"work/{OF_RUN}"
 MODEL = f"{RUN}/model.pt"
 LOSSES = f"{RUN}/losses.csv"
 PREDICTIONS = f"{RUN}/predictions.h5"
@@ -35,8 +38,8 @@ QC = "results/qc/{cohort}/{subject}.png"
 CHECKERBOARD = "results/registration/{cohort}/{subject}.png"
 REGISTRATIONS = "results/registration/{cohort}.csv"
 GROUPING = "results/groupings/{cohort}.csv"
-EXPORTED = "results/predictions/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"
-CURVES = "results/curves/{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}.png"
+EXPORTED = f"results/predictions/{OF_RUN}"
+CURVES = f"results/curves/{OF_RUN}.png"
 
 
 def fix(pattern, **texts):

@@ -10,9 +10,9 @@ rule score_modality:
     output:
         scores=[fix(SCORES, pair=plan.SINGLE)],
     log:
-        log_of("score_modality", "{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}"),
+        log_of("score_modality", fix(OF_RUN, pair=plan.SINGLE)),
     benchmark:
-        benchmark_of("score_modality", "{cohort}/single/{method}/{modality}/labels{percent}/seed{seed}")
+        benchmark_of("score_modality", fix(OF_RUN, pair=plan.SINGLE))
     conda:
         "../envs/reporting.yaml"
     resources:
@@ -34,9 +34,9 @@ use rule score_modality as score_pair with:
     output:
         scores=both(SCORES),
     log:
-        log_of("score_pair", "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}"),
+        log_of("score_pair", OF_BOTH_RUNS),
     benchmark:
-        benchmark_of("score_pair", "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}")
+        benchmark_of("score_pair", OF_BOTH_RUNS)
 
 
 rule fuse_pair:

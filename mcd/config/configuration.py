@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 from mcd.config.algorithms import Algorithms, AlgorithmSections
 from mcd.config.cohort import Cohort, Name, Ratio, unique
 from mcd.config.training import Finetuning, PretrainingLength, TranslationScores
-from mcd.methods import METHODS, PRETRAININGS, TABLE_II
+from mcd.methods import METHODS, PRETRAININGS, TABLE_II, needs_pair
 from mcd.pretraining import registry as pretraining
 from mcd.section import Count, Section, Whole, nearest
 from mcd.segmentation import registry as segmentation
@@ -109,8 +109,7 @@ class Config(Section):
         if "methods" not in self.model_fields_set or any(cohort.pairs for cohort in self.cohorts.values()):
             return self
         for method in self.methods:
-            name = METHODS[method].pretraining
-            if name and pretraining.REGISTRY[PRETRAININGS[name].algorithm].multimodal:
+            if needs_pair(method):
                 raise ValueError(
                     f"methods: {method} pre-trains on a pair, and no cohort has one; leave it out, or set pairs"
                 )
@@ -133,8 +132,7 @@ class Config(Section):
             except ValueError as error:
                 raise ValueError(f"algorithms.{algorithm}.{error}") from None
         for method in self.methods:
-            name = METHODS[method].pretraining
-            if name:
+            if name := METHODS[method].pretraining:
                 self.check_pretraining(name)
         return self
 

@@ -3,8 +3,7 @@
 from mcd.config import Config
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.plan.comparison import about_cohorts
-from mcd.plan.runs import SINGLE, pair_of
-from mcd.plan.runs import columns as plan_columns
+from mcd.plan.runs import unpaired_columns
 from mcd.plan.tables import comparisons
 from mcd.reporting.tables.spec import TableSpec
 
@@ -32,11 +31,7 @@ def costs(config: Config) -> tuple[TableSpec, list[tuple[str, str, str, int]]] |
         key: METHODS[key].label for key in PRETRAININGS if any(key == pretraining for _, _, pretraining, _ in made)
     }
     about = about_cohorts(config, columns)
-    alone = [
-        f"{cohort} {modality}"
-        for cohort, modality in plan_columns(config)
-        if pair_of(config, cohort, modality) == SINGLE
-    ]
+    alone = [f"{cohort} {modality}" for cohort, modality in unpaired_columns(config)]
     batches = ", ".join(
         f"{config.cohorts[name].batch_size.pretraining} ({about['cohort_labels'][name]})" for name, _ in columns
     )

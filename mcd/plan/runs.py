@@ -7,8 +7,7 @@ from itertools import product
 
 from mcd.config import Config
 from mcd.errors import McdError
-from mcd.methods import METHODS, PRETRAININGS
-from mcd.pretraining.registry import REGISTRY
+from mcd.methods import METHODS, needs_pair
 
 SINGLE = "single"
 """In the place of a pair, for a modality that is in none."""
@@ -33,11 +32,8 @@ def percent(ratio: float) -> str:
 
 def ratios(config: Config) -> list[float]:
     """Every label ratio that the configuration names, each once."""
-    return list(
-        dict.fromkeys(
-            [*config.label_ratios, *config.full_ratios, *config.curve_ratios, *config.sharing_ratios],
-        )
-    )
+    named = [*config.label_ratios, *config.full_ratios, *config.curve_ratios, *config.sharing_ratios]
+    return list(dict.fromkeys(named))
 
 
 def pair_of(config: Config, cohort: str, modality: str) -> str:
@@ -74,13 +70,12 @@ def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
 
 def paired_columns(config: Config) -> list[tuple[str, str]]:
     """Those columns whose modality is in a pair."""
-    return [(cohort, modality) for cohort, modality in columns(config) if pair_of(config, cohort, modality) != SINGLE]
+    return [column for column in columns(config) if pair_of(config, *column) != SINGLE]
 
 
-def needs_pair(method: str) -> bool:
-    """Whether a method pre-trains on paired images of two modalities."""
-    name = METHODS[method].pretraining
-    return name is not None and REGISTRY[PRETRAININGS[name].algorithm].multimodal
+def unpaired_columns(config: Config) -> list[tuple[str, str]]:
+    """Those columns whose modality is in no pair."""
+    return [column for column in columns(config) if pair_of(config, *column) == SINGLE]
 
 
 def pretrained_on(run: Run) -> str:
@@ -90,7 +85,8 @@ def pretrained_on(run: Run) -> str:
 
 def methods(config: Config) -> list[str]:
     """The configured methods that at least one column can have."""
-    found = [method for method in config.methods if paired_columns(config) or not needs_pair(method)]
+    paired = bool(paired_columns(config))
+    found = [method for method in config.methods if paired or not needs_pair(method)]
     if not found:
         raise McdError(
             "configuration: methods: each needs a pair, and no cohort has one; add fully_supervised, or set pairs"
@@ -104,9 +100,8 @@ def left_out(config: Config) -> list[str]:
     if not needing:
         return []
     alone: dict[str, list[str]] = {}
-    for cohort, modality in columns(config):
-        if pair_of(config, cohort, modality) == SINGLE:
-            alone.setdefault(cohort, []).append(modality)
+    for cohort, modality in unpaired_columns(config):
+        alone.setdefault(cohort, []).append(modality)
     verb = "needs" if len(needing) == 1 else "need"
     return [
         f"{cohort}: {', '.join(modalities)}: in no pair, so without {', '.join(needing)}, which {verb} two modalities"

@@ -53,8 +53,9 @@ def pretrain(
     """
     compute = compute or Compute()
     device = prepare(compute)
+    options = options_class(task.algorithm).read(task.options, f"options of {task.algorithm}")
     groups = _groups(task)
-    description = _describe(task, about or {})
+    description = _describe(task, options, about or {})
     weights: dict[str, dict[str, Tensor]] = {}
     history: History = []
     resumes = [Path(f"{resume}.{'-'.join(group)}") if resume else None for group in groups]
@@ -62,10 +63,10 @@ def pretrain(
         subjects = read_split(split).train
         for group, own_resume in zip(groups, resumes, strict=True):
             slices = _slices(opened, subjects, group, device, compute)
-            method, rows = _train_group(task, group, slices, compute, own_resume, description)
+            method, rows = _train_group(task, options, group, slices, compute, own_resume, description)
             history += rows if len(groups) == 1 else [{"modality": group[0], **row} for row in rows]
             weights |= {modality: method.unet_state(modality) for modality in group}
-            description |= {"shared": method.shared, "trained": method.trained_keys(weights[group[-1]])}
+        description |= {"shared": method.shared, "trained": method.trained_keys(weights[group[-1]])}
         if is_first():
             save_checkpoint(Checkpoint("pretraining", description, weights), output)
             for path in filter(None, resumes):
@@ -75,29 +76,24 @@ def pretrain(
 
 def _groups(task: PretrainingTask) -> list[tuple[str, ...]]:
     """The modalities of each training: all together, or each in a training of its own."""
-    if find(REGISTRY, task.algorithm).multimodal:
-        if len(task.modalities) != 2:
-            raise McdError(f"{task.algorithm}: pre-trains on a pair; name two modalities, such as CT-PET")
-        return [task.modalities]
-    if task.sees == "both":
+    multimodal = find(REGISTRY, task.algorithm).multimodal
+    if multimodal and len(task.modalities) != 2:
+        raise McdError(f"{task.algorithm}: pre-trains on a pair; name two modalities, such as CT-PET")
+    if multimodal or task.sees == "both":
         return [task.modalities]
     return [(modality,) for modality in task.modalities]
 
 
-def _describe(task: PretrainingTask, about: dict[str, Any]) -> dict[str, Any]:
+def _describe(task: PretrainingTask, options: PretrainingOptions, about: dict[str, Any]) -> dict[str, Any]:
     """What the checkpoint says of itself before anything is trained."""
     return {
         **about,
         "algorithm": task.algorithm,
-        "options": _options(task).model_dump(),
+        "options": options.model_dump(),
         "modalities": list(task.modalities),
         "filters": task.filters,
         "seed": task.seed,
     }
-
-
-def _options(task: PretrainingTask) -> PretrainingOptions:
-    return options_class(task.algorithm).read(task.options, f"options of {task.algorithm}")
 
 
 def _slices(
@@ -113,6 +109,7 @@ def _slices(
 
 def _train_group(
     task: PretrainingTask,
+    options: PretrainingOptions,
     group: tuple[str, ...],
     slices: SliceSet,
     compute: Compute,
@@ -120,13 +117,12 @@ def _train_group(
     description: dict[str, Any],
 ) -> tuple[Pretraining, History]:
     """One training, of all modalities of a group."""
-    options = _options(task)
     own_seed = derive_seed(task.seed, *group)
     torch.manual_seed(derive_seed(own_seed, "weights"))
     method = pretraining_class(task.algorithm)(options, task.filters, group, slices.size)
     if len(group) > 1 and not find(REGISTRY, task.algorithm).multimodal:
         slices = PooledSlices(slices)
     schedule = options.schedule(task.epochs, task.batch_size, task.steps_per_epoch)
-    identity = {key: value for key, value in description.items() if key not in ("shared", "trained")} | {"of": group}
+    identity = {**description, "of": group}
     rows = train(method, slices, schedule, compute, seed=own_seed, resume=resume, identity=identity)
     return method, rows
