@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 from importlib.metadata import entry_points
+from pkgutil import resolve_name
 from typing import Any
 
 from mcd.errors import McdError
@@ -46,7 +45,6 @@ class Baseline:
     hands_back: str = "encoder"
 
 
-@cache
 def added(group: str) -> dict[str, Any]:
     """What installed packages add by the entry points of a group, such as `mcd.metrics`: name -> object.
 
@@ -56,7 +54,7 @@ def added(group: str) -> dict[str, Any]:
     found = {}
     for name, place in places_of(group).items():
         try:
-            found[name] = load(place)
+            found[name] = resolve_name(place)
         except Exception as error:  # whatever a module of somebody else's raises
             raise McdError(
                 f"{place}: entry point {name} of {group} cannot be loaded ({error}); correct that package, or uninstall it"
@@ -67,12 +65,6 @@ def added(group: str) -> dict[str, Any]:
 def places_of(group: str) -> dict[str, str]:
     """The entry points of a group, without loading them: name -> `module:name`."""
     return {entry.name: entry.value for entry in sorted(entry_points(group=group), key=lambda entry: entry.name)}
-
-
-def load(place: str) -> Any:
-    """The object that stands at `module:name`."""
-    module, name = place.split(":")
-    return getattr(import_module(module), name)
 
 
 def find(registry: Mapping[str, Algorithm], algorithm: str) -> Algorithm:

@@ -1,8 +1,9 @@
 """Pre-training methods by name. Loads no torch: it says where the classes are."""
 
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from mcd.registry import Algorithm, Baseline, added, find, load
+from mcd.registry import Algorithm, Baseline, added, find
 
 if TYPE_CHECKING:
     from mcd.pretraining.base import Pretraining
@@ -39,11 +40,11 @@ REGISTRY: dict[str, Algorithm] = {
 
 def pretraining_class(algorithm: str) -> "type[Pretraining]":
     """The `Pretraining` class of an algorithm."""
-    found: type[Pretraining] = load(find(REGISTRY, algorithm).method)
+    found: type[Pretraining] = resolve_name(find(REGISTRY, algorithm).method)
     return found
 
 
 def options_class(algorithm: str) -> "type[PretrainingOptions]":
     """The options of an algorithm; loads no torch."""
-    found: type[PretrainingOptions] = load(find(REGISTRY, algorithm).options)
+    found: type[PretrainingOptions] = resolve_name(find(REGISTRY, algorithm).options)
     return found

@@ -1,8 +1,9 @@
 """Methods that learn to segment, by name. Loads no torch: it says where the classes are."""
 
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from mcd.registry import Algorithm, Baseline, added, find, load
+from mcd.registry import Algorithm, Baseline, added, find
 
 if TYPE_CHECKING:
     from mcd.segmentation.options import SegmentationOptions
@@ -27,11 +28,11 @@ REGISTRY: dict[str, Algorithm] = {
 
 def segmentation_class(algorithm: str) -> "type[Segmentation]":
     """The `Segmentation` class of an algorithm."""
-    found: type[Segmentation] = load(find(REGISTRY, algorithm).method)
+    found: type[Segmentation] = resolve_name(find(REGISTRY, algorithm).method)
     return found
 
 
 def options_class(algorithm: str) -> "type[SegmentationOptions]":
     """The options of an algorithm; loads no torch."""
-    found: type[SegmentationOptions] = load(find(REGISTRY, algorithm).options)
+    found: type[SegmentationOptions] = resolve_name(find(REGISTRY, algorithm).options)
     return found

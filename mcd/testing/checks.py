@@ -1,7 +1,7 @@
 """What every extension is checked for, in seconds and on a CPU. A check that fails raises `AssertionError` that says why."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,23 +17,18 @@ from mcd.methods import METHODS, PRETRAININGS
 from mcd.testing.cohort import TinyCohort, make_tiny_cohort
 
 if TYPE_CHECKING:
-    from mcd.slices.batches import Batch
     from mcd.training.checkpoint import Checkpoint
-    from mcd.training.method import Losses, Method
+    from mcd.training.method import Method
 
 FILTERS, EPOCHS = 4, 3
-
-
-class Killed(BaseException):
-    """Stands for a signal: nothing catches it."""
 
 
 def check_pretraining(algorithm: str, options: Mapping[str, Any] | None = None) -> None:
     """Check a registered self-supervised method on a tiny cohort.
 
-    It is a row that a configuration can name. It trains, and gives the same weights again. Killed in the middle of its last
-    epoch, it resumes to the weights of a training that was never interrupted. Every layer that it says it trained has moved,
-    and a fine-tuning that starts from it takes over those layers.
+    It is a row that a configuration can name. It trains, and gives the same weights again and others with another seed. Killed
+    in the middle of its last epoch, it resumes to the weights of a training that was never interrupted. A fine-tuning that
+    starts from it takes over the layers that it says it trained.
 
     Args:
         options: smaller ones than the defaults, to be quick.
@@ -56,21 +51,11 @@ def check_pretraining(algorithm: str, options: Mapping[str, Any] | None = None) 
         steps_per_epoch=2,
     )
     with _tiny() as (cohort, folder):
-        places: dict[str, Any] = {"shards": cohort.shards, "split": cohort.split}
-        pretrain(task, **places, output=folder / "whole.pt")
-        pretrain(task, **places, output=folder / "again.pt")
-        whole = load_checkpoint(folder / "whole.pt", "pretraining")
-        assert _equal(whole, load_checkpoint(folder / "again.pt")), f"{algorithm}: the same seed gave other weights"
-        with _keeping_every_epoch("mcd.pretraining.run.train"):
-            resumed: dict[str, Any] = {**places, "output": folder / "resumed.pt", "resume": folder / "state"}
-            with _killed_in_the_last_epoch(pretraining_class(algorithm)):
-                pretrain(task, **resumed)
-            pretrain(task, **resumed)
-        found = load_checkpoint(folder / "resumed.pt")
-        assert _equal(whole, found), f"{algorithm}: what a resumed training needs is not in its parameters and buffers"
-        fresh = PretrainingTask(**{**task.model_dump(), "seed": 1})
-        pretrain(fresh, **places, output=folder / "other.pt")
-        assert not _equal(whole, load_checkpoint(folder / "other.pt")), f"{algorithm}: the seed changes nothing"
+        start = partial(pretrain, task, shards=cohort.shards, split=cohort.split)
+        whole = _check_resumes(algorithm, pretraining_class(algorithm), start, "mcd.pretraining.run.train", folder)
+        other = task.model_copy(update={"seed": 1})
+        pretrain(other, shards=cohort.shards, split=cohort.split, output=folder / "other.pt")
+        assert not same_weights(whole, load_checkpoint(folder / "other.pt")), f"{algorithm}: the seed changes nothing"
         _check_transfer(algorithm, cohort, folder / "whole.pt", folder)
 
 
@@ -108,7 +93,6 @@ def check_segmentation(algorithm: str, options: Mapping[str, Any] | None = None)
     from mcd.segmentation.options import FinetuningTask
     from mcd.segmentation.registry import segmentation_class
     from mcd.segmentation.run import finetune
-    from mcd.training.checkpoint import load_checkpoint
     from mcd.training.schedule import Schedule
 
     named = algorithm in METHODS and METHODS[algorithm].segmentation == algorithm
@@ -124,17 +108,8 @@ def check_segmentation(algorithm: str, options: Mapping[str, Any] | None = None)
     )
     with _tiny() as (cohort, folder):
         places: dict[str, Any] = {"shards": cohort.shards, "split": cohort.split}
-        finetune(task, **places, output=folder / "whole.pt")
-        finetune(task, **places, output=folder / "again.pt")
-        whole = load_checkpoint(folder / "whole.pt", "segmentation")
-        assert _equal(whole, load_checkpoint(folder / "again.pt")), f"{algorithm}: the same seed gave other weights"
-        with _keeping_every_epoch("mcd.segmentation.run.train"):
-            resumed: dict[str, Any] = {**places, "output": folder / "resumed.pt", "resume": folder / "state"}
-            with _killed_in_the_last_epoch(segmentation_class(algorithm)):
-                finetune(task, **resumed)
-            finetune(task, **resumed)
-        found = load_checkpoint(folder / "resumed.pt")
-        assert _equal(whole, found), f"{algorithm}: what a resumed training needs is not in its parameters and buffers"
+        start = partial(finetune, task, **places)
+        _check_resumes(algorithm, segmentation_class(algorithm), start, "mcd.segmentation.run.train", folder)
         predict_test(**places, model=folder / "whole.pt", predictions=folder / "masks.h5")
         assert predicted_subjects(folder / "masks.h5") == cohort.subjects[-2:]
 
@@ -182,7 +157,8 @@ def _tiny() -> Iterator[tuple[TinyCohort, Path]]:
         yield make_tiny_cohort(Path(name)), Path(name)
 
 
-def _equal(one: "Checkpoint", other: "Checkpoint") -> bool:
+def same_weights(one: "Checkpoint", other: "Checkpoint") -> bool:
+    """Whether two checkpoints hold the same tensors, to the last bit."""
     import torch
 
     return one.weights.keys() == other.weights.keys() and all(
@@ -192,6 +168,33 @@ def _equal(one: "Checkpoint", other: "Checkpoint") -> bool:
     )
 
 
+def _check_resumes(
+    algorithm: str, method_class: "type[Method]", start: Callable[..., Any], train: str, folder: Path
+) -> "Checkpoint":
+    """Train twice, and once more with a kill in between: always to the same weights, whose checkpoint is returned.
+
+    Args:
+        start: starts the training, given `output` and `resume`; it calls `mcd.training.loop.train` by the name `train`.
+    """
+    from mcd.testing.interruption import killed_in
+    from mcd.training.checkpoint import load_checkpoint
+
+    for name in ("whole", "again"):
+        start(output=folder / f"{name}.pt")
+    whole = load_checkpoint(folder / "whole.pt")
+    again = load_checkpoint(folder / "again.pt")
+    assert same_weights(whole, again), f"{algorithm}: the same seed gave other weights"
+    with _keeping_every_epoch(train):
+        with killed_in(EPOCHS - 1, method_class):
+            start(output=folder / "resumed.pt", resume=folder / "state")
+        start(output=folder / "resumed.pt", resume=folder / "state")
+    resumed = load_checkpoint(folder / "resumed.pt")
+    assert same_weights(whole, resumed), (
+        f"{algorithm}: what a resumed training needs is not in its parameters and buffers"
+    )
+    return whole
+
+
 @contextmanager
 def _keeping_every_epoch(train: str) -> Iterator[None]:
     """Keep the running state after every epoch, as trainings that take hours do."""
@@ -199,25 +202,3 @@ def _keeping_every_epoch(train: str) -> Iterator[None]:
 
     with patch(train, partial(loop.train, save_every=0.0)):
         yield
-
-
-@contextmanager
-def _killed_in_the_last_epoch(method_class: "type[Method]") -> Iterator[None]:
-    begun: list[int] = []
-    before_epoch, losses = method_class.before_epoch, method_class.losses
-
-    def note(self: "Method", epoch: int, epochs: int) -> None:
-        begun.append(epoch)
-        before_epoch(self, epoch, epochs)
-
-    def die(self: "Method", batch: "Batch", player: str) -> "Losses":
-        if begun[-1] == EPOCHS - 1:
-            raise Killed
-        return losses(self, batch, player)
-
-    with patch.object(method_class, "before_epoch", note), patch.object(method_class, "losses", die):
-        try:
-            yield
-        except Killed:
-            return
-    raise AssertionError(f"{method_class.__name__}: was not trained")

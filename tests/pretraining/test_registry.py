@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from interruption import epochs_begun, killed_in
 
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.models.unet import UNet
@@ -17,7 +16,9 @@ from mcd.seeding import derive_seed
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
 from mcd.slices.options import Augmentation
+from mcd.testing.checks import same_weights
 from mcd.testing.cohort import TinyCohort, make_tiny_cohort
+from mcd.testing.interruption import epochs_begun, killed_in
 from mcd.training import loop
 from mcd.training.checkpoint import Checkpoint, load_checkpoint
 from mcd.training.history import History
@@ -71,13 +72,6 @@ def run(cohort: TinyCohort, algorithm: str, output: Path, device: str, **more: A
     )
 
 
-def equal(a: Checkpoint, b: Checkpoint) -> bool:
-    return a.weights.keys() == b.weights.keys() and all(
-        state.keys() == b.weights[name].keys() and all(torch.equal(state[key], b.weights[name][key]) for key in state)
-        for name, state in a.weights.items()
-    )
-
-
 @pytest.mark.parametrize("algorithm", REGISTRY)
 def test_trains_and_says_what_it_trained(algorithm: str, trained: dict[str, Path]) -> None:
     checkpoint = load_checkpoint(trained[algorithm], "pretraining")
@@ -127,7 +121,7 @@ def test_goes_on_after_a_kill_to_the_same_weights(
         history = run(cohort, algorithm, output, device, resume=resume)
     assert begun[0] == EPOCHS - 1  # it went on, and did not start again
     assert [row["epoch"] for row in history][:EPOCHS] == list(range(1, EPOCHS + 1))
-    assert equal(load_checkpoint(output), load_checkpoint(trained[algorithm]))
+    assert same_weights(load_checkpoint(output), load_checkpoint(trained[algorithm]))
     assert not list(tmp_path.glob("resume.pt*"))
 
 

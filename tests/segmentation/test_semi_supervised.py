@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from interruption import epochs_begun, killed_in
 
 from mcd.errors import McdError
 from mcd.models.unet import UNet
@@ -24,6 +23,7 @@ from mcd.slices.options import Augmentation
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.testing.cohort import TinyCohort
+from mcd.testing.interruption import epochs_begun, killed_in
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.device import torch_device
 from mcd.training.loop import train

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from interruption import killed_in
 from torch import nn
 
 from mcd.errors import McdError
@@ -20,6 +19,7 @@ from mcd.reporting.figures.loss_curves import MEASURED
 from mcd.slices.batches import Batch, SliceSet
 from mcd.slices.shards import Shards
 from mcd.testing.cohort import TinyCohort
+from mcd.testing.interruption import killed_in
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, load_resume, save_checkpoint
 from mcd.training.history import History, write_history
 from mcd.training.loop import train

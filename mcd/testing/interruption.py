@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import pytest
+from unittest.mock import patch
 
 from mcd.slices.batches import Batch
 from mcd.training.method import Losses, Method
@@ -23,8 +22,7 @@ def epochs_begun(method_class: type[Method]) -> Iterator[list[int]]:
         begun.append(epoch)
         before_epoch(self, epoch, epochs)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(method_class, "before_epoch", note)
+    with patch.object(method_class, "before_epoch", note):
         yield begun
 
 
@@ -32,7 +30,7 @@ def epochs_begun(method_class: type[Method]) -> Iterator[list[int]]:
 def killed_in(epoch: int, method_class: type[Method]) -> Iterator[None]:
     """Kill a training of a class in the middle of an epoch, counted from 0: when it asks for losses for the second time.
 
-    Fails where nothing was killed.
+    Raises `AssertionError` where nothing was killed.
     """
     losses, calls = method_class.losses, 0
 
@@ -43,7 +41,9 @@ def killed_in(epoch: int, method_class: type[Method]) -> Iterator[None]:
             raise Killed
         return losses(self, batch, player)
 
-    with pytest.MonkeyPatch.context() as patch, epochs_begun(method_class) as begun:
-        patch.setattr(method_class, "losses", die)
-        with pytest.raises(Killed):
+    with epochs_begun(method_class) as begun, patch.object(method_class, "losses", die):
+        try:
             yield
+        except Killed:
+            return
+    raise AssertionError(f"{method_class.__name__}: nothing was killed in epoch {epoch}")
