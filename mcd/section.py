@@ -28,9 +28,6 @@ class Section(BaseModel):
         """Snakemake's `--config` hands over what is nested as text, an empty value too."""
         if not isinstance(given, Mapping):
             return given
-        for key, value in given.items():
-            if isinstance(value, bool) and key in cls.model_fields and cls.model_fields[key].annotation is float:
-                raise ValueError(f"{key}: {value} is a truth value; give a number")
         optional = {name for name, field in cls.model_fields.items() if field.default is None}
         return {key: None if key in optional and value in ("null", "~") else value for key, value in given.items()}
 
@@ -110,10 +107,16 @@ def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
-def _whole(given: Any) -> Any:
-    """`1e2` in YAML 1.1 is text, and no integer to Python; and a truth value is no number."""
+def _number(given: Any) -> Any:
+    """A truth value is no number, though Python counts with it."""
     if isinstance(given, bool):
         raise ValueError("is a truth value; give a number")
+    return given
+
+
+def _whole(given: Any) -> Any:
+    """`1e2` in YAML 1.1 is text, and no integer to Python."""
+    _number(given)
     try:
         number = float(given) if isinstance(given, str) and "e" in given.lower() else given
     except ValueError:
@@ -121,12 +124,17 @@ def _whole(given: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-Positive = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-PositiveShare = Annotated[float, Field(gt=0, le=1)]
-Whole = Annotated[int, BeforeValidator(_whole)]
-Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+# In `Annotated` they stand behind the range: pydantic loses a range that follows them from the JSON schema.
+NUMBER = BeforeValidator(_number)
+WHOLE = BeforeValidator(_whole)
+
+Number = Annotated[float, NUMBER]
+Positive = Annotated[float, Field(gt=0), NUMBER]
+Weight = Annotated[float, Field(ge=0), NUMBER]
+Share = Annotated[float, Field(ge=0, le=1), NUMBER]
+PositiveShare = Annotated[float, Field(gt=0, le=1), NUMBER]
+Whole = Annotated[int, WHOLE]
+Count = Annotated[int, Field(ge=1), WHOLE]
 ShareRange = Annotated[tuple[PositiveShare, PositiveShare], AfterValidator(_rising)]
 """Smallest and largest share."""
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]

@@ -12,7 +12,7 @@ from mcd.cohorts import LAYOUTS, find_layout, simulated_layouts
 from mcd.errors import McdError
 from mcd.imaging.options import PreprocessOptions
 from mcd.pair import Pair
-from mcd.section import Count, Positive, Section, Whole
+from mcd.section import NUMBER, WHOLE, Count, Number, Positive, Section, Whole
 
 
 def unique(values: list[Any]) -> list[Any]:
@@ -31,8 +31,8 @@ def _unique_pairs(pairs: list[Pair]) -> list[Pair]:
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-Ratio = Annotated[float, Field(gt=0, le=1)]
-Code = Annotated[Whole, Field(ge=1, le=255)]
+Ratio = Annotated[float, Field(gt=0, le=1), NUMBER]
+Code = Annotated[int, Field(ge=1, le=255), WHOLE]
 Codes = Annotated[list[Code], Field(min_length=1), AfterValidator(unique)]
 Spacing = tuple[Positive, Positive, Positive]
 
@@ -48,7 +48,7 @@ class Simulation(Section):
 
     subjects: Whole = Field(..., ge=2, description="how many patients")
     seed: Whole = Field(0, ge=0, description="another seed gives other patients")
-    noise: float = Field(1.0, ge=0, description="factor on the scanners' noise")
+    noise: Number = Field(1.0, ge=0, description="factor on the scanners' noise")
     spacing: dict[str, Spacing] = Field(
         default_factory=dict,
         description=(
@@ -130,7 +130,7 @@ class Cohort(Section):
         ),
     )
     preprocessing: PreprocessOptions
-    test: float = Field(
+    test: Number = Field(
         0.2,
         gt=0,
         description=(

@@ -9,12 +9,12 @@ from mcd.config.cohort import Cohort, Name, Ratio, unique
 from mcd.config.training import Finetuning, PretrainingLength, TranslationScores
 from mcd.methods import METHODS, PRETRAININGS, TABLE_II, needs_pair
 from mcd.pretraining import registry as pretraining
-from mcd.section import Count, Section, Whole, nearest
+from mcd.section import WHOLE, Count, Section, nearest
 from mcd.segmentation import registry as segmentation
 from mcd.training.schedule import Compute, check_warmup
 
 Ratios = Annotated[list[Ratio], AfterValidator(unique)]
-Seed = Annotated[Whole, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0), WHOLE]
 
 
 class Config(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mcd.config.cohort import Ratio, at_ratio, expand
-from mcd.section import Count, Section, Whole
+from mcd.section import Count, Number, Section, Whole
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Optimisation, Schedule, check_warmup
 
@@ -41,7 +41,7 @@ class Finetuning(Optimisation):
             "is unlabelled, take twice as many, as in one pass they do"
         ),
     )
-    weight_decay: float = Field(1e-4, ge=0, description="of Adam (paper)")
+    weight_decay: Number = Field(1e-4, ge=0, description="of Adam (paper)")
     warmup_epochs: Whole = Field(
         5,
         ge=0,

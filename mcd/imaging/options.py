@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from mcd.imaging import BODY_HU
-from mcd.section import Count, Positive, Section
+from mcd.section import NUMBER, Count, Number, Positive, Section
 
 Interpolation = Literal["nearest", "linear", "bspline"]
 Rule = Literal["nonzero", "body", "all"]
 Registration = Literal["off", "rigid", "affine"]
-Percent = Annotated[float, Field(ge=0, le=100)]
+Percent = Annotated[float, Field(ge=0, le=100), NUMBER]
 
 
 class PreprocessOptions(Section):
@@ -51,7 +51,7 @@ class PreprocessOptions(Section):
             "lie in the middle of its image)"
         ),
     )
-    body_threshold: float = Field(
+    body_threshold: Number = Field(
         BODY_HU, description="HU above which a voxel is body (our choice: half-way between air (-1000) and water (0))"
     )
     registration: Registration | Annotated[dict[str, Registration], Field(min_length=1)] = Field(

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mcd.section import Count, Positive, PositiveRange, PositiveShare, Section, Share, ShareRange, Weight, Whole
+from mcd.section import Count, Number, Positive, PositiveRange, PositiveShare, Section, Share, ShareRange, Weight, Whole
 from mcd.training.schedule import Beta, Optimisation, Schedule
 
 Decay = Literal["constant", "cosine"]
@@ -41,7 +41,7 @@ class ViewOptions(Section):
         0.3, description="largest offset, in z-scores (Chaitanya et al. 2020: 0.3 of their normalised intensity)"
     )
     contrast: Share = Field(0.3, description="largest relative change of contrast (Chaitanya et al. 2020: 0.7 to 1.3)")
-    gamma: float = Field(
+    gamma: Number = Field(
         1.5,
         ge=1,
         description="largest exponent; it is drawn between its inverse and itself, on the tissue's own range (our choice, as "
@@ -223,7 +223,7 @@ class GLOptions(ViewOptions, PretrainingOptions):
     crop: ShareRange = Field((0.27, 0.27), description="the authors' 100 x 100 of 192 x 192 pixels")
     aspect: PositiveRange = Field((1.0, 1.0), description="the authors'")
     mirror: Share = Field(0.0, description="none in the authors' pre-training")
-    gamma: float = Field(1.0, ge=1, description="none in the authors' pre-training")
+    gamma: Number = Field(1.0, ge=1, description="none in the authors' pre-training")
     noise: Weight = Field(0.0, description="none in the authors' pre-training")
     blurred: Share = Field(0.0, description="none in the authors' pre-training")
     temperature: Positive = Field(0.1, description="t; the authors'")

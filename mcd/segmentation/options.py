@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from mcd.section import Count, Positive, PositiveShare, Section, Share, Weight, Whole
+from mcd.section import Count, Number, Positive, PositiveShare, Section, Share, Weight, Whole
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Schedule
 
@@ -59,7 +59,7 @@ class SASSOptions(SemiSupervisedOptions):
     )
     regression: Weight = Field(0.3, description="weight of the distance maps' error (there beta)")
     discriminator_filters: Count = Field(64, description="channels of the discriminator's first layer")
-    dropout: float = Field(0.5, ge=0, lt=1, description="of the discriminator's channels")
+    dropout: Number = Field(0.5, ge=0, lt=1, description="of the discriminator's channels")
 
 
 class FinetuningTask(Section):

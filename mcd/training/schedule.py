@@ -5,15 +5,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mcd.section import Count, Section, Weight, Whole
+from mcd.section import NUMBER, Count, Number, Section, Weight, Whole
 
-Beta = Annotated[float, Field(ge=0, lt=1)]
+Beta = Annotated[float, Field(ge=0, lt=1), NUMBER]
 
 
 class Optimisation(Section):
     """The step sizes of Adam."""
 
-    learning_rate: float = Field(2e-4, gt=0, description="of Adam (paper Sec. V)")
+    learning_rate: Number = Field(2e-4, gt=0, description="of Adam (paper Sec. V)")
     betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="of Adam (its default)")
     weight_decay: Weight = Field(0.0, description="of Adam")
     decay: Literal["constant", "cosine"] = Field("constant", description="of the learning rate after the warm-up, to 0")
@@ -86,7 +86,7 @@ class Compute(Section):
             "only long trainings earn back)"
         ),
     )
-    memory_limit_gb: float = Field(
+    memory_limit_gb: Number = Field(
         8.0,
         ge=0,
         description=(
