@@ -21,7 +21,7 @@ from mcd.cohorts.findings import Finding
 from mcd.cohorts.fit import gain, misfits
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of
-from mcd.imaging.io import read_volume
+from mcd.imaging.io import read_label, read_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import Preprocessed, preprocess_subject
 from mcd.pair import Pair
@@ -86,7 +86,7 @@ def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequenc
         if path is None:
             continue
         try:
-            image = read_volume(path)
+            image = _read(one, name, path, options, grids)
             grids[name] = Grid.of(image)
             if name in subject.images:
                 one.content[name] = hashlib.sha256(array_of(image).astype(np.float32).data).hexdigest()
@@ -108,6 +108,20 @@ def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequenc
         whole = replace(subject, images=readable, label=subject.label if "label" in grids else None)
         _preprocess(one, whole, options, pairs)
     return one
+
+
+def _read(one: Examined, name: str, path: Path, options: PreprocessOptions, grids: Mapping[str, Grid]) -> sitk.Image:
+    """Read a file as preprocessing does; what its header contradicts is a finding."""
+
+    def note(text: str) -> None:
+        problem, _, remedy = text.removeprefix(f"{path}: ").partition("; ")
+        _warn(one, path, problem, remedy)
+
+    reference = next(iter(one.subject.images), "")
+    if name == "label" and reference in grids:
+        return read_label(path, grids[reference], note=note)
+    keep = "keep" if options.not_finite == "outside" and name != "label" else "refuse"
+    return read_volume(path, note=note, not_finite=keep)
 
 
 def _preprocess(one: Examined, subject: Subject, options: PreprocessOptions, pairs: Sequence[Pair]) -> None:
