@@ -65,6 +65,8 @@ def _named(head: bytes) -> str:
     if not head:
         return "nothing, it has 0 bytes"
     if size := _NIFTI_SIZES.get(head[:4]):
+        if len(head) < size:
+            return f"{len(head)} of the {size} bytes of a NIfTI header"
         magic = head[344:347] if size == 348 else head[4:7]
         return {b"n+1": NIFTI, b"n+2": NIFTI, b"ni1": PAIR, b"ni2": PAIR}.get(magic, ANALYZE)
     if head.startswith(b"NRRD"):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # SEG, and SEG as a label map
 STRUCTURES = "1.2.840.10008.5.1.4.1.1.481.3"  # RTSTRUCT
+_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"  # RTDOSE: an image of its own beside the CT that it was planned on
 
 # Our choices: how far a slice may lie from where an even grid has it, as a share of the distance between slices, and how far
 # all of them may drift sideways, as a share of a pixel. Within, no voxel is ever a neighbour's.
@@ -162,8 +163,10 @@ def _no_series(folder: Path) -> McdError:
 
 
 def _headers(folder: Path) -> tuple[dict[Path, "Dataset"], list[Path]]:
-    """Return the headers of a folder's images, and the files that are not DICOM at all."""
-    headers, others = {}, []
+    """Return the headers of a folder's images, and the files that might be damaged ones: no DICOM, or cut short."""
+    headers: dict[Path, Dataset] = {}
+    without_size: dict[Path, str] = {}
+    others = []
     for path in sorted(folder.iterdir()):
         if path.is_dir() or path.name.startswith("."):
             continue
@@ -172,11 +175,12 @@ def _headers(folder: Path) -> tuple[dict[Path, "Dataset"], list[Path]]:
             continue
         header = header_of(path)
         kind = str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
-        if header.get("Rows") and header.get("Columns") and kind not in SEGMENTATION:
+        if not (header.get("Rows") and header.get("Columns")):
+            without_size[path] = kind
+        elif kind not in (*SEGMENTATION, _DOSE):
             headers[path] = header
-        elif header.get("ImagePositionPatient") is not None or not kind:
-            others.append(path)  # an image that has lost its size, or a header cut short
-    return headers, others
+    kinds = {str(header.get("SOPClassUID", "")) for header in headers.values()} | {""}
+    return headers, others + [path for path, kind in without_size.items() if kind in kinds]
 
 
 def _check_no_other_slice(slices: dict[Path, "Dataset"], others: Sequence[Path]) -> None:

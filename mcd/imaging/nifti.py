@@ -168,7 +168,7 @@ def _dtype(header: Any, path: Path) -> np.dtype[Any]:
     except (HeaderDataError, KeyError) as error:
         raise _damaged(path, error) from None
     if dtype.kind not in "iuf":
-        kind = "complex" if dtype.kind == "c" else "colour"
+        kind = "complex" if dtype.kind == "c" else f"no numeric (datatype {int(header['datatype'])})"
         raise McdError(f"{path}: {kind} voxels; give a volume with one real number per voxel")
     return dtype
 

@@ -1,0 +1,109 @@
+"""Volumes of one lattice share one index map, and voxels without a value are outside."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from mcd.errors import McdError
+from mcd.imaging.geometry import Grid
+from mcd.imaging.io import write_volume
+from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.preprocess import Preprocessed, preprocess_subject
+from mcd.subject import Subject
+
+SHAPE = (12, 32, 32)
+OPTIONS = PreprocessOptions(size=(16, 16), spacing=(2.0, 2.0, 4.0), percentiles=(0, 100), statistics_region="all")
+
+
+def bright(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Noise with a block that stands out, and the block."""
+    block = np.zeros(SHAPE, bool)
+    block[3:8, 9:20, 11:22] = True
+    noise = np.random.default_rng(seed).normal(size=SHAPE)
+    return np.where(block, 100, noise).astype(np.float32), block
+
+
+def preprocessed(
+    folder: Path, shifts: dict[str, tuple[float, float, float]], turn: float = 0.0, options: PreprocessOptions = OPTIONS
+) -> Preprocessed:
+    """A patient whose files lie on one lattice of 1 x 1 x 2 mm, but for the given shifts in mm and a turn in radians."""
+    values, block = bright()
+    axes = np.asarray(sitk.VersorTransform((0, 0, 1), 0.1 + turn).GetMatrix())
+    straight = np.asarray(sitk.VersorTransform((0, 0, 1), 0.1).GetMatrix())
+    files = {"A": values, "B": values * 2, "label": block.astype(np.uint8), "mask": np.ones(SHAPE, np.uint8)}
+    for name, content in files.items():
+        origin = np.asarray((3.7, -8.1, 11.3)) + shifts.get(name, (0, 0, 0))
+        direction = straight if name == "A" else axes
+        grid = Grid(SHAPE[::-1], (1.0, 1.0, 2.0), tuple(origin.tolist()), tuple(direction.tolist()))
+        write_volume(grid.image(content), folder / f"{name}.mha")
+    subject = Subject("p", {name: folder / f"{name}.mha" for name in "AB"}, folder / "label.mha", folder / "mask.mha")
+    return preprocess_subject(subject, options)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e-5, -1e-5, 1e-9, -3e-4])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("turn", [0.0, 1e-7, -1e-7])
+def test_a_label_a_hair_off_stays_on_its_image(tmp_path: Path, shift: float, axis: int, turn: float) -> None:
+    """1 mm to 2 mm: every nearest neighbour is a tie, which the last digit would decide."""
+    moved = tuple(shift * (index == axis) for index in range(3))
+    pre = preprocessed(tmp_path, {"label": moved, "B": moved, "mask": moved}, turn)
+    assert pre.label is not None
+    for volume in pre.volumes.values():
+        np.testing.assert_array_equal(pre.label > 0, volume > 1.0)
+
+
+def test_a_label_that_was_moved_stays_moved(tmp_path: Path) -> None:
+    pre = preprocessed(tmp_path, {"label": (4.0, 0, 0)})
+    assert pre.label is not None
+    overlap = (pre.label > 0) & (pre.volumes["A"] > 1.0)
+    assert 0 < overlap.sum() < (pre.label > 0).sum()
+
+
+def test_a_label_on_part_of_the_lattice(tmp_path: Path) -> None:
+    """Cut to its content, as some programs write labels."""
+    preprocessed(tmp_path, {})
+    label = sitk.ReadImage(str(tmp_path / "label.mha"))[8:25, 6:23, 1:10]
+    label.SetOrigin((np.asarray(label.GetOrigin()) + 1e-5).tolist())
+    write_volume(label, tmp_path / "part.mha")
+    subject = Subject("p", {"A": tmp_path / "A.mha"}, tmp_path / "part.mha")
+    pre = preprocess_subject(subject, OPTIONS)
+    assert pre.label is not None
+    np.testing.assert_array_equal(pre.label > 0, pre.volumes["A"] > 1.0)
+
+
+def test_the_files_own_grids_are_kept(tmp_path: Path) -> None:
+    pre = preprocessed(tmp_path, {"B": (1e-5, 0, 0)})
+    a, b = (pre.info["raw_grids"][name]["origin"] for name in "AB")
+    assert b[0] - a[0] == pytest.approx(1e-5, rel=1e-3)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "linear", "bspline"])
+@pytest.mark.parametrize("rule", ["nonzero", "all", "body"])
+def test_voxels_without_a_value_are_outside_when_the_configuration_says_so(
+    tmp_path: Path, rule: str, interpolation: str
+) -> None:
+    values, _ = bright()
+    values += 5
+    missing = np.zeros(SHAPE, bool)
+    missing[:, :, 20:] = True
+    grid = Grid(SHAPE[::-1], (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    write_volume(grid.image(np.where(missing, np.nan, values)), tmp_path / "A.mha")
+    options = PreprocessOptions(
+        size=(32, 32), spacing=(1.0, 1.0, 2.0), statistics_region=rule, interpolation=interpolation, body_threshold=0,
+        centre="image",
+    )  # fmt: skip
+    with pytest.raises(McdError, match=rf"A\.mha: {missing.sum()} voxels are not finite"):
+        preprocess_subject(Subject("p", {"A": tmp_path / "A.mha"}), options)
+    pre = preprocess_subject(
+        Subject("p", {"A": tmp_path / "A.mha"}), options.model_copy(update={"not_finite": "outside"})
+    )
+    np.testing.assert_array_equal(pre.regions["A"], ~missing)
+    statistics = pre.info["statistics"]["A"]
+    low, high = np.percentile(values[~missing].astype(float), (1, 99))
+    if interpolation == "nearest":
+        assert statistics["p_low"] == pytest.approx(low, rel=1e-5)
+        assert statistics["p_high"] == pytest.approx(high, rel=1e-5)
+    assert np.isfinite(pre.volumes["A"]).all()
+    assert not pre.volumes["A"][missing].any()
