@@ -8,7 +8,8 @@ import re
 import tempfile
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,21 @@ _DOSE = "1.2.840.10008.5.1.4.1.1.481.2"  # RTDOSE: an image of its own beside th
 _LARGEST_STRAY = 0.2
 _LARGEST_DRIFT = 0.5
 _SAME_PLACE_MM = 1e-3
+_NEEDED = [
+    *(
+        "SOPClassUID",
+        "SeriesInstanceUID",
+        "FrameOfReferenceUID",
+        "Modality",
+        "Units",
+        "Rows",
+        "Columns",
+        "NumberOfFrames",
+    ),
+    *("BitsAllocated", "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "PixelSpacing"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "ImagerPixelSpacing", "SegmentSequence", "ROIContourSequence"),
+    *("StructureSetROISequence",),
+]
 _CONVERT = "convert it to NIfTI (dcm2niix)"
 _EXPORT = "export the series again"
 
@@ -52,23 +68,37 @@ class Slice:
         return np.cross(self.axes[:3], self.axes[3:])
 
 
+@contextmanager
+def decoding(place: str | Path) -> Iterator[None]:
+    """Turn whatever damaged bytes make pydicom raise into one line; its own words, and its warnings, may quote the header."""
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except McdError:
+            raise
+        except Exception as error:
+            raise McdError(f"{place}: a damaged DICOM header ({type(error).__name__}); {_EXPORT}") from None
+
+
 def header_of(path: str | Path, whole: bool = False) -> "Dataset":
-    """Return a DICOM file's header, with the pixels if `whole`."""
+    """Return what is needed of a DICOM file's header, decoded; all of the file, its pixels too, if `whole`."""
     import pydicom  # here alone: few patients come as DICOM, and it takes a fifth of a second
 
-    logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote the header, a patient's name too
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pydicom.dcmread(path, stop_before_pixels=not whole, force=True)
-    except Exception as error:  # pydicom raises whatever the damaged bytes lead to
-        # its words may quote the header
-        raise McdError(f"{path}: not a readable DICOM file ({type(error).__name__}); export it again") from None
+    with decoding(path):
+        header = pydicom.dcmread(
+            path, stop_before_pixels=not whole, force=True, specific_tags=None if whole else _NEEDED
+        )
+        for _ in header.iterall():  # pydicom decodes an element when it is looked at
+            pass
+        return header
 
 
 def series_files(folder: str | Path) -> list[str]:
     """Return the files of a folder's one DICOM series in the order in which `read_series` stacks them."""
-    return [slice_.name for slice_ in _slices(Path(folder))]
+    with decoding(folder):
+        return [slice_.name for slice_ in _slices(Path(folder))]
 
 
 def read_series(folder: Path) -> sitk.Image:
@@ -80,7 +110,11 @@ def read_series(folder: Path) -> sitk.Image:
         McdError: that names the file which is damaged or does not fit the others; for slices that are missing, unevenly
             spaced or doubled, and for a folder with no series or with several.
     """
-    slices = _slices(folder)
+    with decoding(folder):
+        return _read_slices(_slices(folder), folder)
+
+
+def _read_slices(slices: Sequence[Slice], folder: Path) -> sitk.Image:
     if len(slices) == 1 and int(slices[0].header.get("NumberOfFrames") or 1) > 1:
         return read_frames(Path(slices[0].name))
     files = [slice_.name for slice_ in slices]
@@ -99,7 +133,11 @@ def read_frames(path: Path) -> sitk.Image:
         McdError: for a file with one slice, frames without a place, frames that are missing or doubled, and a compression
             that only other tools decode.
     """
-    header = header_of(path, whole=True)
+    with decoding(path):
+        return _read_frames(header_of(path, whole=True), path)
+
+
+def _read_frames(header: "Dataset", path: Path) -> sitk.Image:
     _check_image(header, str(path))
     count = int(header.get("NumberOfFrames") or 1)
     if count == 1:
@@ -109,9 +147,7 @@ def read_frames(path: Path) -> sitk.Image:
         raise McdError(f"{path}: {count} frames, and where they lie is not in the file; {_CONVERT}")
     slices = [_frame(header, group, f"{path}, frame {number}") for number, group in enumerate(groups, start=1)]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stored = header.pixel_array
+        stored = header.pixel_array
     except Exception:  # no decoder, or damaged
         syntax = getattr(header.file_meta.get("TransferSyntaxUID"), "name", "unknown syntax")
         raise McdError(f"{path}: its frames cannot be decoded ({syntax}); {_CONVERT}") from None
@@ -318,7 +354,9 @@ def _plain(value: Any) -> str:
 
 def _check_whole(path: Path, header: "Dataset") -> None:
     """Refuse a file that ends before its pixels do, which ITK fills up or leaves out."""
-    if "PixelData" not in header and not _has_pixels(path, header):
+    with decoding(path):
+        whole = _has_pixels(path, header)
+    if not whole:
         raise McdError(f"{path}: it ends before its pixels do; copy or export it again")
 
 
@@ -343,8 +381,7 @@ def _start_of_pixels(path: Path) -> int | None:
     """Return where the element with the pixels begins; None where the file has none."""
     import pydicom
 
-    with open(path, "rb") as stream, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with open(path, "rb") as stream:
         pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=["Rows"], force=True)
         start = stream.tell()
         tag = stream.read(4)

@@ -4,7 +4,6 @@ The code of a voxel is the number of its segment or region of interest. A label 
 segment lies wholly inside another, the inner one's number stands; any other overlap is refused.
 """
 
-import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ import SimpleITK as sitk
 
 from mcd.errors import McdError
 from mcd.imaging import contents
-from mcd.imaging.dicom import SEGMENTATION, STRUCTURES, header_of
+from mcd.imaging.dicom import SEGMENTATION, STRUCTURES, decoding, header_of
 from mcd.imaging.geometry import Grid
 
 if TYPE_CHECKING:
@@ -58,10 +57,11 @@ def read_dicom_label(path: Path, header: "Dataset", grid: Grid) -> sitk.Image:
         McdError: for segments that overlap without one being inside the other, fractional segments, contours that lie beside
             the slices, and objects without geometry.
     """
-    if str(header.SOPClassUID) == STRUCTURES:
-        return _combined(_structures(path, header, grid), grid, path)
-    masks, own = _segments(path)
-    return _combined(masks, own, path)
+    with decoding(path):
+        if str(header.SOPClassUID) == STRUCTURES:
+            return _combined(_structures(path, header, grid), grid, path)
+        masks, own = _segments(path)
+        return _combined(masks, own, path)
 
 
 def _combined(masks: Mapping[int, np.ndarray], grid: Grid, path: Path) -> sitk.Image:
@@ -105,9 +105,7 @@ def _segments(path: Path) -> tuple[dict[int, np.ndarray], Grid]:
         positions = np.asarray(
             [of(group, "PlanePositionSequence").ImagePositionPatient for group in groups], dtype=float
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            frames = np.asarray(header.pixel_array)
+        frames = np.asarray(header.pixel_array)
     except (AttributeError, IndexError, TypeError, ValueError, NotImplementedError, RuntimeError):
         raise McdError(f"{path}: a SEG without frames, place or readable pixels; {_EXPORT}") from None
     frames = frames.reshape(len(groups), *frames.shape[-2:])

@@ -233,7 +233,9 @@ def _disagreement(header: Any, sform: np.ndarray, qform: np.ndarray | None, shap
 def _sform(header: Any, path: Path) -> np.ndarray | None:
     if int(header["sform_code"]) <= 0:
         return None
-    sform: np.ndarray = np.asarray(header.get_sform(), dtype=float)
+    sform = np.eye(4)
+    with np.errstate(invalid="ignore"):
+        sform[:3] = [np.asarray(header[f"srow_{axis}"], dtype=float) for axis in "xyz"]
     columns = np.linalg.norm(sform[:3, :3], axis=0)
     if not np.isfinite(sform).all() or np.linalg.det(sform[:3, :3] / np.where(columns > 0, columns, 1)) ** 2 < 1e-6:
         raise McdError(f"{path}: its sform is no affine (numbers missing, or an axis without length); correct it")

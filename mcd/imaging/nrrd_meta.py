@@ -100,7 +100,7 @@ def _check_voxels(fields: Mapping[str, str], first: int, path: Path, kind: str) 
         shape, each = fields.get("dimsize", ""), _bytes_each(fields.get("elementtype", "")[4:], _META_BYTES)
         each *= int(fields.get("elementnumberofchannels", "1") or 1)
         compressed = fields.get("compresseddata", "").lower() == "true"
-        beside = fields["elementdatafile"]
+        beside = fields.get("elementdatafile", "LOCAL")
         beside = "" if beside.upper() == "LOCAL" else beside
         raw = not compressed and fields.get("binarydata", "true").lower() == "true"
     sides = [int(number) for number in re.findall(r"\d+", shape)]

@@ -58,7 +58,7 @@ def check_against_nibabel(path: Path, notes: list[str] | None = None) -> None:
     """Every voxel, and the place of every corner."""
     told: list[str] = []
     image = read_volume(path, note=told.append)
-    theirs = nibabel.load(path)
+    theirs: Any = nibabel.load(path)
     np.testing.assert_allclose(array_of(image), theirs.get_fdata().T, rtol=1e-6, atol=1e-6)
     for voxel in ((0, 0, 0), (SHAPE[0] - 1, 0, SHAPE[2] - 1), (0, SHAPE[1] - 1, 1)):
         place = (np.diag([-1, -1, 1, 1]) @ theirs.affine @ (*voxel, 1))[:3]  # RAS to LPS

@@ -47,7 +47,7 @@ def preprocessed(
 @pytest.mark.parametrize("turn", [0.0, 1e-7, -1e-7])
 def test_a_label_a_hair_off_stays_on_its_image(tmp_path: Path, shift: float, axis: int, turn: float) -> None:
     """1 mm to 2 mm: every nearest neighbour is a tie, which the last digit would decide."""
-    moved = tuple(shift * (index == axis) for index in range(3))
+    moved = (shift * (axis == 0), shift * (axis == 1), shift * (axis == 2))
     pre = preprocessed(tmp_path, {"label": moved, "B": moved, "mask": moved}, turn)
     assert pre.label is not None
     for volume in pre.volumes.values():
