@@ -24,6 +24,7 @@ from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_label, read_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import Preprocessed, preprocess_subject
+from mcd.imaging.raw import share_inside
 from mcd.pair import Pair
 from mcd.subject import Subject
 
@@ -181,16 +182,13 @@ def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[Pair])
 
 
 def _codes(label: sitk.Image) -> set[int]:
-    values = np.unique(sitk.GetArrayViewFromImage(label))
+    values = np.unique(np.concatenate([np.unique(plane) for plane in sitk.GetArrayViewFromImage(label)]))
     return {int(code) for code in np.rint(values.astype(float)) if code > 0}
 
 
 def _check_label_inside(one: Examined, label: sitk.Image, reference: Grid, name: str) -> None:
-    index = np.argwhere(sitk.GetArrayViewFromImage(label))[:, ::-1]
-    if not len(index):
-        return
-    inside = float(reference.contains(reference.index(Grid.of(label).world(index))).mean())
-    if inside < 1:
+    inside = share_inside(label, reference)
+    if inside is not None and inside < 1:
         remedy = "check its header: a label lies in the world of the first modality"
         _warn(one, one.subject.label, f"{1 - inside:.1%} of the label's voxels lie outside {name}", remedy)
 

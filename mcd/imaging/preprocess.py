@@ -19,7 +19,7 @@ from mcd.files import read_json, write_json
 from mcd.imaging.geometry import Grid, array_of, resample
 from mcd.imaging.io import read_volume, write_volume
 from mcd.imaging.options import PreprocessOptions
-from mcd.imaging.raw import read_raw
+from mcd.imaging.raw import read_raw, share_inside
 from mcd.imaging.registration import (
     WORKING_MM,
     Registration,
@@ -278,8 +278,8 @@ def _no_region(rule: str, name: str) -> str:
 
 def _describe_label(raw: sitk.Image, codes: np.ndarray, grid: Grid, subject: Subject) -> dict[str, Any]:
     """Return the volume of every code on the common grid, and the fraction of raw labelled voxels beyond the crop."""
-    index = np.argwhere(sitk.GetArrayViewFromImage(raw))[:, ::-1]
-    lost = 1 - float(grid.contains(grid.index(Grid.of(raw).world(index))).mean()) if len(index) else 0.0
+    inside = share_inside(raw, grid)
+    lost = 1 - inside if inside is not None else 0.0
     if lost == 1:
         raise McdError(
             f"{subject.label}: the label of {subject.id} lies wholly outside the crop; "

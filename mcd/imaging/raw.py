@@ -90,15 +90,37 @@ def _filled(image: sitk.Image, gaps: np.ndarray, rule: str) -> sitk.Image:
 def whole_numbers(label: sitk.Image, path: object) -> sitk.Image:
     """Return a label as uint8 codes: float codes are rounded; `McdError` unless they are whole numbers in 0..255."""
     values = sitk.GetArrayViewFromImage(label)
-    labelled = values != 0
-    codes = np.rint(values[labelled].astype(np.float64))
-    if np.abs(values[labelled] - codes).max(initial=0) > 1e-3:
-        raise McdError(f"{path}: not every voxel is a whole number; give a label map of codes, not probabilities")
-    if codes.min(initial=0) < 0 or codes.max(initial=0) > 255:
-        raise McdError(f"{path}: codes from {codes.min():g} to {codes.max():g}; renumber the label within 0 to 255")
-    rounded = np.zeros(values.shape, dtype=np.uint8)
-    rounded[labelled] = codes
-    return Grid.of(label).image(rounded)
+    if values.dtype == np.uint8:
+        return label
+    codes = np.zeros(values.shape, dtype=np.uint8)
+    for plane, into in zip(values, codes, strict=True):  # a whole body's label has a hundred million voxels
+        rounded = np.rint(plane) if plane.dtype.kind == "f" else plane
+        if np.abs(plane - rounded).max() > 1e-3:
+            raise McdError(f"{path}: not every voxel is a whole number; give a label map of codes, not probabilities")
+        if rounded.min() < 0 or rounded.max() > 255:
+            low, high = float(values.min()), float(values.max())
+            raise McdError(f"{path}: codes from {low:g} to {high:g}; renumber the label within 0 to 255")
+        into[...] = rounded
+    return Grid.of(label).image(codes)
+
+
+def share_inside(label: sitk.Image, grid: Grid) -> float | None:
+    """Return the share of a label's voxels above 0 whose centres lie in a voxel of `grid`; None where there is none above 0."""
+    own, values = Grid.of(label), sitk.GetArrayViewFromImage(label)
+    ends = grid.index(own.world(np.vstack([np.zeros(3), np.eye(3)])))
+    first, steps = ends[0], ends[1:] - ends[0]  # the index on `grid` of voxel (0, 0, 0), and of a step along x, y and z
+    x, y = np.arange(own.size[0]), np.arange(own.size[1])[:, None]
+    inside = total = 0
+    for z, plane in enumerate(values):
+        labelled = plane != 0
+        count = int(np.count_nonzero(labelled))
+        if count:
+            for axis, size in enumerate(grid.size):
+                index = first[axis] + steps[0, axis] * x + steps[1, axis] * y + steps[2, axis] * z
+                labelled &= (index >= -0.5) & (index < size - 0.5)
+            inside += int(np.count_nonzero(labelled))
+            total += count
+    return inside / total if total else None
 
 
 def snapped(image: sitk.Image, known: list[Grid]) -> sitk.Image:

@@ -11,6 +11,7 @@ from mcd.imaging.geometry import Grid
 from mcd.imaging.io import write_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import Preprocessed, preprocess_subject
+from mcd.imaging.raw import share_inside, whole_numbers
 from mcd.subject import Subject
 
 SHAPE = (12, 32, 32)
@@ -107,3 +108,38 @@ def test_voxels_without_a_value_are_outside_when_the_configuration_says_so(
         assert statistics["p_high"] == pytest.approx(high, rel=1e-5)
     assert np.isfinite(pre.volumes["A"]).all()
     assert not pre.volumes["A"][missing].any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_share_inside_is_that_of_the_points(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    turn = tuple(sitk.VersorTransform(rng.normal(size=3).tolist(), float(rng.uniform(-1, 1))).GetMatrix())
+    own = Grid((11, 9, 7), (1.5, 0.8, 2.2), (3.0, -4.0, 5.0), turn)
+    grid = Grid((6, 8, 5), (1.1, 1.3, 2.0), tuple(rng.normal(4, 3, 3).tolist()), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    codes = (rng.random(own.shape) < 0.2).astype(np.uint8) * 3
+    index = np.argwhere(codes)[:, ::-1]
+    expected = grid.contains(grid.index(own.world(index))).mean()
+    assert share_inside(own.image(codes), grid) == pytest.approx(expected)
+    assert share_inside(own.image(np.zeros_like(codes)), grid) is None
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.int64, np.float32, np.float64])
+def test_codes_of_every_type_are_whole_numbers(dtype: type) -> None:
+    codes = np.random.default_rng(0).integers(0, 256, (3, 4, 5)).astype(np.uint8)
+    grid = Grid((5, 4, 3), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    values: np.ndarray = codes.astype(dtype)
+    if np.issubdtype(dtype, np.floating):
+        values += 1e-6  # as an interpolating tool leaves them
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(whole_numbers(grid.image(values), "l")), codes)
+    if dtype is not np.uint8:
+        values[1, 2, 3] = 300
+        with pytest.raises(McdError, match=r"l: codes from .* to 300; renumber"):
+            whole_numbers(grid.image(values), "l")
+
+
+def test_probabilities_are_no_codes() -> None:
+    grid = Grid((5, 4, 3), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    values = np.zeros((3, 4, 5), np.float32)
+    values[2, 1, 1] = 0.5
+    with pytest.raises(McdError, match="not every voxel is a whole number"):
+        whole_numbers(grid.image(values), "l")
