@@ -106,7 +106,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _somebody_has_a_pair(self) -> Self:
-        if "methods" not in self.model_fields_set or any(cohort.pairs for cohort in self.cohorts.values()):
+        named = "methods" in self.model_fields_set and self.methods != list(TABLE_II)  # of `all`, those that can be had
+        if not named or any(cohort.pairs for cohort in self.cohorts.values()):
             return self
         for method in self.methods:
             if needs_pair(method):

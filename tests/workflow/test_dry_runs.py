@@ -45,6 +45,41 @@ def test_every_configuration_plans(config: str, fake_cohorts: dict[str, str], tm
     assert "aggregate_table" in run.stdout
 
 
+# modalities and pairs -> columns of the table, pre-trainings of a method that sees a pair, and of one that does not
+ODD_COHORTS = {
+    ("[T2]", "[]"): (1, 0, 1),
+    ("[T2, T1]", "[]"): (2, 0, 2),
+    ("[T1CE, T2, T1]", "[T1CE-T2]"): (3, 1, 2),
+    ("[T1CE, T2, T1]", "[T1CE-T2, T2-T1]"): (3, 2, 2),
+}
+
+
+@pytest.mark.parametrize("methods", ["all", "[fully_supervised, simclr, multi_condos]"])
+@pytest.mark.parametrize(("modalities", "pairs"), ODD_COHORTS)
+def test_a_cohort_without_neat_pairs_plans(modalities: str, pairs: str, methods: str, tmp_path: Path) -> None:
+    """No modality vanishes: each is fine-tuned by every method that it can have."""
+    if pairs == "[]" and methods != "all":
+        methods = "[fully_supervised, simclr]"
+    (tmp_path / "odd.yaml").write_text(
+        "cohorts:\n  brats:\n    layout: brats2018\n    simulate: {subjects: 6}\n"
+        f"    modalities: {modalities}\n    pairs: {pairs}\n    regions: {{WT: [1, 2, 4]}}\n"
+        "    preprocessing: {size: [32, 32]}\n    test: 2\n"
+        f"methods: {methods}\nlabel_ratios: [0.5]\nfull_ratios: []\nfilters: 4\n"
+    )
+    config = str(tmp_path / "odd.yaml")
+    arguments = ("-n", "--cores", "1", "--config", "report=all")
+    whole = snakemake("all", "--quiet", "rules", *arguments, folder=tmp_path, config=config)
+    assert whole.returncode == 0, whole.stdout[-3000:]
+    table = snakemake("results/table2.csv", *arguments, folder=tmp_path, config=config)
+    trained = set(re.findall(r"(work/brats/\S+/fully_supervised/\w+)/labels50/seed0/model\.pt", table.stdout))
+    assert {path.rpartition("/")[2] for path in trained} == set(modalities.strip("[]").split(", "))
+    columns, paired, single = ODD_COHORTS[modalities, pairs]
+    assert len({path.rpartition("/")[2] for path in trained}) == columns
+    pretrained = re.findall(r"output: work/brats/(\S+)/pretraining/(\w+)/seed0/checkpoint\.pt", table.stdout)
+    assert sum(method == "multi_condos" for _, method in pretrained) == paired
+    assert sum(method == "simclr" for _, method in pretrained) == single
+
+
 def test_the_papers_plan_has_the_papers_numbers(fake_cohorts: dict[str, str], tmp_path: Path) -> None:
     """201 + 210 patients; three pairs to pre-train; every row of Table II in six columns."""
     run = snakemake(
