@@ -12,6 +12,7 @@ Wildcards
     modality     one of the cohort's; first and second are those of a pair
     percent      label ratio in per cent, such as 5 or 12.5
     seed         one of `seeds`
+    split        a cohort and a seed, such as brats/seed0, for the rule that draws a split
 """
 
 import re
@@ -30,6 +31,7 @@ from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_VERSIONS
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.methods import METHODS, PRETRAININGS
+from mcd.slices.splits import Origin, check_split
 from mcd.subject import MODALITY, SUBJECT_ID
 
 

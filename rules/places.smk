@@ -7,7 +7,8 @@ The folders of a run are told apart by what decides its result, so that what sev
 DATA = "data/{cohort}"
 
 # Who trains and who tests: kept apart from `work`, since somebody may have edited it.
-SPLIT = "splits/{cohort}/seed{seed}.json"
+DRAWN_SPLIT = "splits/{split}.json"
+SPLIT = DRAWN_SPLIT.replace("{split}", "{cohort}/seed{seed}")
 
 INDEX = "work/{cohort}/index.tsv"
 SUBJECT = "work/{cohort}/subjects/{subject}"

@@ -8,7 +8,7 @@ import pytest
 
 from mcd.cohorts import samplesheet
 from mcd.errors import McdError
-from mcd.slices.splits import make_split
+from mcd.slices.splits import Origin, make_split
 
 
 @pytest.fixture
@@ -109,6 +109,5 @@ def test_the_documentations_sheet_is_read_and_split(tmp_path: Path) -> None:
     read = samplesheet.subjects(tmp_path / "sheet.tsv")
     assert [list(subject.images) for subject in read] == [["CT", "PET"]] * 2
     assert all(subject.label for subject in read)
-    fixed = {subject.id: subject.split for subject in read if subject.split}
-    split = make_split([subject.id for subject in read], 0.5, cohort="lung", seed=0, fixed=fixed)
+    split = make_split(Origin("lung", 0.5, {subject.id: subject.split for subject in read}), 0)
     assert (split.train, split.test) == (["lung_01"], ["lung_02"])
