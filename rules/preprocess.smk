@@ -19,6 +19,7 @@ rule preprocess_subject:
     params:
         subject=lambda wildcards: SUBJECTS[wildcards.cohort][wildcards.subject].to_json(),
         options=lambda wildcards: CONFIG.cohorts[wildcards.cohort].preprocessing.model_dump(),
+        unwatched=lambda wildcards: unwatched_files(SUBJECTS[wildcards.cohort][wildcards.subject]),
     script:
         "../workflow_scripts/preprocess_subject.py"
 

@@ -2,6 +2,8 @@
 
 import shutil
 
+from snakemake.io import WILDCARD_REGEX
+
 SIMULATED = {name: cohort.layout for name, cohort in CONFIG.cohorts.items() if cohort.simulate}
 
 
@@ -10,14 +12,22 @@ def simulation(wildcards):
     return CONFIG.cohorts[wildcards.cohort].simulate.model_dump(include={"seed", "noise", "spacing"})
 
 
-def raw_files(subject):
-    """A patient's raw files as far as Snakemake can watch them: a DICOM folder is watched by its files."""
+def raw_files(subject, watched=True):
+    """A patient's raw files that Snakemake can watch, or those that it cannot; a DICOM folder is watched by its files.
+
+    Snakemake takes a word in braces for a wildcard wherever it stands in a file's path, and has no way to escape it.
+    """
     found = [*subject.images.values(), subject.label, subject.mask]
     for path in filter(None, found):
-        if path.is_dir():
-            yield from sorted(map(str, path.iterdir()))
-        else:
-            yield str(path)
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            if bool(WILDCARD_REGEX.search(str(file))) != watched:
+                yield str(file)
+
+
+def unwatched_files(subject):
+    """Sizes and times of the files that are no inputs, as a parameter: a changed one reruns what follows all the same."""
+    states = {file: Path(file).stat() for file in raw_files(subject, watched=False)}
+    return {file: [state.st_size, state.st_mtime_ns] for file, state in states.items()}
 
 
 def cohort_files(cohort):

@@ -1,6 +1,5 @@
 """A cohort's part of the configuration."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mcd.cohorts import LAYOUTS, find_layout, simulated_layouts
-from mcd.errors import McdError
 from mcd.imaging.options import PreprocessOptions
 from mcd.pair import Pair
+from mcd.paths import of_configuration
 from mcd.section import NUMBER, WHOLE, Count, Number, Positive, Section, Whole
 
 
@@ -90,7 +89,8 @@ class Cohort(Section):
     folder: str | None = Field(
         None,
         description=(
-            "of the raw files; with `samplesheet`, where relative paths of the sheet count from (else its own folder)"
+            "of the raw files; with `samplesheet`, where relative paths of the sheet count from (else its own folder); "
+            "a relative one is looked up as `sheet` is"
         ),
     )
     sheet: str | None = Field(
@@ -209,20 +209,10 @@ class Cohort(Section):
 
     @property
     def raw_folder(self) -> Path | None:
-        return expand(self.folder) if self.folder else None
+        """As the path says from the working folder, else beside the workflow."""
+        return of_configuration(self.folder) if self.folder else None
 
     @property
     def sheet_path(self) -> Path | None:
-        """As the path says from the working folder, else beside the workflow."""
-        if self.sheet is None:
-            return None
-        path = expand(self.sheet)
-        return path if path.exists() else Path(__file__).parents[2] / path
-
-
-def expand(path: str) -> Path:
-    """A path of the configuration with ~ and $VARIABLES replaced; `McdError` when a variable is not set."""
-    expanded = os.path.expanduser(os.path.expandvars(path))
-    if "$" in expanded:
-        raise McdError(f"configuration: {path}: the environment variable is not set; export it first")
-    return Path(expanded)
+        """Likewise."""
+        return of_configuration(self.sheet) if self.sheet else None

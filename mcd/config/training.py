@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mcd.config.cohort import Ratio, at_ratio, expand
+from mcd.config.cohort import Ratio, at_ratio
+from mcd.paths import of_configuration
 from mcd.section import Count, Number, Section, Whole
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Optimisation, Schedule, check_warmup
@@ -91,4 +92,4 @@ class TranslationScores(Section):
 
     @property
     def inception_file(self) -> Path | None:
-        return expand(self.inception) if self.inception else None
+        return of_configuration(self.inception) if self.inception else None
