@@ -114,7 +114,7 @@ class JigsawOptions(PretrainingOptions):
     permutations: Whole = Field(
         100,
         ge=2,
-        description="N, number of possible orders; 100 as Kolesnikov et al. (CVPR 2019) and Taleb et al. (NeurIPS 2020). Noroozi "
+        description="N, the number of orders; 100 as Kolesnikov et al. (CVPR 2019) and Taleb et al. (NeurIPS 2020). Noroozi "
         "and Favaro go up to 1000 (from memory of the paper), for more images",
     )
     tile_share: PositiveShare = Field(
