@@ -78,7 +78,7 @@ def judge_patients(claim: Claim, patients: Mapping[Key, pd.Series]) -> Judgement
         values = pd.DataFrame({place: _weighted(terms, known) for place, terms in enumerate(own)}, index=subjects)
         differences += values.mean().to_numpy()
         draws = draws + bootstrap_means(values.to_numpy(float), derive_seed("claims", cohort))
-        concerned = np.array([bool(terms) for terms in own])  # elsewhere stands the sum over nothing, 0
+        concerned = np.array([bool(terms) for terms in own])  # the others have an empty sum, 0
         counts[concerned] = np.minimum(counts, values.notna().sum())[concerned]
     margins = _margins(claim, found, {key: float(values.mean()) for key, values in known.items()})
     judgement = _judgement(claim, found, differences, margins, draws, int(counts.min()))
