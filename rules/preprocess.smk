@@ -50,7 +50,7 @@ rule draw_qc:
 
 
 rule preprocess_all:
-    """All patients of all cohorts, their pictures, and what registration did where it is on."""
+    """All patients of all cohorts, their QC pictures and, where registration is on, its checkerboards and tables."""
     input:
         folders=subject_files(SUBJECT, COHORTS),
         pictures=subject_files(QC, COHORTS),

@@ -1,5 +1,5 @@
-"""Who trains and who tests. A split is made once: the rule covers only those that are not there, so that a file which
-somebody has edited, or on which results stand, is never regenerated silently. Delete it to regenerate it.
+"""Training and test patients. A split is drawn once: the rule covers only those that are missing, so that a file which
+somebody has edited, or on which results depend, is never regenerated silently. Delete it to regenerate it.
 """
 
 

@@ -1,4 +1,4 @@
-"""Draw who trains, who tests, and in which order labels are given away."""
+"""Draw the training and test patients, and the order in which labels are used."""
 
 from door import log_to
 
