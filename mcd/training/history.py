@@ -8,7 +8,7 @@ from typing import Any
 from mcd.files import atomic_path
 
 History = list[dict[str, Any]]
-"""One row per epoch: `epoch`, `learning_rate`, its cost, its mean of every loss, and what the guards of the training say by then
+"""One row per epoch: `epoch`, `learning_rate`, its cost, its mean of every loss, and what the guards of a training say by then
 (docs/reference/formats.md, "Losses")."""
 
 SEPARATOR = " | "
@@ -24,7 +24,7 @@ def write_history(history: History, path: str | Path) -> None:
 
 
 def warnings_of(history: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Each warning of a history, or of the rows of its CSV, with its modality (if there is one) and its first and last epoch."""
+    """Each warning of a history, or of the rows of its CSV, with its modality, where it has one, and its epochs."""
     epochs: dict[tuple[str, str], list[int]] = {}
     for row in history:
         for sentence in filter(None, (row.get("warning") or "").split(SEPARATOR)):

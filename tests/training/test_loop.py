@@ -190,7 +190,7 @@ def test_the_last_step_is_measured_against_the_weights() -> None:
     for _ in range(5):
         before = [weight.detach().clone() for weight in weights]
         optimizer.zero_grad()
-        sum((weight.sin() * weight).sum() for weight in weights).backward()
+        torch.stack([(weight.sin() * weight).sum() for weight in weights]).sum().backward()
         optimizer.step()
     moved = sum(float((weight - old).detach().square().sum()) for weight, old in zip(weights, before, strict=True))
     norm = sum(float(weight.detach().square().sum()) for weight in [*weights, unused])
