@@ -72,7 +72,8 @@ class SwAV(EncoderPretraining):
         }
 
     def levels(self, batch_size: int) -> Levels:
-        return Levels(falling=("total",), chance={"total": math.log(self.options.prototypes)})
+        # not a falling total: its codes are others when the queue begins
+        return Levels(chance={"total": math.log(self.options.prototypes)})
 
     def _embeddings(self, images: Tensor) -> Tensor:
         """(views, N, projection) of length 1, the two large views first."""
