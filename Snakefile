@@ -94,10 +94,10 @@ rule finetune:
 
 
 onsuccess:
-    for sentence in flagged_registrations():
-        print(f"warning: registration: {sentence}", file=sys.stderr)
+    for sentence in warnings_of_patients():
+        print(f"warning: {sentence}", file=sys.stderr)
 
 
 onerror:
-    for sentence in flagged_registrations():
-        print(f"warning: registration: {sentence}", file=sys.stderr)
+    for sentence in warnings_of_patients():
+        print(f"warning: {sentence}", file=sys.stderr)

@@ -6,7 +6,7 @@
 
 The shards and the split are those of any cohort with T1CE and T2, such as that of `configs/smoke.yaml`. Trainings are started
 through the command line (`mcd pretrain`, `mcd finetune`), which other versions have too: `--package` is the folder of one.
-A digest covers every weight and every loss, but not times and memory.
+A digest covers every weight and every loss, but not times, memory and warnings.
 """
 
 import argparse
@@ -26,7 +26,16 @@ PRETRAINED = (
     "rotation jigsaw m_jigsaw exemplar cpc simclr byol swav gl contig multi_condos con_only p_gan feature_l1 sl3"
 )
 FINETUNED = "fully_supervised mt dtml sass"
-MEASURED = ("slices_per_second", "seconds", "images", "memory_mib", "gpu_memory_mib", "device")
+NOT_TRAINED = (
+    "weights_moved",
+    "warning",
+    "slices_per_second",
+    "seconds",
+    "images",
+    "memory_mib",
+    "gpu_memory_mib",
+    "device",
+)
 CONFIGURATION = """
 cohorts:
   brats:
@@ -93,7 +102,7 @@ def train(package: Path, output: Path, arguments: list[str], method: str) -> str
             digest.update(tensor.numpy().tobytes())
     with open(output.with_suffix(".csv"), newline="") as file:
         for row in csv.DictReader(file):
-            digest.update(json.dumps({key: value for key, value in row.items() if key not in MEASURED}).encode())
+            digest.update(json.dumps({key: value for key, value in row.items() if key not in NOT_TRAINED}).encode())
     return digest.hexdigest()
 
 

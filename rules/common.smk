@@ -29,6 +29,8 @@ from mcd.cohorts.simulated import patient_files, simulated_subjects, simulator_o
 from mcd.config import load_config, read_yaml
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_VERSIONS
+from mcd.files import read_json
+from mcd.imaging.alike import unlike_others
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.slices.splits import Origin, check_split
@@ -99,6 +101,17 @@ def flagged_registrations():
     """One sentence per patient whose registration failed, among those preprocessed so far."""
     folders = subject_files(SUBJECT, REGISTERED)
     return flagged(registrations(folder for folder in folders if Path(folder, "info.json").exists()))
+
+
+def warnings_of_patients():
+    """What to say at the end: registrations that failed, and patients unlike the others, as far as they are preprocessed."""
+    yield from (f"registration: {sentence}" for sentence in flagged_registrations())
+    for cohort in COHORTS:
+        paths = {
+            subject: Path(fix(SUBJECT, cohort=cohort, subject=subject), "info.json") for subject in SUBJECTS[cohort]
+        }
+        infos = {subject: read_json(path) for subject, path in paths.items() if path.exists()}
+        yield from (f"{cohort}: {unlike}" for unlike in unlike_others(infos))
 
 
 COMPARISONS = {**plan.comparisons(CONFIG), **plan.fusion_comparison(CONFIG)}

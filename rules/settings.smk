@@ -210,6 +210,13 @@ def caption(name):
     return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
 
+def reported_losses():
+    """The losses of every training that Table II needs, by its place in `work/`."""
+    trained = [*pretraining_files(), *(model_file(run) for run in TABLE2_RUNS)]
+    folders = dict.fromkeys(str(Path(path).parent) for path in trained)
+    return {folder.removeprefix("work/"): f"{folder}/losses.csv" for folder in folders}
+
+
 def page_cohort(name):
     cohort = CONFIG.cohorts[name]
     preprocessing = cohort.preprocessing

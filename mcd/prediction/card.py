@@ -138,6 +138,8 @@ def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
     if pretraining and about["transferred"]:
         handed = PRETRAININGS[pretraining].hands_back
         lines += ["", f"Pre-training saw all training patients' slices, without labels. It trains {handed}."]
+    if about.get("warnings"):
+        lines += ["", "Warnings while it was trained:", "", *(f"- {warning}" for warning in about["warnings"])]
     lines += ["", "## Scores on test patients", "", *_scores(scores, name, patients)]
     lines += [
         "",

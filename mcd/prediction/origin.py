@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from mcd.imaging.alike import anatomical_spacing, another_unit, other_range, other_voxels, voxel_words
 from mcd.methods import METHODS
-from mcd.slices.preparation import anatomical_spacing
-
-SPACING_FACTOR = 1.5
-"""Our choice: voxels more than this factor larger than the largest of the training data, or smaller than the smallest."""
 
 INTENSITY_MARGIN = 0.5
 """Our choice: how far a percentile may lie outside the training data's, as a share of the distance between their percentiles.
-It tolerates differences between scanners, and detects a CT that is not in HU, or another modality."""
+It tolerates differences between scanners, and detects another modality. Another unit is named
+(`mcd.imaging.alike.another_unit`, as between the patients of a cohort)."""
 
 
 def unlike_training(description: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
@@ -31,22 +29,24 @@ def unlike_training(description: Mapping[str, Any], info: Mapping[str, Any]) -> 
     modality = description["modality"]
     found = []
     smallest, largest = np.array(description["raw_spacing"])
-    spacing = np.array(anatomical_spacing(info["raw_grids"][modality]))
-    if (spacing > largest * SPACING_FACTOR).any() or (spacing < smallest / SPACING_FACTOR).any():
+    spacing = anatomical_spacing(info["raw_grids"][modality])
+    if other_voxels(spacing, smallest, largest):
         known = " × ".join(_range(*bounds) for bounds in zip(smallest, largest, strict=True))
-        found.append(
-            f"{modality}: voxels of {' × '.join(f'{side:.3g}' for side in spacing)} mm; in the training data {known}"
-        )
+        found.append(f"{modality}: voxels of {voxel_words(spacing)}; in the training data {known}")
     known_low, known_high = (description["raw_intensity"][key] for key in ("p_low", "p_high"))
     margin = INTENSITY_MARGIN * (np.mean(known_high) - np.mean(known_low))
     numbers = info["statistics"][modality]
-    if any(
+    own = numbers["p_low"], numbers["p_high"]
+    training = list(zip(known_low, known_high, strict=True))
+    if all(other_range(own, known) for known in training) or any(
         not bounds[0] - margin <= numbers[key] <= bounds[1] + margin
         for key, bounds in (("p_low", known_low), ("p_high", known_high))
     ):
+        units = [another_unit(own, known) for known in training]
         found.append(
             f"{modality}: intensities from {numbers['p_low']:.4g} to {numbers['p_high']:.4g}; in the training data from "
             f"{_range(*known_low)} to {_range(*known_high)}"
+            + (f": another unit, with {units[0]}" if all(units) else "")
         )
     return found
 

@@ -14,6 +14,7 @@ slices of a subject do not share a batch. alpha is 0.5, not the authors' 0.75, w
 over the genes, which are not; here both are images and both are fine-tuned, and the order of a pair should not matter.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -28,6 +29,7 @@ from mcd.pretraining.health import embedding_sd, retrieval_accuracy
 from mcd.pretraining.options import ContIGOptions
 from mcd.pretraining.views import random_view
 from mcd.slices.batches import Batch, SliceSet, spread_batches
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
@@ -60,6 +62,9 @@ class ContIG(Pretraining):
             "accuracy": retrieval_accuracy(a, b),
             "embedding_sd": embedding_sd(a),
         }
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("total",), chance={"total": math.log(batch_size)})
 
     def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         return spread_batches(slices.subject_of, slices.height_of, batch_size, rng)

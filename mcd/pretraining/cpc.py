@@ -22,6 +22,7 @@ converts the weights so that batch normalisation does the same to a patch of ave
 see `mcd.models.sample_norm`.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -35,6 +36,7 @@ from mcd.pretraining.encoder_only import EncoderPretraining
 from mcd.pretraining.options import CPCOptions
 from mcd.pretraining.tiles import blank, cut_tiles, tile_side
 from mcd.slices.batches import Batch, SliceSet, spread_batches
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 ACROSS = 4
@@ -83,6 +85,9 @@ class CPC(EncoderPretraining):
             losses.append(loss)
             accuracies.append(accuracy)
         return {"total": torch.stack(losses).mean(), "accuracy": torch.stack(accuracies).mean()}
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("total",), chance={"total": math.log(1 + self.options.negatives)})
 
     def unet_state(self, modality: str) -> dict[str, Tensor]:
         return batch_norm_state(self.encoder)

@@ -17,6 +17,7 @@ The variants of Tables III and V are the same class with other weights and shari
 A loss of weight 0 is not computed, and what only that loss needs (discriminators, the second pass) is not built.
 """
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ from mcd.models.unet import LEVELS
 from mcd.pretraining.base import Pretraining
 from mcd.pretraining.options import DSGANOptions
 from mcd.slices.batches import Batch
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
@@ -67,6 +69,20 @@ class DSGAN(Pretraining):
     def losses(self, batch: Batch, player: str) -> Losses:
         x, y = batch.images[:, :1], batch.images[:, 1:2]
         return self._generator_losses(x, y) if player == "generator" else self._discriminator_losses(x, y)
+
+    def levels(self, batch_size: int) -> Levels:
+        weights = self.options
+        compared = weights.contrastive and weights.feature_loss == "contrastive"
+        names = {"translation": weights.translation, "reconstruction": weights.reconstruction, "contrastive": compared}
+        brackets = 2 if self.translates else 1
+        # a discriminator that guesses says 1/2 of real and of fake, in either domain
+        guess = math.log(2) if weights.adversarial_form == "log" else 0.25
+        return Levels(
+            falling=[name for name, weight in names.items() if weight],
+            chance={"contrastive": brackets * 2 * math.log(batch_size)} if compared else {},
+            adversary=("adversarial", "discriminator_total") if self.discriminators else None,
+            guessing=(2 * guess, 4 * guess),
+        )
 
     def _generator_losses(self, x: Tensor, y: Tensor) -> Losses:
         weights = self.options

@@ -14,6 +14,7 @@ Blank tiles cannot be told apart, but the order can: two permutations of the tab
 and permuting b blank tiles among themselves changes at most b.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from itertools import permutations
@@ -29,6 +30,7 @@ from mcd.pretraining.encoder_only import EncoderPretraining
 from mcd.pretraining.options import JigsawOptions
 from mcd.pretraining.tiles import blank, cut_tiles, reorder, standardised, tile_side
 from mcd.slices.batches import Batch
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 GRID = 3
@@ -68,6 +70,9 @@ class Jigsaw(EncoderPretraining):
             "accuracy": (logits.detach().argmax(1) == orders).float().mean(),
             "blank_tiles": blank(tiles).float().mean(),
         }
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("total",), chance={"total": math.log(self.options.permutations)})
 
 
 @cache

@@ -13,6 +13,7 @@ For PET, which is nearly round and has little texture, the accuracy says little 
 easy for reasons unrelated to the content.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -23,6 +24,7 @@ from mcd.losses import at_least_single
 from mcd.pretraining.encoder_only import EncoderPretraining
 from mcd.pretraining.options import RotationOptions
 from mcd.slices.batches import Batch
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 TURNS = 4
@@ -53,6 +55,9 @@ class Rotation(EncoderPretraining):
             "total": F.cross_entropy(logits, turns),
             "accuracy": (logits.detach().argmax(1) == turns).float().mean(),
         }
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("total",), chance={"total": math.log(4)})
 
 
 def all_turns(images: Tensor) -> Tensor:

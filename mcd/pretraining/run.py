@@ -20,7 +20,7 @@ from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
 from mcd.training.device import prepare
-from mcd.training.history import History
+from mcd.training.history import History, warnings_of
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
 
@@ -67,6 +67,7 @@ def pretrain(
             history += rows if len(groups) == 1 else [{"modality": group[0], **row} for row in rows]
             weights |= {modality: method.unet_state(modality) for modality in group}
         description |= {"shared": method.shared, "trained": method.trained_keys(weights[group[-1]])}
+        description["warnings"] = warnings_of(history)
         if is_first():
             save_checkpoint(Checkpoint("pretraining", description, weights), output)
             for path in filter(None, resumes):

@@ -14,6 +14,7 @@ often be empty; Adam replaces LARS; neighbouring slices of a subject, which belo
 codes have to differ.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -30,6 +31,7 @@ from mcd.pretraining.health import embedding_sd, retrieval_accuracy
 from mcd.pretraining.options import SwAVOptions
 from mcd.pretraining.views import random_view, view_size
 from mcd.slices.batches import Batch, SliceSet, spread_batches
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
@@ -68,6 +70,10 @@ class SwAV(EncoderPretraining):
             "embedding_sd": embedding_sd(embeddings[0]),
             "prototypes_used": torch.exp(-torch.xlogy(predictions, predictions).sum()) / len(predictions),
         }
+
+    def levels(self, batch_size: int) -> Levels:
+        # not a falling total: its codes are others when the queue begins
+        return Levels(chance={"total": math.log(self.options.prototypes)})
 
     def _embeddings(self, images: Tensor) -> Tensor:
         """(views, N, projection) of length 1, the two large views first."""

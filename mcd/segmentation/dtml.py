@@ -33,6 +33,7 @@ from mcd.segmentation.options import DTMLOptions
 from mcd.segmentation.semi_supervised import SemiSupervised
 from mcd.slices.batches import Batch
 from mcd.slices.options import Augmentation
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
@@ -64,3 +65,6 @@ class DTML(SemiSupervised):
             losses["regression"] = F.l1_loss(maps[labelled], signed_distance_maps(targets))
             total = total + self.options.regression * losses["regression"]
         return {"total": total, **losses, "consistency_weight": weight}
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("segmentation",))  # the total holds a weight that ramps up

@@ -26,6 +26,7 @@ from mcd.segmentation.semi_supervised import SemiSupervised
 from mcd.slices.batches import Batch
 from mcd.slices.options import Augmentation
 from mcd.training.ema import follower, update_ema
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
@@ -54,6 +55,9 @@ class MeanTeacher(SemiSupervised):
             "consistency": consistency,
             "consistency_weight": weight,
         }
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("supervised",))  # the total holds a weight that ramps up
 
     @torch.no_grad()
     def _teacher_predictions(self, images: Tensor) -> Tensor:

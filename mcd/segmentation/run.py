@@ -20,7 +20,7 @@ from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, read_split
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mcd.training.device import prepare
-from mcd.training.history import History
+from mcd.training.history import History, warnings_of
 from mcd.training.loop import train
 from mcd.training.schedule import Compute, Schedule
 
@@ -62,6 +62,7 @@ def finetune(
     )  # without the method, so that rows differ only in it
     torch.manual_seed(derive_seed(own_seed, "weights"))
     unet = UNet(task.filters, out_channels=len(task.regions))
+    transferred, warned = _transfer(pretrained, unet, task) if pretrained is not None else ([], [])
     description: dict[str, Any] = {
         **(about or {}),
         "algorithm": task.algorithm,
@@ -70,7 +71,7 @@ def finetune(
         "regions": task.regions,
         "filters": task.filters,
         "label_ratio": task.label_ratio,
-        "transferred": _transfer(pretrained, unet, task) if pretrained is not None else [],
+        "transferred": transferred,
         "seed": task.seed,
     }
     parts = read_split(split)
@@ -87,17 +88,18 @@ def finetune(
             identity=description,
         )
     sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(task.label_ratio)), "slices": len(slices)}
+    description["warnings"] = [*(f"pre-training, {warning}" for warning in warned), *warnings_of(history)]
     description["card"] = {**description.get("card", {}), "training": sizes}
     save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
     return history
 
 
-def _transfer(pretrained: str | Path, unet: UNet, task: FinetuningTask) -> list[str]:
-    """Load pre-trained weights into `unet`; return the names of the transferred tensors."""
+def _transfer(pretrained: str | Path, unet: UNet, task: FinetuningTask) -> tuple[list[str], list[str]]:
+    """Load pre-trained weights into `unet`; return the names of the transferred tensors, and that training's warnings."""
     checkpoint = load_checkpoint(pretrained, "pretraining")
     transferred = transfer(checkpoint, unet, task.modality, task.depth, name=str(pretrained))
     log.info("transferred %d of %d tensors from %s", len(transferred), len(unet.state_dict()), pretrained)
-    return transferred
+    return transferred, checkpoint.description.get("warnings", [])
 
 
 def _schedule(task: FinetuningTask) -> Schedule:

@@ -36,6 +36,7 @@ from mcd.segmentation.options import SASSOptions
 from mcd.segmentation.semi_supervised import SemiSupervised
 from mcd.slices.batches import Batch
 from mcd.slices.options import Augmentation
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
@@ -90,6 +91,9 @@ class SASS(SemiSupervised):
 
     def losses(self, batch: Batch, player: str) -> Losses:
         return self._network_losses(batch) if player == "network" else self._discriminator_losses()
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("segmentation",))  # the total holds a weight that ramps up
 
     def _network_losses(self, batch: Batch) -> Losses:
         images, targets, labelled = self.augmented(batch)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mcd.errors import McdError
+from mcd.imaging.alike import anatomical_spacing
 from mcd.slices.shards import Shards
 
 
@@ -43,10 +44,3 @@ def training_data(shards: Shards, subjects: Sequence[str], modality: str) -> dic
             for key in ("p_low", "p_high")
         },
     }
-
-
-def anatomical_spacing(grid: Mapping[str, Any]) -> list[float]:
-    """The spacing in mm of a grid (`mcd.imaging.geometry.Grid.to_json`) along (left-right, front-back, feet-head)."""
-    turned = np.abs(np.reshape(grid["direction"], (3, 3)))  # one row per world axis, one column per voxel axis
-    order = turned.argmax(axis=1)
-    return [float(grid["spacing"][axis]) for axis in order]

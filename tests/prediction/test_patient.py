@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mcd.errors import McdError
 from mcd.evaluation.overlap import dsc
+from mcd.imaging.alike import anatomical_spacing
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume, write_volume
 from mcd.imaging.options import PreprocessOptions
@@ -23,7 +24,7 @@ from mcd.prediction.run import predict_test
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
 from mcd.slices.options import Augmentation
-from mcd.slices.preparation import anatomical_spacing, training_data
+from mcd.slices.preparation import training_data
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, write_split
 from mcd.slices.write_shards import write_shard
@@ -262,6 +263,7 @@ def info_of(spacing: tuple[float, float, float], low: float, high: float) -> dic
         (info_of((1.0, 1.0, 9.1), 0.0, 2.0), ["voxels of 1 × 1 × 9.1 mm; in the training data 1..3 × 1..3 × 1..6"]),
         (info_of((0.6, 1.0, 2.0), 0.0, 2.0), ["voxels of 0.6 × 1 × 2 mm"]),
         (info_of((1.0, 2.0, 3.0), 0.0, 3.1), ["intensities from 0 to 3.1; in the training data from 0 to 2"]),
+        (info_of((1.0, 2.0, 3.0), 0.0, 1000.0), ["from 0 to 2: another unit, with a range 500 times as large"]),
         (info_of((1.0, 2.0, 9.9), -1024.0, 2.0), ["voxels of", "intensities from -1024 to 2"]),
     ],
 )

@@ -10,7 +10,7 @@ from mcd.files import atomic_path
 MEASURED = ("slices_per_second", "seconds", "memory_mib", "gpu_memory_mib", "device")
 """The columns in which two identical trainings differ."""
 
-NOT_LOSSES = ("modality", "epoch", "learning_rate", "images", *MEASURED)
+NOT_LOSSES = ("modality", "epoch", "learning_rate", "images", "weights_moved", "warning", *MEASURED)
 
 
 def draw_curves(losses_csv: str | Path, path: str | Path) -> None:

@@ -47,6 +47,7 @@ class PageContents:
     captions: Mapping[str, str] = field(default_factory=dict)  # name of a picture -> its caption
     claims: str | Path | None = None
     absent: Sequence[str] = ()  # tables and figures that are possible but not requested in `report`
+    losses: Mapping[str, str | Path] = field(default_factory=dict)  # a training, as the reader knows it -> its losses
     checks: Sequence[tuple[str, str, str | Path]] = ()  # (cohort, patient, QC picture)
     benchmarks: str | Path | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
