@@ -1,7 +1,8 @@
-"""Paths that a user writes, in a configuration or in a sheet: what `~`, `$VARIABLES` and relative ones mean."""
+"""Paths that a user writes: what `~`, `$VARIABLES` and relative ones mean, and whether a file can be read or written there."""
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from mcd.errors import McdError
@@ -28,3 +29,57 @@ def of_configuration(path: str) -> Path:
     """Return a path of the configuration: a relative one counts from the working folder, else from beside the workflow."""
     expanded = expand(path)
     return expanded if expanded.exists() else Path(__file__).parents[1] / expanded
+
+
+def check_file(path: str | Path) -> Path:
+    """Return the path of a regular file that can be opened.
+
+    Raises:
+        McdError: where it is missing, a folder, or a pipe, socket or device, which a reader would wait for; without the right
+            to read it; for links that lead in a circle.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise McdError(f"{path}: no such file; correct the path") from None
+    except OSError as error:
+        raise McdError(f"{path}: cannot be opened ({error.strerror}); correct the path or its rights") from None
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+        raise McdError(f"{path}: {kind}, not a file; give a file")
+    if not os.access(path, os.R_OK):
+        raise McdError(f"{path}: no right to read it; ask its owner, or correct its rights")
+    return path
+
+
+def read_text(path: str | Path) -> str:
+    """Return a text file in UTF-8, with or without a byte order mark; `McdError` as from `check_file`, and for other encodings."""
+    try:
+        return check_file(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise McdError(f"{path}: not a text in UTF-8; save it as UTF-8") from None
+
+
+def check_output(path: str | Path, folder: bool = False) -> Path:
+    """Return a path after seeing that a file (a folder, if so) can be made there: asked before the work, not after it.
+
+    Raises:
+        McdError: where something of another kind is there already, or a folder above cannot be written.
+    """
+    path = Path(path)
+    if path.is_dir() != folder and os.path.lexists(path):
+        raise McdError(f"{path}: {'a file' if folder else 'a folder'} is there already; name another")
+    above = path if folder else path.parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        raise McdError(f"{path}: {above} is not a folder; name another place")
+    if not os.access(above, os.W_OK | os.X_OK) or _is_virtual(above):
+        raise McdError(f"{path}: nothing can be written in {above}; name another place, or correct its rights")
+    return path
+
+
+def _is_virtual(folder: Path) -> bool:
+    """Whether a folder belongs to the kernel, where not even root makes files."""
+    return folder.resolve().parts[:2] in ((os.sep, "proc"), (os.sep, "sys"))

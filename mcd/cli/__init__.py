@@ -5,6 +5,7 @@ One module a group of commands; each has `add_commands`, which declares them, an
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("mcd").setLevel(logging.INFO)  # libraries tell of every font and of every header that they touch
     try:
         options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as the shell calls a program that SIGPIPE ended
     except McdError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

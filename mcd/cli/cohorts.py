@@ -4,8 +4,10 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from mcd.cli.arguments import count, not_negative, whole
 from mcd.cohorts import find_layout, simulated_layouts
 from mcd.errors import McdError
+from mcd.paths import check_output
 
 SHOWN = 15
 """Most rows of a table on the terminal."""
@@ -16,9 +18,9 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub = command("simulate", _simulate, "Write a simulated cohort's raw files in an official layout.")
     sub.add_argument("layout", choices=simulated_layouts())
     sub.add_argument("folder", type=Path)
-    sub.add_argument("--subjects", type=int, default=4)
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--noise", type=float, default=1.0, help="factor on the scanners' noise")
+    sub.add_argument("--subjects", type=count, default=4)
+    sub.add_argument("--seed", type=whole, default=0)
+    sub.add_argument("--noise", type=not_negative, default=1.0, help="factor on the scanners' noise")
 
     sub = command(
         "init-cohort", _init_cohort, "Write a first sheet and configuration for a folder of scans, by file names."
@@ -34,7 +36,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--config", type=Path, required=True, help="a configuration of the workflow")
     sub.add_argument("--cohort", help="one of its cohorts; may be left out where there is one")
     sub.add_argument("--output", type=Path, help="a CSV to write what was found to")
-    sub.add_argument("--jobs", type=int, default=1, help="patients looked at side by side (default %(default)s)")
+    sub.add_argument("--jobs", type=count, default=1, help="patients looked at side by side (default %(default)s)")
 
     sub = command(
         "split",
@@ -71,7 +73,7 @@ def _simulate(options: argparse.Namespace) -> None:
         write_patient,
     )
 
-    layout, folder, seed = options.layout, options.folder, options.seed
+    layout, folder, seed = options.layout, check_output(options.folder, folder=True), options.seed
     subjects = simulated_subjects(layout, folder, find_layout(layout).modalities, options.subjects, seed=seed)
     for subject in tqdm(subjects, unit="patient"):
         files = patient_files(layout, folder, subject.id)
@@ -111,6 +113,8 @@ def _check_cohort(options: argparse.Namespace) -> None:
     from mcd.config import read_config
     from mcd.slices.splits import Origin, make_split
 
+    if options.output:
+        check_output(options.output)
     config = read_config(options.config)
     name = options.cohort or (next(iter(config.cohorts)) if len(config.cohorts) == 1 else None)
     if name not in config.cohorts:
@@ -157,6 +161,8 @@ def _grouping(options: argparse.Namespace) -> None:
     from mcd.slices.preprocessed import preprocessed_volumes
     from mcd.slices.volumes import shard_volumes
 
+    if options.output:
+        check_output(options.output)
     volumes = shard_volumes if options.shards else preprocessed_volumes
     patients = volumes(options.shards or options.subjects, options.split, options.modalities)
     table = rank_pairings(tqdm(patients, unit="patient", leave=False))

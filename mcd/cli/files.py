@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from mcd.paths import check_output
+
 
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Declare this module's commands by `command(name, function, help)`."""
@@ -58,6 +60,8 @@ def _card(options: argparse.Namespace) -> None:
     from mcd.prediction.card import record_licence, render, scores_of
     from mcd.training.checkpoint import load_checkpoint
 
+    if options.output:
+        check_output(options.output)
     if options.licence:
         record_licence(options.model, options.licence)
     checkpoint = load_checkpoint(options.model, "segmentation")
@@ -72,5 +76,6 @@ def _card(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     from mcd.prediction.onnx import export_onnx
 
+    check_output(options.output)
     difference = export_onnx(options.model, options.output, options.scores)
     print(f"{options.output}: probabilities in onnxruntime differ from torch's by {difference:.1e} at most")

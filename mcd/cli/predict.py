@@ -5,7 +5,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from mcd.cli.arguments import finite
 from mcd.errors import McdError
+from mcd.paths import check_output
 
 
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -28,7 +30,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--mask", type=Path, help="where intensities count, for a network that was trained with masks")
     sub.add_argument(
         "--box",
-        type=float,
+        type=finite,
         nargs=6,
         metavar=("X1", "X2", "Y1", "Y2", "Z1", "Z2"),
         help="what to crop to, in mm (LPS), as HECKTOR's boxes; default the middle of the content and all slices",
@@ -42,6 +44,11 @@ def _predict(options: argparse.Namespace) -> None:
     suffix = next((end for end in (".nii.gz", ".nii") if options.output.name.endswith(end)), None)
     if suffix is None:
         raise McdError(f"--output {options.output}: name a file that ends in .nii.gz or .nii")
+    check_output(options.output)
+    if options.box and any(low >= high for low, high in zip(options.box[::2], options.box[1::2], strict=True)):
+        raise McdError(
+            "--box: each first number must be below its second, X1 < X2, Y1 < Y2, Z1 < Z2 in mm; exchange them"
+        )
     stem = options.output.with_name(options.output.name.removesuffix(suffix))
 
     from mcd.imaging.dicom_seg import can_write_seg, write_seg
@@ -52,7 +59,7 @@ def _predict(options: argparse.Namespace) -> None:
     from mcd.reporting.figures.prediction_sheet import draw_prediction
     from mcd.training.schedule import Compute
 
-    compute = Compute(device=options.device)
+    compute = Compute.read({"device": options.device}, "--device")
     models = load_models(options.model, compute)
     images = by_modality(options.image, [model.modality for model in models])
     series = next(path for path in images.values())

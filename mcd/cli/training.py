@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcd.cli.arguments import whole
 from mcd.errors import McdError
+from mcd.paths import check_output
 
 if TYPE_CHECKING:
     from mcd.config import Config
@@ -36,7 +38,7 @@ def _training_inputs(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--shards", type=Path, nargs="+", required=True, help="the cohort's HDF5 shards")
     sub.add_argument("--split", type=Path, required=True, help="the split's JSON file")
     sub.add_argument("--method", default="multi_condos", help="a row of Table II (default %(default)s)")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=whole, default=0)
     sub.add_argument("--output", type=Path, required=True, help="the checkpoint to write")
 
 
@@ -45,6 +47,9 @@ def _load(options: argparse.Namespace) -> "Config":
     from mcd.methods import METHODS
 
     config = read_config(options.config)
+    check_output(options.output)
+    if not options.output.suffix:
+        raise McdError(f"--output {options.output}: name a file with a suffix, such as {options.output.name}.pt")
     if options.cohort not in config.cohorts:
         raise McdError(f"--cohort {options.cohort}: {options.config} has {', '.join(config.cohorts)}")
     if options.method not in METHODS:
@@ -76,6 +81,7 @@ def _pretrain(options: argparse.Namespace) -> None:
 
 def _finetune(options: argparse.Namespace) -> None:
     from mcd import plan
+    from mcd.methods import METHODS
     from mcd.segmentation.run import finetune
     from mcd.training.history import write_history
 
@@ -83,6 +89,11 @@ def _finetune(options: argparse.Namespace) -> None:
     if options.ratio not in plan.ratios(config):
         known = ", ".join(map(str, plan.ratios(config)))
         raise McdError(f"--ratio {options.ratio}: {options.config} has {known}; add it to label_ratios")
+    modalities = config.cohorts[options.cohort].modalities
+    if options.modality not in modalities:
+        raise McdError(f"--modality {options.modality}: {options.cohort} has {', '.join(modalities)}; use one of them")
+    if METHODS[options.method].pretraining and options.pretrained is None:
+        raise McdError(f"--method {options.method}: starts from a pre-training; give its checkpoint with --pretrained")
     resume = Path(f"{options.output}.resume")
     history = finetune(
         plan.finetuning_task(config, options.cohort, options.method, options.modality, options.ratio, options.seed),
@@ -106,6 +117,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from mcd.prediction.score import score_predictions
     from mcd.training.checkpoint import load_checkpoint
 
+    check_output(options.output, folder=True)
     about = load_checkpoint(options.model, "segmentation").description
     data = {"shards": options.shards, "split": options.split}
     predictions = options.output / "predictions.h5"

@@ -9,11 +9,12 @@ import csv
 import difflib
 import logging
 from collections.abc import Collection
+from io import StringIO
 from pathlib import Path
 
 from mcd.cohorts.layout import Fault, Layout, faults, refuse
 from mcd.errors import McdError
-from mcd.paths import expand
+from mcd.paths import expand, read_text
 from mcd.subject import RESERVED, Subject, check_id, check_modality
 
 SPLITS = ("train", "test")
@@ -110,15 +111,10 @@ def read_rows(sheet: Path, fault: Fault = refuse) -> tuple[list[str], list[tuple
     number of cells goes to `fault`, and is left out.
     """
     try:
-        with open(sheet, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, delimiter="\t")
-            lines = [
-                (reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))
-            ]
-    except FileNotFoundError:
-        raise McdError(f"{sheet}: no such file; give the path of a tab-separated sheet") from None
-    except (UnicodeDecodeError, IsADirectoryError, csv.Error) as error:
-        raise McdError(f"{sheet}: not a readable text ({error}); save it as tab-separated text in UTF-8") from None
+        reader = csv.reader(StringIO(read_text(sheet), newline=""), delimiter="\t")
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))]
+    except csv.Error as error:
+        raise McdError(f"{sheet}: not a tab-separated text ({error}); save it again") from None
     if not lines:
         raise McdError(f"{sheet}: empty; the header has the column subject and one column per modality")
     columns = lines[0][1]

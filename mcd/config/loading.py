@@ -1,6 +1,7 @@
 """From a file, or from what Snakemake read, to a checked configuration."""
 
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import yaml
 
 from mcd.config.configuration import Config
 from mcd.errors import McdError
+from mcd.paths import read_text
 
 
 def load_config(content: Mapping[str, Any]) -> Config:
@@ -30,12 +32,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     Raises:
         McdError: if the file is missing or not YAML, or has a key twice, of which other readers silently take the last.
     """
+    text = StringIO(read_text(path))
+    text.name = str(path)  # for errors
     try:
-        content = _load(Path(path))
-    except FileNotFoundError:
-        raise McdError(f"{path}: no such configuration") from None
+        content = yaml.load(text, Loader=_NoDuplicates)
     except yaml.YAMLError as error:
-        raise McdError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        raise McdError(f"{path}: not valid YAML ({' '.join(str(error).split())}); correct it") from None
     if not isinstance(content, dict):
         raise McdError(f"{path}: has no keys; a configuration needs at least cohorts")
     return content
@@ -55,8 +57,3 @@ class _NoDuplicates(yaml.SafeLoader):  # type: ignore[misc,unused-ignore]
                 raise McdError(f"{key_node.start_mark.name}: line {line}: the key {key} appears twice; keep one")
             seen.add(key)
         return super().construct_mapping(node, deep)
-
-
-def _load(path: Path) -> Any:
-    with open(path, encoding="utf-8") as file:  # a file, not its text, so that an error has its name
-        return yaml.load(file, Loader=_NoDuplicates)

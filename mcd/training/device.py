@@ -3,17 +3,28 @@
 import torch
 
 from mcd.distributed.processes import own_gpu, started_together
+from mcd.errors import McdError
 from mcd.training.allocator import keep_freed_memory
 from mcd.training.schedule import Compute
 
 
 def torch_device(compute: Compute) -> torch.device:
-    """The device that a configuration names; of processes that train together, each one's own GPU."""
+    """The device that a configuration names; of processes that train together, each one's own GPU.
+
+    Raises:
+        McdError: for a GPU that is not there.
+    """
     if compute.device == "cpu" or (compute.device == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise McdError(f"device {compute.device}: torch finds no GPU here; set it to auto or cpu")
     if started_together() > 1:
         return torch.device("cuda", own_gpu())
-    return torch.device("cuda" if compute.device == "auto" else compute.device)
+    device = torch.device("cuda" if compute.device == "auto" else compute.device)
+    if (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise McdError(f"device {compute.device}: there are {count} GPUs, numbered from 0; name one of them")
+    return device
 
 
 def autocast(compute: Compute, device: torch.device) -> torch.autocast:

@@ -120,10 +120,10 @@ def test_paths_in_a_sheet_are_those_of_a_configuration(sheet: Path, monkeypatch:
 def test_a_missing_sheet_a_folder_and_a_binary_are_errors(sheet: Path) -> None:
     with pytest.raises(McdError, match="no such file"):
         samplesheet.subjects(sheet, ["CT"])
-    with pytest.raises(McdError, match="not a readable text"):
+    with pytest.raises(McdError, match="a folder, not a file"):
         samplesheet.subjects(sheet.parent, ["CT"])
     sheet.write_bytes(b"\xff\xfe\x00\x01subject")
-    with pytest.raises(McdError, match="not a readable text"):
+    with pytest.raises(McdError, match="not a text in UTF-8"):
         samplesheet.subjects(sheet, ["CT"])
 
 
