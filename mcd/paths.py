@@ -54,7 +54,7 @@ def check_file(path: str | Path) -> Path:
 
 
 def read_text(path: str | Path) -> str:
-    """Return a text file in UTF-8, with or without a byte order mark; `McdError` as from `check_file`, and for other encodings."""
+    """Return a text file in UTF-8, with or without a byte order mark; `McdError` as from `check_file`, too."""
     try:
         return check_file(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
