@@ -40,7 +40,7 @@ rule report_page:
             "absent": [name for name in REPORTABLE if name not in REPORTED],
             # not an input: Snakemake lets no rule depend on a benchmark file; each is there when its job's outputs are
             "benchmarks": BENCHMARKS,
-            # without the raw files' places: a folder may be called as a person, and the page is made to be passed on
+            # without the raw files' paths: a folder may have a person's name, and the page is meant to be shared
             "configuration": CONFIG.model_dump(mode="json", exclude={"cohorts": {"__all__": {"folder", "sheet"}}}),
         },
         cohorts=[page_cohort(cohort) for cohort in COHORTS],

@@ -19,6 +19,7 @@ rule preprocess_subject:
     params:
         subject=lambda wildcards: SUBJECTS[wildcards.cohort][wildcards.subject].to_json(),
         options=lambda wildcards: CONFIG.cohorts[wildcards.cohort].preprocessing.model_dump(),
+        unwatched=lambda wildcards: unwatched_files(SUBJECTS[wildcards.cohort][wildcards.subject]),
     script:
         "../workflow_scripts/preprocess_subject.py"
 
@@ -49,7 +50,7 @@ rule draw_qc:
 
 
 rule preprocess_all:
-    """All patients of all cohorts, their pictures, and what registration did where it is on."""
+    """All patients of all cohorts, their QC pictures and, where registration is on, its checkerboards and tables."""
     input:
         folders=subject_files(SUBJECT, COHORTS),
         pictures=subject_files(QC, COHORTS),

@@ -1,7 +1,7 @@
-"""What every script of the workflow does first: find `mcd`, send its words to the rule's log, and end well.
+"""What every script of the workflow does first: find `mcd`, send its messages to the rule's log, and report errors.
 
 A user's mistake ends the script with one line on the terminal and in the log; any other error leaves its traceback in the
-log, where Snakemake points to.
+log, to which Snakemake points.
 """
 
 import logging
@@ -20,7 +20,7 @@ from mcd.errors import McdError
 
 @contextmanager
 def log_to(log: Any) -> Iterator[None]:
-    """Run a script's body with logging and stderr in the rule's log file, those of libraries and of processes it starts too."""
+    """Run a script's body with logging and stderr in the rule's log file, including those of libraries and subprocesses."""
     stderr = sys.stderr.fileno()
     with open(os.dup(stderr), "w") as terminal, open(log[0], "w") as file:
         os.dup2(file.fileno(), stderr)

@@ -23,9 +23,10 @@ from mcd.cohorts.fit import gain, misfits
 from mcd.errors import McdError
 from mcd.imaging.alike import some, unlike_others
 from mcd.imaging.geometry import Grid, array_of
-from mcd.imaging.io import read_volume
+from mcd.imaging.io import read_label, read_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import Preprocessed, preprocess_subject
+from mcd.imaging.raw import share_inside
 from mcd.pair import Pair
 from mcd.subject import Subject
 
@@ -89,7 +90,7 @@ def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequenc
         if path is None:
             continue
         try:
-            image = read_volume(path)
+            image = _read(one, name, path, options, grids)
             grids[name] = Grid.of(image)
             if name in subject.images:
                 one.content[name] = hashlib.sha256(array_of(image).astype(np.float32).data).hexdigest()
@@ -111,6 +112,20 @@ def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequenc
         whole = replace(subject, images=readable, label=subject.label if "label" in grids else None)
         _preprocess(one, whole, options, pairs)
     return one
+
+
+def _read(one: Examined, name: str, path: Path, options: PreprocessOptions, grids: Mapping[str, Grid]) -> sitk.Image:
+    """Read a file as preprocessing does; what its header contradicts is a finding."""
+
+    def note(text: str) -> None:
+        problem, _, remedy = text.removeprefix(f"{path}: ").partition("; ")
+        _warn(one, path, problem, remedy)
+
+    reference = next(iter(one.subject.images), "")
+    if name == "label" and reference in grids:
+        return read_label(path, grids[reference], note=note)
+    keep = "keep" if options.not_finite == "outside" and name != "label" else "refuse"
+    return read_volume(path, note=note, not_finite=keep)
 
 
 def _preprocess(one: Examined, subject: Subject, options: PreprocessOptions, pairs: Sequence[Pair]) -> None:
@@ -171,16 +186,13 @@ def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[Pair])
 
 
 def _codes(label: sitk.Image) -> set[int]:
-    values = np.unique(sitk.GetArrayViewFromImage(label))
+    values = np.unique(np.concatenate([np.unique(plane) for plane in sitk.GetArrayViewFromImage(label)]))
     return {int(code) for code in np.rint(values.astype(float)) if code > 0}
 
 
 def _check_label_inside(one: Examined, label: sitk.Image, reference: Grid, name: str) -> None:
-    index = np.argwhere(sitk.GetArrayViewFromImage(label))[:, ::-1]
-    if not len(index):
-        return
-    inside = float(reference.contains(reference.index(Grid.of(label).world(index))).mean())
-    if inside < 1:
+    inside = share_inside(label, reference)
+    if inside is not None and inside < 1:
         remedy = "check its header: a label lies in the world of the first modality"
         _warn(one, one.subject.label, f"{1 - inside:.1%} of the label's voxels lie outside {name}", remedy)
 

@@ -1,4 +1,4 @@
-"""ContIG, from image and genetics to image and image: the embeddings of a slice's two modalities attract across encoders.
+"""ContIG, with a second image instead of genetics: the embeddings of a slice's two modalities attract across encoders.
 
 A. Taleb, M. Kirchler, R. Monti, C. Lippert: ContIG: Self-supervised Multimodal Contrastive Learning for Medical Imaging with
 Genetics, CVPR 2022.
@@ -8,10 +8,10 @@ Genetics, CVPR 2022.
 with negatives from the other modality alone, as the authors'.
 
 Adapted: the genetics' perceptron becomes a second U-Net encoder with weights of its own, and the positive is the same slice in
-the other modality. Each modality is then fine-tuned from its own encoder. The two modalities are cropped and changed
-*independently*: registered slices under one crop share the silhouette, and the networks would match that. Neighbouring slices
-of a subject do not share a batch. alpha is 0.5, not the authors' 0.75, which weighs the image that is fine-tuned over the
-genes that are not; here both are images and both are fine-tuned, and the order of a pair should not matter.
+the other modality. Each modality is then fine-tuned from its own encoder. The two modalities are cropped and augmented
+*independently*: registered slices with the same crop share their silhouette, and the networks would match that. Neighbouring
+slices of a subject do not share a batch. alpha is 0.5, not the authors' 0.75, which favours the image, which is fine-tuned,
+over the genes, which are not; here both are images and both are fine-tuned, and the order of a pair should not matter.
 """
 
 import math

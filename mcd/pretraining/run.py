@@ -42,8 +42,8 @@ def pretrain(
     Under `torchrun` its processes share every batch, and the first of them writes.
 
     Args:
-        resume: where the running state is kept meanwhile; a killed call resumes from it and ends with the same weights.
-        about: put into the checkpoint's description as it is (cohort, names, ...).
+        resume: where the running state is kept; a killed call resumes from it and ends with the same weights.
+        about: added unchanged to the checkpoint's description (cohort, names, ...).
 
     Returns:
         The losses, one row per epoch (of each modality in turn, for a single-modal algorithm).
@@ -86,7 +86,7 @@ def _groups(task: PretrainingTask) -> list[tuple[str, ...]]:
 
 
 def _describe(task: PretrainingTask, options: PretrainingOptions, about: dict[str, Any]) -> dict[str, Any]:
-    """What the checkpoint says of itself before anything is trained."""
+    """The checkpoint's description, as far as it is known before training."""
     return {
         **about,
         "algorithm": task.algorithm,

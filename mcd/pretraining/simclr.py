@@ -6,9 +6,9 @@ T. Chen, S. Kornblith, M. Norouzi, G. Hinton: A Simple Framework for Contrastive
 
 averaged over both directions of all N pairs among 2N views (Eq. 1).
 
-Adapted to a U-Net encoder on one-channel slices: the pooled bottleneck (16f) takes the place of ResNet-50's 2048 features, and
-the head keeps its shape (as wide as the feature, then 128); views are those of `mcd.pretraining.views`; Adam takes the place
-of LARS, which is for batches of thousands; neighbouring slices of a subject do not meet in a batch, where they would be each
+Adapted to a U-Net encoder on one-channel slices: the pooled bottleneck (16f) replaces ResNet-50's 2048 features, and
+the head keeps its shape (as wide as the feature, then 128); views are those of `mcd.pretraining.views`; Adam replaces LARS,
+which is for batches of thousands; neighbouring slices of a subject do not share a batch, where they would be each
 other's negatives.
 """
 

@@ -8,8 +8,8 @@ The teacher is the moving average of the student:
 
 Settings are SSL4MIS' (train_mean_teacher_2D.py). As there, the consistency is over the unlabelled half alone (the original
 takes the whole batch), the teacher runs in train mode with batch statistics of its own, and the **student** predicts.
-Adapted: sigmoids in place of a softmax, since our regions overlap. The U-Net of Table I has no dropout, so the noise
-is the only difference between what the two see. Noise is put on tissue only, as our background is exactly 0.
+Adapted: sigmoids instead of a softmax, since our regions overlap. The U-Net of Table I has no dropout, so the noise
+is the only difference between what the two see. Noise is added to tissue only, as our background is exactly 0.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from mcd.training.method import Losses
 
 
 class MeanTeacher(SemiSupervised):
-    """A student (`unet`) and the teacher that follows it."""
+    """A student (`unet`) and its teacher, the moving average of its weights."""
 
     options: MeanTeacherOptions
 
@@ -68,4 +68,4 @@ class MeanTeacher(SemiSupervised):
 
     def after_step(self, step: int, steps: int) -> None:
         super().after_step(step, steps)
-        update_ema(self.teacher, self.unet, min(1 - 1 / step, self.options.decay))  # the plain mean while it is younger
+        update_ema(self.teacher, self.unet, min(1 - 1 / step, self.options.decay))  # a plain mean at first

@@ -38,15 +38,15 @@ def finetune(
     resume: str | Path | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> History:
-    """Train one modality's U-Net on the labelled subjects' slices that hold a target; write the checkpoint to `output`.
+    """Train one modality's U-Net on the labelled subjects' slices with a target; write the checkpoint to `output`.
 
-    A semi-supervised algorithm sees every slice with content, and the other training subjects' too, without their labels.
+    A semi-supervised algorithm sees every slice with content, including those of the other training subjects without labels.
 
     Args:
         pretrained: a pre-training checkpoint to start from; None for random weights.
         resume: where the running state is kept; a killed call resumes from it and ends with the same weights. The caller
-            removes it when nothing of the job can be lost any more.
-        about: put into the checkpoint's description as it is.
+            removes it when the whole job is done.
+        about: added unchanged to the checkpoint's description.
 
     Returns:
         The losses, one row per epoch.
@@ -57,7 +57,9 @@ def finetune(
     compute = compute or Compute()
     device = prepare(compute)
     options = options_class(task.algorithm).read(task.options, f"options of {task.algorithm}")
-    own_seed = derive_seed(task.seed, task.modality, task.label_ratio)  # not the method: rows differ in nothing else
+    own_seed = derive_seed(
+        task.seed, task.modality, task.label_ratio
+    )  # without the method, so that rows differ only in it
     torch.manual_seed(derive_seed(own_seed, "weights"))
     unet = UNet(task.filters, out_channels=len(task.regions))
     transferred, warned = _transfer(pretrained, unet, task) if pretrained is not None else ([], [])
@@ -93,7 +95,7 @@ def finetune(
 
 
 def _transfer(pretrained: str | Path, unet: UNet, task: FinetuningTask) -> tuple[list[str], list[str]]:
-    """Load pre-trained weights into `unet`; the names of the tensors that came from there, and that training's warnings."""
+    """Load pre-trained weights into `unet`; return the names of the transferred tensors, and that training's warnings."""
     checkpoint = load_checkpoint(pretrained, "pretraining")
     transferred = transfer(checkpoint, unet, task.modality, task.depth, name=str(pretrained))
     log.info("transferred %d of %d tensors from %s", len(transferred), len(unet.state_dict()), pretrained)
@@ -101,7 +103,7 @@ def _transfer(pretrained: str | Path, unet: UNet, task: FinetuningTask) -> tuple
 
 
 def _schedule(task: FinetuningTask) -> Schedule:
-    """The task's schedule; half of a mixed batch is labelled, so twice the steps show the labelled slices as often."""
+    """The task's schedule; only half of a mixed batch is labelled, so twice the steps show the labelled slices as often."""
     steps = task.schedule.steps_per_epoch
     if steps is None or not find(REGISTRY, task.algorithm).unlabelled:
         return task.schedule
@@ -111,10 +113,10 @@ def _schedule(task: FinetuningTask) -> Schedule:
 def training_slices(
     shards: Shards, split: Split, task: FinetuningTask, device: torch.device, memory_limit: float
 ) -> SliceSet:
-    """The slices with a target of the subjects whose labels may be used (Sec. V); where `mixed`, all slices of everybody.
+    """The slices with a target of the labelled subjects (Sec. V); for a semi-supervised algorithm, slices of all subjects.
 
-    It is unknown which unlabelled slices hold a target, so a mixed set takes every slice with content, of the labelled
-    subjects too: see `mcd.segmentation.semi_supervised`.
+    It is unknown which unlabelled slices contain a target, so a mixed set has every slice with content, also of the labelled
+    subjects: see `mcd.segmentation.semi_supervised`.
     """
     mixed = find(REGISTRY, task.algorithm).unlabelled
     modality, regions = task.modality, task.regions
@@ -122,7 +124,7 @@ def training_slices(
     others = split.train[len(subjects) :]
     if mixed and not others:
         raise McdError(
-            f"label_ratio {task.label_ratio:g}: labels every training subject, and a semi-supervised algorithm needs "
+            f"label_ratio {task.label_ratio:g}: labels every training subject, but a semi-supervised algorithm needs "
             "unlabelled ones too; lower it"
         )
     limit = memory_limit / 2 if mixed else memory_limit  # either part may be the larger

@@ -43,7 +43,7 @@ def stuck(rows: Rows, levels: Levels) -> str | None:
     """The weights stand still: gradients of 0, or a rate so low that rounding swallows most of it.
 
     Judged where the learning rate is at least a hundredth of its highest: a warm-up begins and a cosine decay ends near 0. A
-    step of healthy trainings moved the weights by 1e-4 to 1e-2 of their norm; float32 resolves 6e-8.
+    step of healthy trainings moved the weights by 1e-3 to 3e-2 of their norm; float32 resolves 6e-8.
     """
     rates, moved = _values(rows, "learning_rate"), _values(rows, "weights_moved")
     if len(moved) < LASTING or min(rates[-LASTING:]) < 0.01 * max(rates):

@@ -92,7 +92,7 @@ def test_a_missing_or_misshapen_key_is_named(pretrained: Path) -> None:
     with pytest.raises(McdError, match=r"encoder.2.1.running_var is missing for A"):
         transfer(checkpoint, UNet(4), "A", 3)
     checkpoint.description["trained"].append("encoder.9.weight")
-    with pytest.raises(McdError, match=r"encoder\.9\.weight is no layer"):
+    with pytest.raises(McdError, match=r"encoder\.9\.weight is not a layer"):
         transfer(checkpoint, UNet(4), "B", 3)
 
 

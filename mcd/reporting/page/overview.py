@@ -15,7 +15,7 @@ LIBRARIES = ("torch", "numpy", "scipy", "pandas", "h5py", "SimpleITK", "matplotl
 
 
 def overview(contents: PageContents) -> View:
-    """The view of everything that concerns the whole run."""
+    """The first view of the page."""
     rows = [(cohort, _facts(cohort, contents)) for cohort in contents.cohorts]
     return View.of(
         "overview",

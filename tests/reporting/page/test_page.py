@@ -431,7 +431,7 @@ def test_a_claim_stands_with_its_numbers_and_what_is_simulated(page: Path) -> No
     text = page.read_text()
     view = text[text.index('id="view-claims"') :]
     view = view[: view.index("</section>")]
-    assert "Tiny &amp; small: simulated patients.</strong> What this run says" in view
+    assert "Tiny &amp; small: simulated patients.</strong> A verdict of this run" in view
     assert "C is &lt;i&gt;worse&lt;/i&gt; than D" in view
     first = view[view.index("A is better than B") :]
     first = first[: first.index("</tr>")]
