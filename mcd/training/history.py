@@ -16,9 +16,10 @@ SEPARATOR = " | "
 
 
 def write_history(history: History, path: str | Path) -> None:
-    """The losses as CSV, one row per epoch."""
+    """The losses as CSV, one row per epoch; the last column is `warning`, though most rows have none."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(name for row in history for name in row)))
+        names = dict.fromkeys(name for row in history for name in row if name != "warning")
+        writer = csv.DictWriter(file, [*names, "warning"], restval="")
         writer.writeheader()
         writer.writerows(history)
 

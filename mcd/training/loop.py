@@ -211,7 +211,8 @@ class _Training:
         )
         levels = self.method.levels(len(drawn[0]))
         before, found = (warnings(rows, levels) for rows in (self.history[:-1], self.history))
-        self.history[-1]["warning"] = SEPARATOR.join(found)
+        if found:
+            self.history[-1]["warning"] = SEPARATOR.join(found)
         words = "  ".join(f"{loss} {mean:.4f}" for loss, mean in means.items())
         log.info("epoch %d/%d  %s  %.0f slices/s", epoch + 1, self.schedule.epochs, words, seen / seconds)
         for sentence in found:

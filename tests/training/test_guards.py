@@ -84,7 +84,7 @@ def test_a_loss_may_begin_at_chance_but_not_stay_there() -> None:
     chance = Levels(chance={"total": math.log(100)})
     jigsaw = [5.03, 5.82, 5.19, 4.9, 4.63, 4.4, 4.1, 3.7, 3.4, 3.0, 2.7, 2.3]
     assert first(collapsed, history(total=jigsaw), chance) is None
-    assert first(collapsed, history(total=[31.0, 8.6, *[4.6] * 12]), chance) == 10
+    assert first(collapsed, history(total=[31.0, 8.6, *[4.6] * 14]), chance) == 15
 
 
 def test_embeddings_on_one_spot_have_collapsed() -> None:

@@ -15,9 +15,11 @@ from torch import nn
 
 from mcd.errors import McdError
 from mcd.pretraining.dsgan import DSGAN
-from mcd.pretraining.options import DSGANOptions
+from mcd.pretraining.options import DSGANOptions, SimCLROptions
+from mcd.pretraining.simclr import SimCLR
 from mcd.reporting.figures.loss_curves import MEASURED
-from mcd.slices.batches import Batch, SliceSet
+from mcd.seeding import derive_seed
+from mcd.slices.batches import Batch, PooledSlices, SliceSet
 from mcd.slices.shards import Shards
 from mcd.testing.cohort import TinyCohort
 from mcd.testing.interruption import killed_in
@@ -167,7 +169,7 @@ def test_a_warning_is_logged_once_and_stands_in_every_row_that_it_holds_in(
 ) -> None:
     schedule = Schedule(epochs=7, batch_size=2, steps_per_epoch=200, learning_rate=1e-4)
     history = run(Still(), slices, schedule)
-    begun = [number for number, row in enumerate(history) if row["warning"]]
+    begun = [number for number, row in enumerate(history) if "warning" in row]
     assert begun == [4, 5, 6]  # after the third epoch that stood still
     assert history[4]["weights_moved"] == 0
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
@@ -179,6 +181,29 @@ def test_a_warning_is_logged_once_and_stands_in_every_row_that_it_holds_in(
         rows = list(csv.DictReader(file))
     assert [bool(row["warning"]) for row in rows] == [False] * 4 + [True] * 3
     assert warnings_of(rows) == warnings_of(history)
+
+
+def test_what_is_watched_and_recorded_changes_no_bit(slices: SliceSet) -> None:
+    """The weights are those of bare steps of Adam; SimCLR draws random views, so that a number drawn beside would show."""
+
+    def make() -> SimCLR:
+        torch.manual_seed(0)
+        return SimCLR(SimCLROptions(), 4, ("A",), (32, 32))
+
+    schedule = Schedule(epochs=3, batch_size=5, learning_rate=1e-3)
+    ours, bare = make(), make()
+    pooled = PooledSlices(slices)
+    train(ours, pooled, schedule, Compute(), seed=7)
+    optimizer = torch.optim.Adam(bare.players()["network"], lr=1e-3, betas=schedule.betas, fused=True)
+    for epoch in range(schedule.epochs):
+        torch.manual_seed(derive_seed(7, "epoch", epoch))
+        bare.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        for indices in bare.batches(pooled, 5, np.random.default_rng(derive_seed(7, "batches", epoch))):
+            optimizer.zero_grad()
+            bare.losses(pooled.batch(indices), "network")["total"].backward()
+            optimizer.step()
+    for key, value in bare.state_dict().items():
+        assert torch.equal(ours.state_dict()[key], value), key
 
 
 def test_the_last_step_is_measured_against_the_weights() -> None:
