@@ -1,5 +1,8 @@
 """What every script of the workflow does first: find `mcd`, send its words to the rule's log, and end well.
 
+The log is locked as long as the job, or a process that it started, runs: a job that goes on after Snakemake was killed and the
+same job begun again never write the same files.
+
 A user's mistake ends the script with one line on the terminal and in the log; any other error leaves its traceback in the
 log, where Snakemake points to.
 """
@@ -16,13 +19,18 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a rule's environment need not have mcd installed
 
 from mcd.errors import McdError
+from mcd.locks import in_use, introduce, lock
 
 
 @contextmanager
 def log_to(log: Any) -> Iterator[None]:
     """Run a script's body with logging and stderr in the rule's log file, those of libraries and of processes it starts too."""
     stderr = sys.stderr.fileno()
-    with open(os.dup(stderr), "w") as terminal, open(log[0], "w") as file:
+    with open(os.dup(stderr), "w") as terminal, open(log[0], "a+") as file:
+        if holder := lock(file):
+            print(f"\nerror: {in_use(log[0], holder)}\n", file=terminal)
+            sys.exit(1)
+        introduce(file)
         os.dup2(file.fileno(), stderr)
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
         try:

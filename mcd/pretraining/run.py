@@ -18,6 +18,7 @@ from mcd.seeding import derive_seed
 from mcd.slices.batches import PooledSlices, SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
+from mcd.training.alone import training_alone
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
 from mcd.training.device import prepare
 from mcd.training.history import History
@@ -42,14 +43,15 @@ def pretrain(
     Under `torchrun` its processes share every batch, and the first of them writes.
 
     Args:
-        resume: where the running state is kept meanwhile; a killed call resumes from it and ends with the same weights.
+        resume: where the running state is kept meanwhile; a killed call resumes from it and ends with the same weights. No
+            other process may train with the same one at the time.
         about: put into the checkpoint's description as it is (cohort, names, ...).
 
     Returns:
         The losses, one row per epoch (of each modality in turn, for a single-modal algorithm).
 
     Raises:
-        McdError: for an unknown algorithm, or options that it does not have.
+        McdError: for an unknown algorithm, or options that it does not have; where another process is at it.
     """
     compute = compute or Compute()
     device = prepare(compute)
@@ -59,11 +61,11 @@ def pretrain(
     weights: dict[str, dict[str, Tensor]] = {}
     history: History = []
     resumes = [Path(f"{resume}.{'-'.join(group)}") if resume else None for group in groups]
-    with Shards(shards) as opened, together(device):
+    with Shards(shards) as opened, together(device), training_alone(resume):
         subjects = read_split(split).train
         for group, own_resume in zip(groups, resumes, strict=True):
             slices = _slices(opened, subjects, group, device, compute)
-            method, rows = _train_group(task, options, group, slices, compute, own_resume, description)
+            method, rows = _train_group(task, options, group, slices, compute, own_resume)
             history += rows if len(groups) == 1 else [{"modality": group[0], **row} for row in rows]
             weights |= {modality: method.unet_state(modality) for modality in group}
         description |= {"shared": method.shared, "trained": method.trained_keys(weights[group[-1]])}
@@ -114,7 +116,6 @@ def _train_group(
     slices: SliceSet,
     compute: Compute,
     resume: Path | None,
-    description: dict[str, Any],
 ) -> tuple[Pretraining, History]:
     """One training, of all modalities of a group."""
     own_seed = derive_seed(task.seed, *group)
@@ -123,6 +124,6 @@ def _train_group(
     if len(group) > 1 and not find(REGISTRY, task.algorithm).multimodal:
         slices = PooledSlices(slices)
     schedule = options.schedule(task.epochs, task.batch_size, task.steps_per_epoch)
-    identity = {**description, "of": group}
+    identity = {**task.model_dump(mode="json"), "options": options.model_dump(mode="json"), "of": group}
     rows = train(method, slices, schedule, compute, seed=own_seed, resume=resume, identity=identity)
     return method, rows

@@ -18,7 +18,8 @@ from mcd.slices.batches import MixedSlices, SliceSet
 from mcd.slices.preparation import training_data
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, read_split
-from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mcd.training.alone import training_alone
+from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, weights_digest
 from mcd.training.device import prepare
 from mcd.training.history import History
 from mcd.training.loop import train
@@ -45,14 +46,16 @@ def finetune(
     Args:
         pretrained: a pre-training checkpoint to start from; None for random weights.
         resume: where the running state is kept; a killed call resumes from it and ends with the same weights. The caller
-            removes it when nothing of the job can be lost any more.
+            removes it when nothing of the job can be lost any more. No other process may train with the same one at the
+            time.
         about: put into the checkpoint's description as it is.
 
     Returns:
         The losses, one row per epoch.
 
     Raises:
-        McdError: for an unknown algorithm, options that it does not have, or a checkpoint that does not fit.
+        McdError: for an unknown algorithm, options that it does not have, or a checkpoint that does not fit; where
+            another process is at it.
     """
     compute = compute or Compute()
     device = prepare(compute)
@@ -71,8 +74,13 @@ def finetune(
         "transferred": _transfer(pretrained, unet, task) if pretrained is not None else [],
         "seed": task.seed,
     }
+    identity = {
+        **task.model_dump(mode="json"),
+        "options": description["options"],
+        "pretrained_weights": weights_digest({name: unet.state_dict()[name] for name in description["transferred"]}),
+    }
     parts = read_split(split)
-    with Shards(shards) as opened:
+    with training_alone(resume), Shards(shards) as opened:
         description |= training_data(opened, parts.train, task.modality)
         slices = training_slices(opened, parts, task, device, compute.memory_limit_gb * 1e9)
         history = train(
@@ -82,11 +90,11 @@ def finetune(
             compute,
             seed=own_seed,
             resume=Path(resume) if resume else None,
-            identity=description,
+            identity=identity,
         )
-    sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(task.label_ratio)), "slices": len(slices)}
-    description["card"] = {**description.get("card", {}), "training": sizes}
-    save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
+        sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(task.label_ratio)), "slices": len(slices)}
+        description["card"] = {**description.get("card", {}), "training": sizes}
+        save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
     return history
 
 

@@ -1,0 +1,79 @@
+"""One process at a time: a lock on a file, which the system releases when its holder ends, however it ends.
+
+The lock is `flock`'s: of the open file, which processes that are started with it inherit. It holds between machines where
+the file system has such locks (docs/how_to/clusters.md); where it has none, nothing is locked, and the log says so.
+"""
+
+import fcntl
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from mcd.errors import McdError
+
+log = logging.getLogger(__name__)
+
+
+def lock(file: IO[str]) -> str | None:
+    """Lock a file that is open for reading and writing, until all who inherit it have closed it or ended.
+
+    Returns:
+        None; or, where it is another's, the words in which that one introduced itself (`introduce`).
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        file.seek(0)
+        return file.readline().strip() or "another process"
+    except OSError as error:
+        log.warning("%s: cannot be locked (%s); let no other process work on the same", file.name, error)
+    return None
+
+
+def introduce(file: IO[str]) -> None:
+    """Replace what is in a locked file by one line on who has locked it."""
+    file.truncate(0)
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    print(f"process {os.getpid()} on {socket.gethostname()}, since {since}", file=file, flush=True)
+
+
+def in_use(name: str | Path, holder: str) -> McdError:
+    """The mistake of beginning what another process has not ended."""
+    return McdError(
+        f"{name}: still worked on by {holder}; wait until it has ended, or stop it (`kill` its number), then give the "
+        "command again"
+    )
+
+
+@contextmanager
+def alone(path: str | Path) -> Iterator[None]:
+    """Do what is in the block while holding the lock file `path`, which is removed at the end.
+
+    Raises:
+        McdError: who holds it, and what to do.
+    """
+    file = _taken(Path(path))
+    try:
+        yield
+    finally:
+        Path(path).unlink(missing_ok=True)
+        file.close()
+
+
+def _taken(path: Path) -> IO[str]:
+    """The locked file. One that was removed between being opened and being locked is nobody's: the next try makes its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        file = path.open("a+", encoding="utf-8")
+        if holder := lock(file):
+            file.close()
+            raise in_use(path, holder)
+        if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+            introduce(file)
+            return file
+        file.close()
