@@ -19,6 +19,15 @@ def code_version() -> str:
     return f"{mcd.__version__}+{sources_digest(Path(mcd.__file__).parent)[:_SHOWN]}"
 
 
+UNKNOWN = "unknown"
+"""The version of what was made before results knew theirs."""
+
+
+def lineage(*versions: str) -> str:
+    """The versions that a result went through, each once, in words: those of what it was made from, then its own."""
+    return " ".join(dict.fromkeys(" ".join(versions).split()))
+
+
 def foreign_sources(classes: tuple[type, ...]) -> dict[str, str]:
     """Package or module -> digest of its sources, for those of some classes that come from outside `mcd`."""
     roots = {cls.__module__.partition(".")[0] for cls in classes} - {"mcd", "torch", "builtins", "abc", "typing"}

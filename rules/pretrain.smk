@@ -20,6 +20,7 @@ rule pretrain_pair:
     resources:
         gpu=training_gpus,
         mem_mb=training_memory,
+        held_mb=HELD_MB,
         runtime=hours(48),
     params:
         task=pretraining_task,

@@ -90,7 +90,9 @@ def keeps_probabilities(wildcards):
     return [finetuned_run(run) in FUSED_RUNS for run in finetuned_runs(wildcards)]
 
 
-COMPUTE = CONFIG.compute.model_dump()
+# What decides digits is a parameter of the rules that train; how much is held in memory is a resource, and reruns nothing.
+COMPUTE = CONFIG.compute.model_dump(exclude={"memory_limit_gb"})
+HELD_MB = round(1000 * CONFIG.compute.memory_limit_gb)
 
 
 def training_gpus(wildcards):

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-import mcd
 from mcd.errors import McdError
 from mcd.files import read_json, write_json
 from mcd.imaging.geometry import Grid, array_of, resample
@@ -28,6 +27,7 @@ from mcd.imaging.registration import (
     window,
 )
 from mcd.subject import Subject
+from mcd.version import code_version
 
 INTERPOLATIONS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}
 
@@ -99,7 +99,7 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
 
     info: dict[str, Any] = {
         "subject": subject.id,
-        "mcd_version": mcd.__version__,
+        "mcd_version": code_version(),
         "modalities": list(volumes),
         "options": options.model_dump(),
         "boxed": subject.box is not None,

@@ -16,6 +16,7 @@ from mcd.pretraining.registry import REGISTRY, options_class, pretraining_class
 from mcd.registry import find
 from mcd.seeding import derive_seed
 from mcd.slices.batches import PooledSlices, SliceSet
+from mcd.slices.preparation import prepared_by
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.alone import training_alone
@@ -24,6 +25,7 @@ from mcd.training.device import prepare
 from mcd.training.history import History
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
+from mcd.version import code_version, lineage
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,11 @@ def pretrain(
             method, rows = _train_group(task, options, group, slices, compute, own_resume)
             history += rows if len(groups) == 1 else [{"modality": group[0], **row} for row in rows]
             weights |= {modality: method.unet_state(modality) for modality in group}
-        description |= {"shared": method.shared, "trained": method.trained_keys(weights[group[-1]])}
+        description |= {
+            "shared": method.shared,
+            "trained": method.trained_keys(weights[group[-1]]),
+            "mcd_version": lineage(prepared_by(opened, subjects), code_version()),
+        }
         if is_first():
             save_checkpoint(Checkpoint("pretraining", description, weights), output)
             for path in filter(None, resumes):

@@ -15,7 +15,7 @@ from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.registry import REGISTRY, options_class, segmentation_class
 from mcd.segmentation.transfer import transfer
 from mcd.slices.batches import MixedSlices, SliceSet
-from mcd.slices.preparation import training_data
+from mcd.slices.preparation import prepared_by, training_data
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, read_split
 from mcd.training.alone import training_alone
@@ -24,6 +24,7 @@ from mcd.training.device import prepare
 from mcd.training.history import History
 from mcd.training.loop import train
 from mcd.training.schedule import Compute, Schedule
+from mcd.version import UNKNOWN, code_version, lineage
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +72,14 @@ def finetune(
         "regions": task.regions,
         "filters": task.filters,
         "label_ratio": task.label_ratio,
-        "transferred": _transfer(pretrained, unet, task) if pretrained is not None else [],
+        "transferred": [],
         "seed": task.seed,
     }
+    version = ""
+    if pretrained is not None:
+        checkpoint = load_checkpoint(pretrained, "pretraining")
+        description["transferred"] = _transfer(checkpoint, unet, task, str(pretrained))
+        version = checkpoint.description.get("mcd_version", UNKNOWN)
     identity = {
         **task.model_dump(mode="json"),
         "options": description["options"],
@@ -82,6 +88,7 @@ def finetune(
     parts = read_split(split)
     with training_alone(resume), Shards(shards) as opened:
         description |= training_data(opened, parts.train, task.modality)
+        description["mcd_version"] = lineage(prepared_by(opened, parts.train), version, code_version())
         slices = training_slices(opened, parts, task, device, compute.memory_limit_gb * 1e9)
         history = train(
             segmentation_class(task.algorithm)(unet, task.augmentation, options),
@@ -98,11 +105,10 @@ def finetune(
     return history
 
 
-def _transfer(pretrained: str | Path, unet: UNet, task: FinetuningTask) -> list[str]:
+def _transfer(checkpoint: Checkpoint, unet: UNet, task: FinetuningTask, name: str) -> list[str]:
     """Load pre-trained weights into `unet`; the names of the tensors that came from there."""
-    checkpoint = load_checkpoint(pretrained, "pretraining")
-    transferred = transfer(checkpoint, unet, task.modality, task.depth, name=str(pretrained))
-    log.info("transferred %d of %d tensors from %s", len(transferred), len(unet.state_dict()), pretrained)
+    transferred = transfer(checkpoint, unet, task.modality, task.depth, name=name)
+    log.info("transferred %d of %d tensors from %s", len(transferred), len(unet.state_dict()), name)
     return transferred
 
 

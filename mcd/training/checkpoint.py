@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import mcd
 from mcd.digests import digest
 from mcd.errors import McdError
 from mcd.files import atomic_path
+from mcd.version import code_version
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +30,13 @@ class Checkpoint:
         kind: `pretraining` or `segmentation`.
         description: what a reader needs to use it, in plain JSON types: method, cohort, modalities, filters, ...
         weights: name (a modality, or a part such as `discriminator_x`) -> state dict.
-        version: of the `mcd` that trained it.
+        version: of the code that trained it.
     """
 
     kind: str
     description: dict[str, Any]
     weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    version: str = mcd.__version__
+    version: str = field(default_factory=code_version)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:

@@ -151,6 +151,18 @@ def test_a_changed_temperature_reruns_pretraining_and_what_follows(finished: Pat
     assert counts == {"pretrain_pair": 2, "finetune_pair": 2, "score_pair": 2, "aggregate_table": 1}
 
 
+@pytest.mark.parametrize(
+    ("changed", "jobs"),
+    [
+        ("cohorts={hecktor: {title: Another name}}", {"aggregate_table": 1}),
+        ("compute={memory_limit_gb: 1}", {}),
+    ],
+    ids=["title", "memory"],
+)
+def test_what_changes_no_result_trains_nothing(finished: Path, changed: str, jobs: dict[str, int]) -> None:
+    assert planned(finished, "--config", changed) == jobs
+
+
 def test_a_changed_spacing_reruns_one_cohort_from_preprocessing(finished: Path) -> None:
     counts = planned(finished, "--config", "cohorts={brats: {preprocessing: {spacing: [5, 5, 9]}}}")
     assert counts["preprocess_subject"] == 4
