@@ -1,4 +1,4 @@
-"""What every script of the workflow does first: find `mcd`, send its words to the rule's log, and end well.
+"""What every script of the workflow does first: find `mcd`, send its words to the rule's log, and end well, with a record.
 
 The log is locked as long as the job, or a process that it started, runs: a job that goes on after Snakemake was killed and the
 same job begun again never write the same files.
@@ -20,11 +20,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a rule's environ
 
 from mcd.errors import McdError
 from mcd.locks import in_use, introduce, lock
+from mcd.records import Record
 
 
 @contextmanager
-def log_to(log: Any) -> Iterator[None]:
-    """Run a script's body with logging and stderr in the rule's log file, those of libraries and of processes it starts too."""
+def log_to(log: Any, *, digest_inputs: bool = False) -> Iterator[None]:
+    """Run a script's body with logging and stderr in the rule's log file, those of libraries and of processes it starts too.
+
+    What it was made from goes into a record beside the log (`mcd.records`); with `digest_inputs`, what was in them, too.
+    """
+    job = vars(sys.modules["__main__"])["snakemake"]  # where Snakemake puts it
     stderr = sys.stderr.fileno()
     with open(os.dup(stderr), "w") as terminal, open(log[0], "a+") as file:
         if holder := lock(file):
@@ -34,7 +39,10 @@ def log_to(log: Any) -> Iterator[None]:
         os.dup2(file.fileno(), stderr)
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
         try:
+            params = dict(job.params.items())
+            record = Record.begin(job.rule, params, map(str, job.input), str(log[0]), digest_inputs=digest_inputs)
             yield
+            record.end(map(str, job.output))
         except McdError as error:
             print(f"error: {error}", file=sys.stderr)
             print(f"\nerror: {error}\n", file=terminal)

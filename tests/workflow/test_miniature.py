@@ -1,5 +1,6 @@
 """The whole workflow in miniature, from raw files to the table, and its manners."""
 
+import hashlib
 import json
 import math
 import os
@@ -20,7 +21,9 @@ from mcd.imaging.io import read_volume
 from mcd.methods import METHODS
 from mcd.prediction.card import render, scores_of, summary
 from mcd.slices.splits import read_split, write_split
+from mcd.trace import trace
 from mcd.training.checkpoint import load_checkpoint
+from mcd.version import code_version
 
 pytestmark = pytest.mark.workflow
 
@@ -230,6 +233,25 @@ def test_a_new_metric_scores_again_and_trains_nothing(copy: Path, tmp_path: Path
         assert list(scores.columns[-2:]) == ["BIoU", "VD"]
         assert scores["VD"].between(0, 10_000).all()
     assert planned(copy, project=project) == {}
+
+
+def test_a_cell_is_traced_to_the_end_of_the_chain(finished: Path) -> None:
+    """Every link is there, and is as it was; nothing of another row or cohort is."""
+    text = "\n".join(trace(finished / "results/table2.csv", ["Multi-ConDoS", "CT", "0.5"]))
+    run = "work/hecktor/CT-PET/multi_condos/CT/labels50/seed0"
+    links = [f"{run}/{name}" for name in ("scores.csv", "predictions.h5", "model.pt")]
+    links += ["work/hecktor/CT-PET/pretraining/multi_condos/seed0/checkpoint.pt", "splits/hecktor/seed0.json"]
+    links += [f"work/hecktor/shards/{number}.h5" for number in (0, 1)]
+    raw = [str(path.relative_to(finished)) for path in finished.glob("data/hecktor/*/*.nii.gz")]
+    assert len(raw) == 4 * 3
+    for link in (*links, *raw):
+        digest = hashlib.sha256((finished / link).read_bytes()).hexdigest()
+        assert f"{link}  sha256 {digest}, as it was written\n" in text
+    assert f"mcd {code_version()}" in text
+    for settings in ('"temperature"', '"label_ratio": 0.5', '"spacing": [4.5, 4.5, 9.0]', '"seed": 0'):
+        assert settings in text
+    for word in ("CHANGED", "MADE AGAIN", "MISSING", "no job", "brats/", "fully_supervised/"):
+        assert word not in text
 
 
 def test_an_edited_split_is_kept_and_used(copy: Path) -> None:
