@@ -94,6 +94,7 @@ rule finetune:
 
 
 onsuccess:
+    clear_states(Path(RESUME), states_to_come())
     for sentence in flagged_registrations():
         print(f"warning: registration: {sentence}", file=sys.stderr)
 

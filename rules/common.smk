@@ -16,7 +16,7 @@ Wildcards
 
 import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from mcd.config import load_config, read_yaml
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_VERSIONS
 from mcd.imaging.registration_summary import flagged, registrations
+from mcd.leftovers import clear_states
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.subject import MODALITY, SUBJECT_ID
 

@@ -26,6 +26,6 @@ rule pretrain_pair:
         task=pretraining_task,
         compute=COMPUTE,
         # not an output: Snakemake deletes the outputs of a killed job, and this is what the next try resumes from
-        resume=f"{RESUME}/{{cohort}}/{{pair}}/{{pretraining}}/seed{{seed}}",
+        resume=f"{RESUME}/{PRETRAINING_STATE}",
     script:
         "../workflow_scripts/pretrain.py"

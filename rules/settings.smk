@@ -202,6 +202,24 @@ def caption(name):
     return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
 
+def states_to_come():
+    """What trainings that are planned, and not done, may still resume from, relative to the folder of all states."""
+    runs = {run for comparison in COMPARISONS.values() for run in comparison.runs} | set(FUSED_RUNS)
+    jobs = {}
+    for run in runs:  # both runs of a pair are one job, and done together
+        jobs.setdefault(replace(run, modality=""), []).append(run)
+    done = [all(Path(predictions_file(run)).exists() for run in job) for job in jobs.values()]
+    models = {model_file(run) for job, is_done in zip(jobs.values(), done) if not is_done for run in job}
+    pretrainings = {
+        (run.cohort, plan.pretrained_on(run), METHODS[run.method].pretraining, run.seed)
+        for run in runs
+        if METHODS[run.method].pretraining
+    }
+    pretrainings |= {(made.cohort, made.pair, made.pretraining, made.seed) for made in TRANSLATIONS}
+    undone = {names for names in pretrainings if not Path(pretraining_file(*names)).exists()}
+    return models | {of_pretraining(PRETRAINING_STATE, *names) for names in undone}
+
+
 def page_cohort(name):
     cohort = CONFIG.cohorts[name]
     preprocessing = cohort.preprocessing

@@ -26,6 +26,7 @@ from mcd.imaging.registration import (
     surroundings,
     window,
 )
+from mcd.leftovers import sweep, temporary_prefix
 from mcd.subject import Subject
 from mcd.version import code_version
 
@@ -133,7 +134,8 @@ def write_preprocessed(pre: Preprocessed, folder: str | Path) -> None:
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+    sweep(folder.parent)
+    with tempfile.TemporaryDirectory(prefix=f"{temporary_prefix()}{folder.name}-", dir=folder.parent) as temporary:
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
         for modality, volume in pre.volumes.items():

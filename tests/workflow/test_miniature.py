@@ -298,6 +298,58 @@ def test_a_killed_run_goes_on(copy: Path) -> None:
     assert (copy / "results/table2_long.csv").read_text() == before
 
 
+def test_an_orphan_and_its_successor_never_write_the_same(copy: Path) -> None:
+    """Snakemake alone is killed, and its training goes on: the next start says who is at it, and leaves its files alone."""
+    folder = copy / "work/hecktor/CT-PET/pretraining/multi_condos/seed0"
+    shutil.rmtree(folder)
+    log = copy / "logs/hecktor/pretrain_pair/CT-PET/multi_condos/seed0.log"
+    log.unlink()
+    longer = ("--config", "pretraining={steps_per_epoch: 100000}")
+    target = ("--cores", "2", str((folder / "losses.csv").relative_to(copy)), *longer)
+    process = subprocess.Popen(
+        command(*target, folder=copy), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while not (log.exists() and "slices of" in log.read_text()) and process.poll() is None:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = log.read_text()
+    orphan = int(re.match(r"process (\d+) on", before)[1])  # type: ignore[index]
+    try:
+        run = snakemake(*target, folder=copy)
+        assert "Directory cannot be locked" in run.stdout
+        assert "--unlock" in run.stdout
+        assert snakemake(*target, "--unlock", folder=copy).returncode == 0  # as README says
+        run = snakemake(*target, folder=copy)
+        assert run.returncode != 0
+        said = next(line for line in run.stdout.splitlines() if line.startswith("error: "))
+        assert said.startswith(f"error: {log.relative_to(copy)}: still worked on by process {orphan} on ")
+        assert log.read_text().startswith(before)
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+    run = snakemake("--cores", "2", str((folder / "losses.csv").relative_to(copy)), folder=copy)
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert not list(copy.rglob(".*-*-*"))
+
+
+def test_a_run_that_ends_well_clears_what_trainings_left(copy: Path) -> None:
+    states = copy / "work/.resume"
+    done = "work/hecktor/CT-PET/multi_condos/CT/labels50/seed0/model.pt"
+    unplanned = [
+        "work/elsewhere/CT-PET/multi_condos/CT/labels50/seed0/model.pt",
+        "hecktor/CT-PET/multi_condos/seed9.CT-PET",
+    ]
+    to_come = ["hecktor/CT-PET/con_only/seed0.CT-PET", "work/hecktor/CT-PET/con_only/CT/labels50/seed0/model.pt"]
+    for name in (done, *unplanned, *to_come):
+        (states / name).parent.mkdir(parents=True, exist_ok=True)
+        (states / name).write_text("")
+    (copy / "results/table2.csv").unlink()
+    for arguments, kept in (("-n",), [done, *unplanned, *to_come]), ((), to_come):
+        run = snakemake("--cores", "1", "results/table2.csv", *arguments, folder=copy)
+        assert run.returncode == 0, run.stdout[-3000:]
+        assert {str(path.relative_to(states)) for path in states.rglob("*") if path.is_file()} == set(kept)
+
+
 def test_a_job_that_is_given_two_gpus_trains_by_two_processes_to_the_same_losses(copy: Path) -> None:
     """The processes are counted by GPUs; here they compute on the CPU."""
     folder = copy / "work/brats/T1CE-T2/pretraining/multi_condos/seed0"
