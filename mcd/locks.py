@@ -1,7 +1,7 @@
 """One process at a time: a lock on a file, which the system releases when its holder ends, however it ends.
 
 The lock is `flock`'s: of the open file, which processes that are started with it inherit. It holds between machines where
-the file system has such locks (docs/how_to/clusters.md); where it has none, nothing is locked, and the log says so.
+the file system has such locks (docs/how_to/clusters.md); where it has none, nothing is locked, and a warning says so.
 """
 
 import fcntl

@@ -36,7 +36,7 @@ def test_the_next_writer_in_a_folder_removes_what_a_killed_one_left(tmp_path: Pa
 
 def test_what_a_living_process_or_another_machine_writes_is_left(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "own.json") as temporary:
-        number, place = temporary_prefix()[1:-1].split("-")
+        _, place = temporary_prefix()[1:-1].split("-")
         dead = subprocess.Popen([sys.executable, "-c", ""])
         dead.wait()
         others = [f".{os.getppid()}-{place}-x-a", f".{dead.pid}-{'0' * 8}-x-a", ".1-x", ".hidden", f".{dead.pid}-name"]
