@@ -1,7 +1,7 @@
 """What every script of the workflow does first: find `mcd`, send its words to the rule's log, and end well, with a record.
 
-The log is locked as long as the job, or a process that it started, runs: a job that goes on after Snakemake was killed and the
-same job begun again never write the same files.
+As long as a job runs it holds a lock beside its log, since Snakemake removes the log itself: a job that goes on after
+Snakemake was killed and the same job begun again never write the same files.
 
 A user's mistake ends the script with one line on the terminal and in the log; any other error leaves its traceback in the
 log, where Snakemake points to.
@@ -12,14 +12,14 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a rule's environment need not have mcd installed
 
 from mcd.errors import McdError
-from mcd.locks import in_use, introduce, lock
+from mcd.locks import alone
 from mcd.records import Record
 
 
@@ -31,11 +31,13 @@ def log_to(log: Any, *, digest_inputs: bool = False) -> Iterator[None]:
     """
     job = vars(sys.modules["__main__"])["snakemake"]  # where Snakemake puts it
     stderr = sys.stderr.fileno()
-    with open(os.dup(stderr), "w") as terminal, open(log[0], "a+") as file:
-        if holder := lock(file):
-            print(f"\nerror: {in_use(log[0], holder)}\n", file=terminal)
+    with open(os.dup(stderr), "w") as terminal, ExitStack() as held:
+        try:
+            held.enter_context(alone(f"{log[0]}.lock"))
+        except McdError as error:
+            print(f"\nerror: {error}\n", file=terminal)
             sys.exit(1)
-        introduce(file)
+        file = held.enter_context(open(log[0], "w"))
         os.dup2(file.fileno(), stderr)
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
         try:
