@@ -42,14 +42,6 @@ def introduce(file: IO[str]) -> None:
     print(f"process {os.getpid()} on {socket.gethostname()}, since {since}", file=file, flush=True)
 
 
-def in_use(name: str | Path, holder: str) -> McdError:
-    """The mistake of beginning what another process has not ended."""
-    return McdError(
-        f"{name}: still worked on by {holder}; wait until it has ended, or stop it (`kill` its number), then give the "
-        "command again"
-    )
-
-
 @contextmanager
 def alone(path: str | Path) -> Iterator[None]:
     """Do what is in the block while holding the lock file `path`, which is removed at the end.
@@ -72,7 +64,10 @@ def _taken(path: Path) -> IO[str]:
         file = path.open("a+", encoding="utf-8")
         if holder := lock(file):
             file.close()
-            raise in_use(path, holder)
+            raise McdError(
+                f"{path}: still worked on by {holder}; wait until it has ended, or stop it (`kill` its number), then give "
+                "the command again"
+            )
         if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
             introduce(file)
             return file
