@@ -13,7 +13,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: run test test-slurm docs lint reference format clean help
+.PHONY: run test test-slurm test-faults docs lint reference format clean help
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,10 @@ test-slurm: $(VENV)/.installed-slurm ## install Slurm from Debian, start one her
 	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge; } \
 	>/dev/null 2>&1 || echo "Slurm cannot be installed here (it takes root and apt-get): its tests are skipped"
 	$(BIN)/python -m pytest -m slurm tests/slurm
+
+FAULTS ?= 100
+test-faults: $(VENV)/.installed-test ## kill the workflow at FAULTS random moments, fill its disk, delete its files (about an hour)
+	$(BIN)/python -m pytest -m faults tests/faults --faults $(FAULTS)
 
 # Not --quiet: it hides warnings from --strict.
 docs: $(VENV)/.installed-docs ## build the documentation as a site, into site/

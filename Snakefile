@@ -1,6 +1,6 @@
 """Multi-ConDoS: from raw multimodal scans to the tables of the paper.
 
-This file is the table of contents: the configuration, one file of rules a stage, and the targets by name.
+This file is the table of contents: the configuration, one file of rules per stage, and the named targets.
 """
 
 from snakemake.utils import min_version
@@ -63,7 +63,7 @@ rule raw:
 
 
 rule preprocess:
-    """Stage 1: every patient on one grid, cropped and normalised, with a picture to check it by."""
+    """Stage 1: every patient on one grid, cropped and normalised, with a QC picture."""
     input:
         rules.preprocess_all.input,
 
@@ -95,10 +95,10 @@ rule finetune:
 
 onsuccess:
     clear_states(Path(RESUME), states_to_come())
-    for sentence in flagged_registrations():
-        print(f"warning: registration: {sentence}", file=sys.stderr)
+    for sentence in warnings_of_patients():
+        print(f"warning: {sentence}", file=sys.stderr)
 
 
 onerror:
-    for sentence in flagged_registrations():
-        print(f"warning: registration: {sentence}", file=sys.stderr)
+    for sentence in warnings_of_patients():
+        print(f"warning: {sentence}", file=sys.stderr)

@@ -3,8 +3,8 @@
     python benchmarks/compare_simulated_head_neck.py docs/images/simulated_head_neck.png --real FOLDER
 
 FOLDER holds patients of TCIA's Soft-tissue-Sarcoma as NIfTI (`*/CT/image.nii.gz` in HU, `*/PET/image.nii.gz` in SUV, and the
-tumour as `*/CT/mask.nii.gz`); without it the simulated patients are shown alone. They are thighs and shoulders, not necks: what
-compares is the texture and the noise of tissues, and how tumours stand out, not the anatomy.
+tumour as `*/CT/mask.nii.gz`); without it the simulated patients are shown alone. They are thighs and shoulders, not necks:
+texture and noise of tissues, and the contrast of tumours, are comparable, the anatomy is not.
 """
 
 import argparse
@@ -45,7 +45,7 @@ class Patient:
 
 
 def prepare(ct: sitk.Image, pet: sitk.Image, label: sitk.Image, part: Array | None = None) -> Patient:
-    """Muscle and fat are what looks like it after smoothing, well away from any border, and outside the tumour."""
+    """A patient whose muscle and fat are what looks like them after smoothing, away from any border and from the tumour."""
     hu = sitk.GetArrayFromImage(ct).astype(np.float32)
     tumour = sitk.GetArrayFromImage(label) > 0
     uptake = sitk.GetArrayFromImage(sitk.Resample(pet, ct))
@@ -67,7 +67,7 @@ def read_real(folder: Path) -> Patient:
 
 
 def simulate(number: int, seed: int) -> Patient:
-    """Muscle is measured in the nape and fat below the skull, so that brain and glands are not taken for either."""
+    """A simulated patient; muscle is measured in the nape and fat below the skull, to exclude brain and glands."""
     subject = f"sim-{number:03d}"
     images = simulate_head_neck(subject, seed=seed)
     _, _, front, back, low, high = bounding_box(subject, seed=seed)

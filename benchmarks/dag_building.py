@@ -1,10 +1,10 @@
-"""How long Snakemake plans, and in how much memory: dry runs of configs/paper.yaml on trees of empty files.
+"""Time and memory that Snakemake needs for planning: dry runs of configs/paper.yaml on trees of empty files.
 
     python benchmarks/dag_building.py FOLDER --patients 400 4000
 
-prints a Markdown table. Half of the patients are HECKTOR's, half BraTS'. A dry run reads the configuration and the folders,
+prints a Markdown table. Half of the patients are HECKTOR's, half BraTS's. A dry run reads the configuration and the folders,
 builds the graph and goes through all jobs: somewhat more than a real run does before its first job. Core seconds depend less
-than wall seconds on what else the machine does.
+than wall seconds on the machine's other load.
 """
 
 import argparse

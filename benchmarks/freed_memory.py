@@ -1,4 +1,4 @@
-"""What it gains a small training on the CPU to keep the memory that it frees: seconds and page faults of the same steps.
+"""What a small training on the CPU gains by keeping the memory that it frees: seconds and page faults of the same steps.
 
     python benchmarks/freed_memory.py
 

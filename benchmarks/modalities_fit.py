@@ -1,4 +1,4 @@
-"""How well modalities fit as they lie, moved, mirrored, and beside another patient's: where the thresholds of
+"""The measure of alignment of modalities as they are, moved, mirrored, and of different patients: where the thresholds of
 `mcd/cohorts/fit.py` come from.
 
     python benchmarks/modalities_fit.py --config configs/real/brats_2013.yaml --size 48

@@ -1,8 +1,8 @@
-"""What a patient costs before training, at the paper's size: a core's seconds, memory and disk of each rule's work.
+"""The cost of a patient before training, at the paper's size: core seconds, memory and disk space of each rule.
 
     python benchmarks/patient_costs.py FOLDER
 
-simulates a patient of either cohort at the official spacing, preprocesses it as configs/paper.yaml says, draws it, writes a
+simulates a patient of each cohort at the official spacing, preprocesses it as configs/paper.yaml says, draws it, writes a
 shard of 16 copies, and reads that shard as a pre-training does. Each step is a process of its own. Prints a Markdown table.
 """
 

@@ -1,11 +1,11 @@
-"""How well each self-supervised baseline solves its own task after a short training, on subjects that it never saw.
+"""How well each self-supervised baseline solves its own pretext task after a short training, on subjects that it never saw.
 
     python benchmarks/pretext_tasks.py --config config.yaml --shards work/brats/shards/*.h5 --split splits/brats/seed0.json \
         --modalities T1CE T2
 
-prints a Markdown table: the task's accuracy before and after training beside chance, and the spread of the embeddings
+prints a Markdown table: the task's accuracy before and after training compared with chance, and the spread of the embeddings
 (1: all directions used, 0: collapsed). A single-modal method trains on the first modality. Random weights solve many of these
-tasks above chance; what a method has learnt is the step from `before` to `after`.
+tasks above chance; what a method has learnt is the difference between `before` and `after`.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
             torch.manual_seed(arguments.seed)
             options = options_class(algorithm).model_validate(configured.get(algorithm, {}))
             method = kind(options, arguments.filters, group, seen.size).to(device)
-            # G-L learns two tasks one after the other; everybody else the same one all the time
+            # G-L learns two tasks one after the other; all others have one task
             stages = {"": (0, 2), " (regions)": (1, 2)} if algorithm == "gl" else {"": (0, 2)}
 
             def measured(method: Pretraining, moment: tuple[int, int], unseen: SliceSet = unseen) -> dict[str, float]:

@@ -34,7 +34,7 @@ MOVES = {
 def displaced(
     image: sitk.Image, turn: Sequence[float], shift: Sequence[float], scale: float
 ) -> tuple[sitk.Image, np.ndarray, np.ndarray]:
-    """An image whose header was moved about its middle, and the matrix and translation that did it."""
+    """An image whose header was transformed about its centre, and the matrix and translation used."""
     centre = np.asarray(image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()]))
     matrix = np.reshape(sitk.Euler3DTransform((0, 0, 0), *turn).GetMatrix(), (3, 3)) * scale
     translation = centre + shift - matrix @ centre

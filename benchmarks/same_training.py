@@ -1,12 +1,12 @@
-"""Shows that a change of the code changes no number: trains every algorithm in small, and prints a digest of each.
+"""Shows that a change of the code changes no number: runs a small training of every algorithm, and prints a digest of each.
 
     python benchmarks/same_training.py --shards work/brats/shards/*.h5 --split splits/brats/seed0.json > new.json
     python benchmarks/same_training.py ... --package ../before > old.json
     python benchmarks/same_training.py --compare old.json new.json
 
-The shards and the split are those of any cohort with T1CE and T2, such as `configs/smoke.yaml` makes. Trainings are started
+The shards and the split are those of any cohort with T1CE and T2, such as that of `configs/smoke.yaml`. Trainings are started
 through the command line (`mcd pretrain`, `mcd finetune`), which other versions have too: `--package` is the folder of one.
-A digest covers every weight and every loss, and neither times nor memory.
+A digest covers every weight and every loss, but not times, memory and warnings.
 """
 
 import argparse
@@ -26,7 +26,16 @@ PRETRAINED = (
     "rotation jigsaw m_jigsaw exemplar cpc simclr byol swav gl contig multi_condos con_only p_gan feature_l1 sl3"
 )
 FINETUNED = "fully_supervised mt dtml sass"
-MEASURED = ("slices_per_second", "seconds", "images", "memory_mib", "gpu_memory_mib", "device")
+NOT_TRAINED = (
+    "weights_moved",
+    "warning",
+    "slices_per_second",
+    "seconds",
+    "images",
+    "memory_mib",
+    "gpu_memory_mib",
+    "device",
+)
 CONFIGURATION = """
 cohorts:
   brats:
@@ -93,12 +102,12 @@ def train(package: Path, output: Path, arguments: list[str], method: str) -> str
             digest.update(tensor.numpy().tobytes())
     with open(output.with_suffix(".csv"), newline="") as file:
         for row in csv.DictReader(file):
-            digest.update(json.dumps({key: value for key, value in row.items() if key not in MEASURED}).encode())
+            digest.update(json.dumps({key: value for key, value in row.items() if key not in NOT_TRAINED}).encode())
     return digest.hexdigest()
 
 
 def compare(old: dict[str, str], new: dict[str, str]) -> int:
-    """Print a line per method; 1 where any differs or is missing."""
+    """Print a line per method; return 1 if any differs or is missing."""
     methods = {**old, **new}
     for method in methods:
         print(f"{'equal    ' if old.get(method) == new.get(method) else 'DIFFERENT'} {method}")

@@ -1,9 +1,9 @@
-"""How many slices a second the shards give, in memory and streamed, against how many a DSGAN training takes.
+"""How many slices per second the shards deliver, in memory and streamed, compared with what a DSGAN training needs.
 
     python benchmarks/shard_reading.py --shards work/brats/shards/*.h5 --split splits/brats/seed0.json --pair T1CE-T2
 
 prints a Markdown table. Training is the whole step of `mcd.training.loop.train`, reading included; reading alone should be
-many times quicker, so that a training never waits for its slices.
+many times faster, so that training never waits for its slices.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from mcd.training.schedule import Compute
 
 
 def reading_speed(slices: SliceSet, batch_size: int, seconds: float) -> float:
-    """Slices a second in random batches, over whole passes until `seconds` are over."""
+    """Slices per second in random batches, over whole passes until `seconds` have passed."""
     rng = np.random.default_rng(0)
     seen, started = 0, time.monotonic()
     while time.monotonic() - started < seconds:

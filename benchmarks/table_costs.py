@@ -2,7 +2,7 @@
 
     python benchmarks/table_costs.py FOLDER [--times 10]
 
-prints core seconds and peak memory for 21 + 42 test patients, or so many times as many.
+prints core seconds and peak memory for 21 + 42 test patients, or the given multiple of them.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How quick a training step is, and how much memory it takes, on random slices: no data needed.
+"""Speed and memory of a training step, on random slices: no data needed.
 
     python benchmarks/training_step.py dsgan dsgan:compile rotation sass peer --filters 64 --batch 36 --size 160 \
         --steps 100 --device cuda
@@ -119,7 +119,7 @@ def operations(algorithm: str, arguments: argparse.Namespace, device: torch.devi
 
 
 def schedule_of(options: Any, arguments: argparse.Namespace, epochs: int, steps: int) -> Schedule:
-    """Of a pre-training as its options say, of a segmentation the plain one."""
+    """The schedule that a pre-training's options give; for a segmentation the default one."""
     if hasattr(options, "schedule"):
         found: Schedule = options.schedule(epochs, arguments.batch, steps)
         return found
@@ -160,7 +160,7 @@ def measure(row: str, arguments: argparse.Namespace) -> Measured:
 
 
 def peak(device: torch.device) -> float:
-    """Bytes."""
+    """Peak memory in bytes."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
@@ -241,7 +241,7 @@ def product(device: torch.device, size: int = 8192) -> Measured:
 
 
 def table(rows: list[str], measured: dict[str, list[Measured]], arguments: argparse.Namespace) -> str:
-    """Markdown, one line a row."""
+    """Markdown, one line per row."""
     lines = [
         "| what | f | batch | pairs/s | ms/step | spread of ms | peak GB | TFLOP/s | digests |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -1,10 +1,10 @@
-"""What pre-training by Multi-ConDoS is worth when one thing of the recipe is changed: what is transferred, how, and from where.
+"""The gain of pre-training by Multi-ConDoS with one thing of the recipe changed: what is transferred, how, and from where.
 
     snakemake --configfile configs/study_cpu.yaml --directory runs/study_cpu --cores 2 results/table2.csv
     python benchmarks/transfer_variations.py --config configs/study_cpu.yaml --run runs/study_cpu --output runs/variations
 
-goes on where it was stopped, and prints a Markdown table: mean DSC over the test patients and seeds for each share of the
-labels and modality, and the mean difference from the recipe over all of these trainings, with how many of them gained.
+continues where it was stopped, and prints a Markdown table: mean DSC over the test patients and seeds for each label ratio
+and modality, and the mean difference from the recipe over all of these trainings, with how many of them gained.
 The recipe's own numbers are those of the run's table.
 """
 
@@ -55,10 +55,10 @@ class Variation:
 
     Attributes:
         depth: decoder layers to transfer (Table VIII); None to start from random weights.
-        rate: learning rate of what was transferred, as a part of the others'.
-        norm: of what was transferred, `kept`; `fresh` scales, shifts and statistics; or statistics `frozen` at pre-training's.
+        rate: learning rate of the transferred layers, as a share of the others'.
+        norm: of the transferred layers: `kept`, `fresh` scales, shifts and statistics, or `frozen` statistics of pre-training.
         epochs: length of the pre-training, as a multiple of the run's.
-        options: of the pre-training, in the place of the run's.
+        options: of the pre-training, instead of the run's.
     """
 
     depth: int | None = 3
@@ -86,7 +86,7 @@ VARIATIONS = {
 
 
 class Varied(Supervised):
-    """Fine-tuning in which the transferred layers learn more slowly, or keep the statistics of their batch norms."""
+    """Fine-tuning in which the transferred layers learn more slowly, or keep their batch-norm statistics."""
 
     def __init__(
         self, unet: UNet, augmentation: Augmentation, transferred: Sequence[str], variation: Variation
@@ -118,7 +118,7 @@ class Varied(Supervised):
 
     @torch.no_grad()
     def after_step(self, step: int, steps: int) -> None:
-        """Take back a part of the step: without weight decay, Adam's is proportional to the rate."""
+        """Undo a share of the step: without weight decay, Adam's step is proportional to the rate."""
         if self.rate < 1:
             for parameter, before in zip(self.slow, self.before, strict=True):
                 parameter.copy_(before + self.rate * (parameter - before))
@@ -151,7 +151,7 @@ class Study:
         return self.output / f"{name.replace(' ', '_')}_seed{seed}{ending}"
 
     def checkpoint(self, name: str, seed: int) -> Path:
-        """The run's own checkpoint, or that of a pre-training that differs, which is made where it is not there."""
+        """The run's own checkpoint, or that of a varied pre-training, which is trained if it does not exist."""
         variation = VARIATIONS[name]
         if not variation.options and variation.epochs == 1:
             return self.folder / "work" / self.cohort / self.pair / f"pretraining/multi_condos/seed{seed}/checkpoint.pt"
@@ -203,7 +203,7 @@ def score(study: Study, name: str, seed: int, modality: str, ratio: float) -> fl
 
 
 def scores(study: Study, name: str, seed: int) -> pd.DataFrame:
-    """One variation with one seed: one row per share of the labels and modality. Kept as JSON."""
+    """One variation with one seed: one row per label ratio and modality. Kept as JSON."""
     kept = study.output_file(name, seed, ".json")
     if not kept.exists():
         keys = product([ratio for ratio in study.config.label_ratios if ratio < 1], Pair(study.pair).modalities)

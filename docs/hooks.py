@@ -1,4 +1,4 @@
-"""Pages that are made when the site is built: one per method from its module's docstring, one per room of the package.
+"""Pages that are generated when the site is built: one per method from its module's docstring, one per package of `mcd`.
 
 Docstrings are read without importing anything, so building the site needs no torch.
 """
@@ -19,7 +19,7 @@ OPTIONS = re.compile(r"^### (\w+)\n.*?<!-- generated: \1 -->\n(.*?)<!-- end -->"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the made pages to those of the folder, and to the navigation."""
+    """Add the generated pages to those of the folder, and to the navigation."""
     methods = dict(sorted(method_pages().items()))
     rooms = dict(sorted(room_pages({Path(place).stem for place in methods}).items()))
     for place, text in {**methods, **rooms}.items():
@@ -30,7 +30,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def fill(nav: Any, folder: str, pages: list[str]) -> None:
-    """Put the pages in the place of the entry of the navigation that names their folder."""
+    """Replace the navigation's entry that names the folder by the pages."""
     for entry in nav if isinstance(nav, list) else []:
         for title, target in entry.items() if isinstance(entry, dict) else []:
             if target == folder:
@@ -44,7 +44,7 @@ def docstring(path: Path) -> str:
 
 
 def method_pages() -> dict[str, str]:
-    """Place in the site -> page: what its module says (the paper, the equation, what was adapted), its classes, its options."""
+    """Path in the site -> page of a method: its module's docstring, its classes, its options."""
     options = dict(OPTIONS.findall((ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")))
     pages = {}
     for room in METHOD_ROOMS:
@@ -60,7 +60,7 @@ def method_pages() -> dict[str, str]:
 
 
 def room_pages(methods: set[str]) -> dict[str, str]:
-    """Place in the site -> page: every module of a folder of the package, except the methods, which have pages of their own."""
+    """Path in the site -> page of a package: every module except the methods, which have pages of their own."""
     pages = {}
     folders = [path.parent for path in sorted(PACKAGE.rglob("__init__.py"))]
     for folder in folders:

@@ -13,7 +13,7 @@ from mcd.segmentation import registry as segmentation
 
 @dataclass(frozen=True)
 class PretrainingSpec:
-    """A pre-training: an algorithm of the registry, with options that make it what its name says.
+    """A pre-training: an algorithm of the registry, with the options that define it.
 
     Attributes:
         hands_back: which layers of the U-Net it trains, in words; the rest starts from random weights in fine-tuning.
@@ -30,10 +30,10 @@ class MethodSpec:
 
     Attributes:
         label: as the paper prints it.
-        group: heading of Table II under which it stands.
+        group: its heading in Table II.
         pretraining: a key of `PRETRAININGS`; None to start from random weights.
         segmentation: a key of the registry of `mcd.segmentation`.
-        transfer: how many layers of the decoder, beyond encoder and shared layers, are taken over (Table VIII); 3 is the
+        transfer: how many layers of the decoder, beyond encoder and shared layers, are transferred (Table VIII); 3 is the
             paper's choice and, with one shared layer, everything but the output layer.
     """
 
@@ -47,7 +47,7 @@ class MethodSpec:
 def _dsgan(
     *losses: str, shared: int | None = None, hands_back: str = "everything but the output layer"
 ) -> PretrainingSpec:
-    """DSGAN with only these of its four losses; `shared` layers where that is what the name says, else as configured."""
+    """DSGAN with only these of its four losses; `shared` layers if that defines the variant, else as configured."""
     options: dict[str, Any] = {name: 0.0 for name in _LOSSES if name not in losses}
     return PretrainingSpec("dsgan", hands_back, options if shared is None else {**options, "shared": shared})
 
@@ -113,7 +113,7 @@ TABLE_II: dict[str, MethodSpec] = {
     "sass": MethodSpec("SASS", "Semi-supervised", segmentation="sass"),
     "multi_condos": MethodSpec("Multi-ConDoS", "Proposed", pretraining="multi_condos"),
 }
-"""The paper's methods and what they are compared with: what `methods: all` stands for."""
+"""The paper's method and the baselines: what `methods: all` stands for."""
 
 
 def _ablation(label: str, pretraining: str, transfer: int = 3) -> MethodSpec:
@@ -158,7 +158,7 @@ BEYOND: dict[str, MethodSpec] = {
         for name, baseline in segmentation.BASELINES.items()
     },
 }
-"""Baselines that the paper does not have, ours and those of other packages."""
+"""Baselines that are not in the paper, ours and those of other packages."""
 
 PRETRAININGS |= {name: PretrainingSpec(name, baseline.hands_back) for name, baseline in pretraining.BASELINES.items()}
 

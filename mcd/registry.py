@@ -1,4 +1,4 @@
-"""Algorithms by name. A registry says where a class is, so that reading it loads nothing; here it is found and set up."""
+"""Algorithms by name. A registry says where a class is, so that reading it imports nothing; this module looks it up."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ class Algorithm:
 
     Attributes:
         method: what is trained, a `mcd.training.method.Method`.
-        options: its options, a `mcd.section.Section`; in a module without torch, a configuration is checked without it.
+        options: its options, a `mcd.section.Section`, in a module that does not import torch, so that a configuration can be
+            checked without it.
         multimodal: whether one training sees both modalities of a pair as paired images, so that it needs a pair.
-        unlabelled: whether it learns from unlabelled slices beside the labelled ones, so that some must be left.
+        unlabelled: whether it also learns from unlabelled slices, so that some patients must be left unlabelled.
     """
 
     method: str
@@ -28,14 +29,14 @@ class Algorithm:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A method beyond the paper's tables: an algorithm, and the row of the tables that it makes.
+    """A method beyond the paper's tables: an algorithm, and its row in the tables.
 
-    A package outside this one adds it by an entry point of the group `mcd.pretraining` or `mcd.segmentation`, which leads to an
+    Another package adds it by an entry point of the group `mcd.pretraining` or `mcd.segmentation`, which names an
     object of this class; the entry point's name is that of the algorithm, of its options and of the row in a configuration.
 
     Attributes:
         label: of the row.
-        group: heading of Table II under which it stands.
+        group: its heading in Table II.
         hands_back: of a pre-training: which layers of the U-Net it trains, in words.
     """
 
@@ -49,13 +50,13 @@ def added(group: str) -> dict[str, Any]:
     """What installed packages add by the entry points of a group, such as `mcd.metrics`: name -> object.
 
     Raises:
-        McdError: where one of them cannot be loaded.
+        McdError: if one of them cannot be loaded.
     """
     found = {}
     for name, place in places_of(group).items():
         try:
             found[name] = resolve_name(place)
-        except Exception as error:  # whatever a module of somebody else's raises
+        except Exception as error:  # whatever somebody else's module raises
             raise McdError(
                 f"{place}: entry point {name} of {group} cannot be loaded ({error}); correct that package, or uninstall it"
             ) from error

@@ -1,4 +1,4 @@
-"""What every option is: a field of a section, with its range, its default and where the default comes from.
+"""Every option is a field of a section, with its range, its default and where the default comes from.
 
 The configuration, the command line and the library use the same classes, and none of them needs torch or an image library.
 """
@@ -17,7 +17,7 @@ class Section(BaseModel):
     """A named group of options. Numbers that come as text, such as `1e-3` in YAML 1.1, are read as numbers.
 
     Raises:
-        pydantic.ValidationError: for an unknown key or an impossible value; `read` has one line for each instead.
+        pydantic.ValidationError: for an unknown key or an impossible value; `read` raises one line per mistake instead.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -25,7 +25,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_as_text(cls, given: Any) -> Any:
-        """Snakemake's `--config` hands over what is nested as text, an empty value too."""
+        """Snakemake's `--config` passes nested values as text, including null."""
         if not isinstance(given, Mapping):
             return given
         optional = {name for name, field in cls.model_fields.items() if field.default is None}
@@ -36,7 +36,7 @@ class Section(BaseModel):
         """The section with these values.
 
         Raises:
-            McdError: one line for each thing that is wrong: place and key, the reason, and for a misspelt key the nearest one.
+            McdError: one line per mistake: place and key, the reason, and for a misspelt key the most similar known one.
         """
         try:
             return cls.model_validate(dict(values))
@@ -45,7 +45,7 @@ class Section(BaseModel):
 
 
 def explain(error: ValidationError, place: str) -> Iterator[str]:
-    """One line for each key that pydantic refused; the keys count from `place`."""
+    """One line for each key that pydantic refused; keys are relative to `place`."""
     problems: dict[tuple[str, ...], list[ErrorDetails]] = {}
     for problem in error.errors():
         keys = tuple(str(part) for part in problem["loc"] if not _is_alternative(part))
@@ -57,7 +57,7 @@ def explain(error: ValidationError, place: str) -> Iterator[str]:
 
 
 def _another_type(problem: ErrorDetails) -> bool:
-    """Whether a key that takes values of several types is refused as one of a type that it was not given."""
+    """Whether the problem is only that the value is not of this one of a key's several types."""
     wrong = problem["type"] == "literal_error" and not isinstance(problem["input"], str | int | float)
     return wrong or problem["type"].endswith("_type")
 
@@ -78,7 +78,7 @@ def _reason(problems: list[ErrorDetails]) -> str:
 
 
 def _is_alternative(part: int | str) -> bool:
-    """Whether pydantic added it to a key: the alternative of a union, or the key of a dictionary as opposed to its value."""
+    """Whether pydantic added this part to a key's place: the alternative of a union, or a dictionary's key."""
     names = ("[key]", "str", "int", "float", "bool")
     prefixes = ("constrained-", "function-", "literal[", "dict[", "list[", "tuple[")
     return isinstance(part, str) and (part in names or part.startswith(prefixes))
@@ -96,7 +96,7 @@ def all_keys() -> set[str]:
 
 
 def nearest(name: str, known: Any) -> str:
-    """A hint at the known name that is spelt most like an unknown one; empty where none is near."""
+    """A hint at the known name most similar to an unknown one; empty if none is similar."""
     close = get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -108,14 +108,14 @@ def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 def _number(given: Any) -> Any:
-    """A truth value is no number, though Python counts with it."""
+    """Refuse a truth value, which Python would accept as a number."""
     if isinstance(given, bool):
         raise ValueError("is a truth value; give a number")
     return given
 
 
 def _whole(given: Any) -> Any:
-    """`1e2` in YAML 1.1 is text, and no integer to Python."""
+    """Accept `1e2`, which is text in YAML 1.1 and not an integer in Python."""
     _number(given)
     try:
         number = float(given) if isinstance(given, str) and "e" in given.lower() else given
@@ -124,7 +124,7 @@ def _whole(given: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-# In `Annotated` they stand behind the range: pydantic loses a range that follows them from the JSON schema.
+# In `Annotated` they follow the range: pydantic omits a range that comes after them from the JSON schema.
 NUMBER = BeforeValidator(_number)
 WHOLE = BeforeValidator(_whole)
 

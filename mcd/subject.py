@@ -1,4 +1,4 @@
-"""One patient of a cohort, as files on disk, and how patients and modalities may be named."""
+"""One patient of a cohort, as files on disk, and the names that patients and modalities may have."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from mcd.errors import McdError
 
-# What may stand in a path, in a Snakemake wildcard and in a table without quoting.
+# What is safe in a path, in a Snakemake wildcard and in a table without quoting.
 SUBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 MODALITY = re.compile(r"[A-Za-z0-9]+")  # no hyphen: it joins the two modalities of a pair
 # Columns and file names of our own that a modality must not take.

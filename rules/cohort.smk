@@ -27,7 +27,7 @@ for layout in sorted(set(SIMULATED.values())):
 
 
 rule write_cohort_file:
-    """Write what a simulated cohort has once, beside its patients."""
+    """Write a file of a simulated cohort as a whole, such as HECKTOR's CSV of boxes."""
     output:
         path=f"{DATA}/{{file}}",
     log:
@@ -50,7 +50,7 @@ rule write_cohort_file:
 
 
 rule index_cohort:
-    """List a cohort's patients and their files, in one row each."""
+    """List a cohort's patients and their files, one row per patient."""
     input:
         images=lambda wildcards: [
             path for subject in SUBJECTS[wildcards.cohort].values() for path in raw_files(subject)

@@ -3,15 +3,16 @@
 Wildcards
     cohort       a key of `cohorts` in the configuration
     subject      a patient's id
-    file         what a simulated cohort has once, beside its patients
+    file         a file of a simulated cohort as a whole, beside its patients
     shard        number of a shard of the cohort, from 0
-    pair         two modalities joined by a hyphen, such as CT-PET; for a modality that is in none, `single` in the place of
-                 its runs, and its own name in that of their pre-training
+    pair         two modalities joined by a hyphen, such as CT-PET; for a modality that is in none, `single` in the paths of
+                 its runs, and its own name in the path of their pre-training
     pretraining  a key of mcd.methods.PRETRAININGS
     method       a key of mcd.methods.METHODS
     modality     one of the cohort's; first and second are those of a pair
     percent      label ratio in per cent, such as 5 or 12.5
     seed         one of `seeds`
+    split        a cohort and a seed, such as brats/seed0, for the rule that draws a split
 """
 
 import re
@@ -28,9 +29,12 @@ from mcd.cohorts.simulated import patient_files, simulated_subjects, simulator_o
 from mcd.config import load_config, read_yaml
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_VERSIONS
+from mcd.files import read_json
+from mcd.imaging.alike import unlike_others
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.leftovers import clear_states
 from mcd.methods import METHODS, PRETRAININGS
+from mcd.slices.splits import Origin, check_split
 from mcd.subject import MODALITY, SUBJECT_ID
 
 
@@ -89,15 +93,26 @@ wildcard_constraints:
 
 
 def shard_subjects(cohort, shard):
-    """The patients of one shard: the cohort's in order of id, so many a shard."""
+    """The patients of one shard: consecutive ones of the cohort, in order of id."""
     size = CONFIG.cohorts[cohort].subjects_per_shard
     return list(SUBJECTS[cohort])[int(shard) * size : (int(shard) + 1) * size]
 
 
 def flagged_registrations():
-    """Sentences on the patients whose registration failed, as far as they are preprocessed."""
+    """One sentence per patient whose registration failed, among those preprocessed so far."""
     folders = subject_files(SUBJECT, REGISTERED)
     return flagged(registrations(folder for folder in folders if Path(folder, "info.json").exists()))
+
+
+def warnings_of_patients():
+    """What to say at the end: registrations that failed, and patients unlike the others, as far as they are preprocessed."""
+    yield from (f"registration: {sentence}" for sentence in flagged_registrations())
+    for cohort in COHORTS:
+        paths = {
+            subject: Path(fix(SUBJECT, cohort=cohort, subject=subject), "info.json") for subject in SUBJECTS[cohort]
+        }
+        infos = {subject: read_json(path) for subject, path in paths.items() if path.exists()}
+        yield from (f"{cohort}: {unlike}" for unlike in unlike_others(infos))
 
 
 COMPARISONS = {**plan.comparisons(CONFIG), **plan.fusion_comparison(CONFIG)}

@@ -2,7 +2,7 @@
 
 
 rule draw_comparison:
-    """Fig. 2: two patients of each cohort, truth and every method, in greys as in the paper and as outlines in colour."""
+    """Fig. 2: two patients of each cohort, ground truth and every method, in greys as in the paper and as outlines in colour."""
     input:
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
         predictions=[predictions_file(run) for run in plan.compared_runs(CONFIG)],
@@ -47,7 +47,7 @@ rule draw_ratio_curves:
 
 
 rule draw_sharing:
-    """Fig. 6: how deep the generators share; the sum of two modalities, whose interval needs every patient."""
+    """Fig. 6: how many layers the generators share; the sum of two modalities, whose interval needs every patient's scores."""
     input:
         scores=lambda wildcards: [scores_file(run) for run in COMPARISONS["fig6"].runs],
     output:

@@ -1,6 +1,6 @@
 """Stage 4: segmentation networks, fine-tuned on a share of the labels or trained from scratch (paper Sec. IV-D), and what
-they predict. Training and prediction are one job, since starting torch takes as long as predicting in the default run; scores
-are apart (score.smk).
+they predict. Training and prediction are one job, since starting torch takes as long as predicting in the default run; scoring
+is separate (score.smk).
 """
 
 
@@ -32,14 +32,14 @@ rule finetune_modality:
         keep_probabilities=keeps_probabilities,
         cohort=lambda wildcards: plan.cohort_facts(CONFIG, wildcards.cohort),
         compute=COMPUTE,
-        # beside the outputs' place, for the reason given in pretrain.smk
+        # outside the outputs, for the reason given in pretrain.smk
         resume=lambda wildcards, output: [f"{RESUME}/{path}" for path in output.models],
     script:
         "../workflow_scripts/finetune.py"
 
 
 use rule finetune_modality as finetune_pair with:
-    # both modalities of a pair, in one job: starting torch costs a small fine-tuning a third of its time
+    # both modalities of a pair in one job, since starting torch takes a third of the time of a small fine-tuning
     output:
         models=both(MODEL),
         losses=both(LOSSES),
@@ -73,7 +73,7 @@ rule export_predictions:
 
 
 rule draw_curves:
-    """Draw a fine-tuning's losses."""
+    """Draw the loss curves of a fine-tuning."""
     input:
         losses=LOSSES,
     output:

@@ -9,6 +9,7 @@ rule report_page:
         claims=lambda wildcards: list(reported_files("claims").values()),
         scores=[scores_file(run) for run in TABLE2_RUNS],
         predictions=[predictions_file(run) for run in browsed_runs()],
+        losses=lambda wildcards: list(reported_losses().values()),
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
         checks=rules.preprocess_all.input.pictures,
     output:
@@ -35,10 +36,11 @@ rule report_page:
             "pictures": reported_files("picture"),
             "captions": {name: caption(name) for name in reported_files("picture")},
             "claims": next(iter(reported_files("claims").values()), None),
+            "losses": reported_losses(),
             "absent": [name for name in REPORTABLE if name not in REPORTED],
             # not an input: Snakemake lets no rule depend on a benchmark file; each is there when its job's outputs are
             "benchmarks": BENCHMARKS,
-            # without the raw files' places: a folder may be called as a person, and the page is made to be passed on
+            # without the raw files' paths: a folder may have a person's name, and the page is meant to be shared
             "configuration": CONFIG.model_dump(mode="json", exclude={"cohorts": {"__all__": {"folder", "sheet"}}}),
         },
         cohorts=[page_cohort(cohort) for cohort in COHORTS],

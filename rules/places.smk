@@ -1,20 +1,21 @@
-"""Where each thing lies: one pattern per place. Rules, and the functions that fill a pattern in, take them from here.
+"""Every path of the workflow, one pattern each, for the rules and for the functions that fill patterns in.
 
-The folders of a run are told apart by what decides its result, so that what several tables need has one path.
+The folders of a run are named after what decides its result, so that what several tables need has one path.
 """
 
-# What a simulated cohort is written to; a real one's files stay where they are.
+# Where a simulated cohort is written; a real one's files stay where they are.
 DATA = "data/{cohort}"
 
-# Who trains and who tests: kept apart from `work`, since somebody may have edited it.
-SPLIT = "splits/{cohort}/seed{seed}.json"
+# Training and test patients: kept outside `work`, since somebody may have edited it.
+DRAWN_SPLIT = "splits/{split}.json"
+SPLIT = DRAWN_SPLIT.replace("{split}", "{cohort}/seed{seed}")
 
 INDEX = "work/{cohort}/index.tsv"
 SUBJECT = "work/{cohort}/subjects/{subject}"
 SHARD = "work/{cohort}/shards/{shard}.h5"
 PRETRAINING = "work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}"
 CHECKPOINT = f"{PRETRAINING}/checkpoint.pt"
-# What decides a run, and a pair's two runs that one job makes.
+# What identifies a run, and a pair's two runs, which share a job.
 OF_RUN = "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"
 OF_BOTH_RUNS = "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}"
 RUN = f"work/{OF_RUN}"
@@ -45,7 +46,7 @@ CURVES = f"results/curves/{OF_RUN}.png"
 
 
 def fix(pattern, **texts):
-    """A pattern in which some wildcards are replaced by text, which may hold other wildcards."""
+    """A pattern with some wildcards replaced by text, which may contain other wildcards."""
     for wildcard, text in texts.items():
         pattern = pattern.replace(f"{{{wildcard}}}", str(text))
     return pattern
@@ -57,7 +58,7 @@ def both(pattern):
 
 
 def log_of(rule, job=""):
-    """The log of a rule's job; `job` has what tells it from the rule's others, a cohort first."""
+    """The log of a rule's job; `job` identifies it among the rule's jobs, beginning with the cohort."""
     return f"logs/{_job(rule, job)}.log"
 
 
@@ -120,7 +121,7 @@ def subject_files(pattern, cohorts):
 
 
 def table_outputs(name, caption="table"):
-    """What every table is written as: wide CSV, long CSV, a page and its content; with its place in Snakemake's report."""
+    """The files of a table: wide CSV, long CSV, a page and its content; with its place in Snakemake's report."""
 
     def reported(pattern, form):
         labels = {"table": name, "format": form}
@@ -135,7 +136,7 @@ def table_outputs(name, caption="table"):
 
 
 def figure_outputs(name, label, *, key="figure", caption=None):
-    """What every figure is drawn as: a PNG to look at, with its place in Snakemake's report, and a PDF to print."""
+    """The files of a figure: a PNG to look at, with its place in Snakemake's report, and a PDF to print."""
     picture = report(
         fix(FIGURE, figure=name),
         caption=f"../report/{caption or name}.rst",

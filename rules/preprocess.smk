@@ -20,6 +20,7 @@ rule preprocess_subject:
         # without the split, which changes nothing here
         subject=lambda wildcards: {**SUBJECTS[wildcards.cohort][wildcards.subject].to_json(), "split": None},
         options=lambda wildcards: CONFIG.cohorts[wildcards.cohort].preprocessing.model_dump(),
+        unwatched=lambda wildcards: unwatched_files(SUBJECTS[wildcards.cohort][wildcards.subject]),
     script:
         "../workflow_scripts/preprocess_subject.py"
 
@@ -50,7 +51,7 @@ rule draw_qc:
 
 
 rule preprocess_all:
-    """All patients of all cohorts, their pictures, and what registration did where it is on."""
+    """All patients of all cohorts, their QC pictures and, where registration is on, its checkerboards and tables."""
     input:
         folders=subject_files(SUBJECT, COHORTS),
         pictures=subject_files(QC, COHORTS),

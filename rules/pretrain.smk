@@ -25,7 +25,7 @@ rule pretrain_pair:
     params:
         task=pretraining_task,
         compute=COMPUTE,
-        # not an output: Snakemake deletes the outputs of a killed job, and this is what the next try resumes from
+        # not an output: Snakemake deletes the outputs of a killed job, and the next attempt resumes from this
         resume=f"{RESUME}/{PRETRAINING_STATE}",
     script:
         "../workflow_scripts/pretrain.py"

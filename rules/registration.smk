@@ -34,7 +34,7 @@ rule draw_registration:
 
 
 rule summarise_registration:
-    """Gather a cohort's similarities before and after registration, and flag the patients where it failed."""
+    """Collect a cohort's similarities before and after registration, and flag the patients where it failed."""
     input:
         folders=lambda wildcards: subject_files(SUBJECT, [wildcards.cohort]),
     output:

@@ -1,8 +1,8 @@
-"""Stage 4: scores, from what the networks predicted. They need neither torch nor a GPU, so a new metric trains nothing again."""
+"""Stage 4: scores, from what the networks predicted. They need neither torch nor a GPU, and a new metric retrains nothing."""
 
 
 rule score_modality:
-    """Score the predictions for every test patient of a modality that is in no pair."""
+    """Score the predictions for every test patient, for a modality that is in no pair."""
     input:
         predictions=rules.finetune_modality.output.predictions,
         shards=lambda wildcards: shard_files(wildcards.cohort),
@@ -26,7 +26,7 @@ rule score_modality:
 
 
 use rule score_modality as score_pair with:
-    # both modalities of a pair, in one job, as they are trained
+    # both modalities of a pair in one job, as they are trained
     input:
         predictions=rules.finetune_pair.output.predictions,
         shards=lambda wildcards: shard_files(wildcards.cohort),

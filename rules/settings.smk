@@ -2,32 +2,42 @@
 
 import shutil
 
+from snakemake.io import WILDCARD_REGEX
+
 SIMULATED = {name: cohort.layout for name, cohort in CONFIG.cohorts.items() if cohort.simulate}
 
 
 def simulation(wildcards):
-    """What decides a simulated patient's images, apart from its id."""
+    """Everything that determines a simulated patient's images, apart from its id."""
     return CONFIG.cohorts[wildcards.cohort].simulate.model_dump(include={"seed", "noise", "spacing"})
 
 
-def raw_files(subject):
-    """A patient's raw files as far as Snakemake can watch them: a DICOM folder is watched by its files."""
+def raw_files(subject, watched=True):
+    """A patient's raw files that Snakemake can watch, or those that it cannot; a DICOM folder is watched by its files.
+
+    Snakemake takes a word in braces for a wildcard wherever it stands in a file's path, and has no way to escape it.
+    """
     found = [*subject.images.values(), subject.label, subject.mask]
     for path in filter(None, found):
-        if path.is_dir():
-            yield from sorted(map(str, path.iterdir()))
-        else:
-            yield str(path)
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            if bool(WILDCARD_REGEX.search(str(file))) != watched:
+                yield str(file)
+
+
+def unwatched_files(subject):
+    """Sizes and times of the files that are no inputs, as a parameter: a changed one reruns what follows all the same."""
+    states = {file: Path(file).stat() for file in raw_files(subject, watched=False)}
+    return {file: [state.st_size, state.st_mtime_ns] for file, state in states.items()}
 
 
 def cohort_files(cohort):
-    """What lies beside the patients of a simulated cohort, such as HECKTOR's CSV of boxes: file name -> path."""
+    """Files beside the patients of a simulated cohort, such as HECKTOR's CSV of boxes: file name -> path."""
     names = simulator_of(SIMULATED[cohort]).cohort_files if cohort in SIMULATED else ()
     return {name: f"{fix(DATA, cohort=cohort)}/{name}" for name in names}
 
 
 def subjects_of(cohort):
-    """A cohort's patients, in words that a script can be given."""
+    """A cohort's patients, in a form that can be passed to a script."""
     return [subject.to_json() for subject in SUBJECTS[cohort].values()]
 
 
@@ -38,7 +48,7 @@ def pretraining_task(wildcards):
 
 
 def finetuned_runs(wildcards):
-    """What the rules of stage 4 train: a modality, or both of a pair; each with the names that go into its scores."""
+    """What the rules of stage 4 train: one modality, or both of a pair; each with the columns of its score file."""
     both = "first" in wildcards.keys()
     modalities = [wildcards.first, wildcards.second] if both else [wildcards.modality]
     return [
@@ -77,7 +87,7 @@ def finetuning_tasks(wildcards):
 
 
 def fused_run(wildcards):
-    """The run that fuses a pair's networks; its pair takes the modality's place."""
+    """The run that fuses a pair's networks; its modality is the pair."""
     ratio, seed = RATIOS[wildcards.percent], int(wildcards.seed)
     return plan.Run(wildcards.cohort, wildcards.pair, wildcards.method, wildcards.pair, ratio, seed)
 
@@ -86,7 +96,7 @@ FUSED_RUNS = plan.fused_runs(CONFIG)
 
 
 def keeps_probabilities(wildcards):
-    """Of each run that is trained, whether its probabilities are kept beside its masks: the mean of a fusion needs them."""
+    """For each run that is trained, whether its probabilities are kept besides its masks: fusion by the mean needs them."""
     return [finetuned_run(run) in FUSED_RUNS for run in finetuned_runs(wildcards)]
 
 
@@ -96,8 +106,8 @@ HELD_MB = round(1000 * CONFIG.compute.memory_limit_gb)
 
 
 def training_gpus(wildcards):
-    """GPUs a training job asks for: one where the configuration names one, or leaves it open and jobs go to a cluster, or
-    there is one here. Asked while jobs are planned: how they are executed is not known before.
+    """GPUs that a training job requests: one if the configuration names one, or leaves it open and jobs go to a cluster or
+    this machine has one. Evaluated while jobs are planned: how they are executed is not known before.
     """
     if CONFIG.compute.device == "auto":
         return int(workflow.non_local_exec or workflow.remote_exec or shutil.which("nvidia-smi") is not None)
@@ -105,7 +115,7 @@ def training_gpus(wildcards):
 
 
 def training_memory(wildcards, attempt):
-    """Megabytes for a training; twice as many with each retry. With a GPU, the paper's networks and slices are expected."""
+    """Megabytes for a training; they double with each retry. With a GPU, the paper's networks and slices are expected."""
     return growing(32000 if training_gpus(wildcards) else 8000)(wildcards, attempt)
 
 
@@ -115,18 +125,18 @@ def growing(megabytes):
 
 
 def hours(number):
-    """A runtime in minutes. It does not grow with retries: a retried training goes on where the last one stopped."""
+    """A runtime in minutes. It does not grow with retries: a retried training continues where the last one stopped."""
     return round(60 * number)
 
 
 def inception_file(wildcards):
-    """FID's Inception network, where the configuration names a file."""
+    """FID's Inception network, if the configuration names a file."""
     path = or_explain(lambda: CONFIG.translation.inception_file)
     return {"inception": str(path)} if path else {}
 
 
 def shown_translation(made):
-    """A translation of Fig. 3 or 4, with what it takes to show it."""
+    """A translation of Fig. 3 or 4, with everything needed to draw it."""
     cohort = CONFIG.cohorts[made.cohort]
     return {
         "cohort": made.cohort,
@@ -138,7 +148,7 @@ def shown_translation(made):
 
 
 def drawn_prediction(run):
-    """A run of Fig. 2, with what it takes to show it."""
+    """A run of Fig. 2, with everything needed to draw it."""
     cohort = CONFIG.cohorts[run.cohort]
     return {
         "cohort": run.cohort,
@@ -169,14 +179,14 @@ CLAIMED = or_explain(plan.claimed, CONFIG, CLAIMABLE)
 
 
 def claims_scores():
-    """Table or figure -> the score files that its claims are tested on: of the runs that `claims` makes, those that it has."""
+    """Table or figure -> the score files that its claims are tested on: those of its runs that `claims` asks for."""
     made = {run for name in CLAIMED if name in COMPARISONS for run in COMPARISONS[name].runs}
     shared = {name: [run for run in COMPARISONS[name].runs if run in made] for name in CLAIMABLE if name in COMPARISONS}
     return {name: [scores_file(run) for run in runs] for name, runs in shared.items() if runs}
 
 
 def claims_measured():
-    """Table -> its long CSV, where its claims are about something else than segmentation scores."""
+    """Table -> its long CSV, for tables whose claims are not about segmentation scores."""
     return {name: fix(LONG_TABLE, table=name) for name in CLAIMED if name not in COMPARISONS}
 
 
@@ -191,7 +201,7 @@ def reported_contents():
 
 
 def browsed_runs():
-    """The runs whose outlines can be switched on: Table II's at the largest small label ratio, first seed."""
+    """The runs whose outlines the page can show: Table II's at the largest of `label_ratios`, first seed."""
     ratio, seed = max(CONFIG.label_ratios), CONFIG.seeds[0]
     return [run for run in TABLE2_RUNS if (run.ratio, run.seed) == (ratio, seed)]
 
@@ -204,7 +214,8 @@ def caption(name):
 
 def states_to_come():
     """What trainings that are planned, and not done, may still resume from, relative to the folder of all states."""
-    runs = {run for comparison in COMPARISONS.values() for run in comparison.runs} | set(FUSED_RUNS)
+    compared = {run for comparison in COMPARISONS.values() for run in comparison.runs}
+    runs = {run for run in compared | set(FUSED_RUNS) if run.modality != run.pair}  # a fusion trains nothing
     jobs = {}
     for run in runs:  # both runs of a pair are one job, and done together
         jobs.setdefault(replace(run, modality=""), []).append(run)
@@ -218,6 +229,13 @@ def states_to_come():
     pretrainings |= {(made.cohort, made.pair, made.pretraining, made.seed) for made in TRANSLATIONS}
     undone = {names for names in pretrainings if not Path(pretraining_file(*names)).exists()}
     return models | {of_pretraining(PRETRAINING_STATE, *names) for names in undone}
+
+
+def reported_losses():
+    """The losses of every training that Table II needs, by its place in `work/`."""
+    trained = [*pretraining_files(), *(model_file(run) for run in TABLE2_RUNS)]
+    folders = dict.fromkeys(str(Path(path).parent) for path in trained)
+    return {folder.removeprefix("work/"): f"{folder}/losses.csv" for folder in folders}
 
 
 def page_cohort(name):

@@ -2,7 +2,7 @@
 
 
 rule write_shard:
-    """Gather some preprocessed patients, all modalities of a slice together, in one HDF5 shard."""
+    """Collect some preprocessed patients, all modalities of a slice together, in one HDF5 shard."""
     input:
         folders=lambda wildcards: [
             fix(SUBJECT, cohort=wildcards.cohort, subject=subject)

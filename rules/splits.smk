@@ -1,33 +1,49 @@
-"""Who trains and who tests. A split is made once: the rule covers only those that are not there, so that a file which
-somebody has edited, or on which results stand, is never regenerated silently. Delete it to regenerate it.
+"""Training and test patients. A split is drawn once: the rule covers only those that are missing, so that a file which
+somebody has edited, or on which results depend, is never regenerated silently. Delete it to regenerate it.
 """
 
-MISSING_SPLITS = {
-    (cohort, seed)
-    for cohort, seed in product(COHORTS, CONFIG.seeds)
-    if not Path(fix(SPLIT, cohort=cohort, seed=seed)).exists()
-}
+
+def origin_of(cohort):
+    """What a cohort's splits are drawn from, as it is now."""
+    patients = {subject.id: subject.split for subject in SUBJECTS[cohort].values()}
+    return Origin(cohort, CONFIG.cohorts[cohort].test, patients)
+
+
+CONFIG_FILE = next(iter(workflow.configfiles), "CONFIGURATION")
+
+# Cohort and seed of each split that is not there yet, by the one wildcard that stands for both: their product would cover
+# splits that are there, too.
+MISSING_SPLITS = {}
+for cohort, seed in product(COHORTS, CONFIG.seeds):
+    path = fix(SPLIT, cohort=cohort, seed=seed)
+    if not Path(path).exists():
+        MISSING_SPLITS[f"{cohort}/seed{seed}"] = (cohort, seed)
+    elif workflow.is_main_process:
+        or_explain(
+            check_split, path, origin_of(cohort), f"mcd split keep, extend or redraw {path} --config {CONFIG_FILE}"
+        )
 
 
 rule make_split:
     """Draw the test patients, and the order in which training patients are given labels."""
     input:
-        index=INDEX,
+        index=lambda wildcards: fix(INDEX, cohort=MISSING_SPLITS[wildcards.split][0]),
     output:
-        split=SPLIT,
+        split=DRAWN_SPLIT,
     log:
-        log_of("make_split", "{cohort}/seed{seed}"),
+        log_of("make_split", "{split}"),
     benchmark:
-        benchmark_of("make_split", "{cohort}/seed{seed}")
+        benchmark_of("make_split", "{split}")
     wildcard_constraints:
-        cohort=alternatives({cohort for cohort, seed in MISSING_SPLITS}),
-        seed=alternatives({str(seed) for cohort, seed in MISSING_SPLITS}),
+        split=alternatives(MISSING_SPLITS),
     conda:
         "../envs/imaging.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=10,
     params:
-        test=lambda wildcards: CONFIG.cohorts[wildcards.cohort].test,
+        cohort=lambda wildcards: MISSING_SPLITS[wildcards.split][0],
+        seed=lambda wildcards: MISSING_SPLITS[wildcards.split][1],
+        test=lambda wildcards: CONFIG.cohorts[MISSING_SPLITS[wildcards.split][0]].test,
     script:
         "../workflow_scripts/make_split.py"

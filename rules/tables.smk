@@ -1,4 +1,4 @@
-"""Stage 5: tables, claims, and a picture of what was predicted. Layouts are in mcd/plan/__init__.py, the arithmetic in mcd/reporting/."""
+"""Stage 5: tables, claims, and a picture of predictions. Rows and columns are in mcd/plan/, the arithmetic in mcd/reporting/."""
 
 
 rule aggregate_table:
@@ -74,7 +74,7 @@ rule aggregate_costs:
 
 
 rule draw_segmentations:
-    """Draw two test patients of each cohort with the outlines of truth and prediction."""
+    """Draw two test patients of each cohort with the outlines of ground truth and prediction."""
     input:
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
         predictions=[predictions_file(run) for run in plan.shown_runs(CONFIG)],

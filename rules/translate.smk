@@ -1,11 +1,11 @@
-"""Stage 5: what the pre-trained generators make of the test patients' slices (paper Sec. V-B): Table IV, Figs. 3 and 4.
+"""Stage 5: translations of the test patients' slices by the pre-trained generators (paper Sec. V-B): Table IV, Figs. 3 and 4.
 
 Nothing is trained here: the pre-trainings are Table III's.
 """
 
 
 rule translate_pair:
-    """Translate and reconstruct the test patients' slices with a pre-training's generators, and score what came out."""
+    """Translate and reconstruct the test patients' slices with a pre-training's generators, and score the results."""
     input:
         unpack(inception_file),
         shards=lambda wildcards: shard_files(wildcards.cohort),
@@ -79,7 +79,7 @@ rule draw_embeddings:
 
 
 rule draw_translations:
-    """Fig. 4: a slice of each pair, translated and reconstructed by every variant, with maps of the error."""
+    """Fig. 4: a slice of each pair, translated and reconstructed by every variant, with error maps."""
     input:
         examples=[translation_file(made, "examples.h5") for made in DRAWN],
     output:

@@ -14,6 +14,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--device", default="cpu", help="where the tests train that can train elsewhere: cpu, cuda, cuda:1"
     )
+    parser.addoption("--faults", type=int, default=4, help="how many kills; files, disks and signals in proportion")
+
+
+@pytest.fixture(scope="session")
+def faults(pytestconfig: pytest.Config) -> int:
+    return int(pytestconfig.getoption("--faults"))
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import yaml
 
 from mcd import plan
 from mcd.config import Config, load_config, read_config, read_yaml
-from mcd.config.cohort import expand
 from mcd.errors import McdError
 from mcd.methods import METHODS, PRETRAININGS
+from mcd.paths import expand
 from mcd.pretraining import registry as pretraining
 from mcd.reporting.printed.paper import reported
 from mcd.segmentation import registry as segmentation
@@ -362,8 +362,15 @@ def test_registration_is_off_by_any_spelling_and_per_modality() -> None:
 def test_paths_expand_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCANS", "/scans")
     assert expand("$SCANS/a") == Path("/scans/a")
-    with pytest.raises(McdError, match="variable is not set"):
+    with pytest.raises(McdError, match=r"the environment variable \$NOT_SET_AT_ALL is not set"):
         expand("$NOT_SET_AT_ALL/a")
+
+
+def test_a_path_that_is_there_as_it_is_written_is_taken_so(tmp_path: Path) -> None:
+    for name in ("$NOT_SET_AT_ALL", "~", "{subject}", "a b", "50%"):
+        (tmp_path / name).mkdir()
+        assert expand(str(tmp_path / name)) == tmp_path / name
+        assert expand(name, base=tmp_path) == tmp_path / name
 
 
 def test_a_sheet_is_looked_up_in_the_working_folder_then_beside_the_workflow(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow_rules import names_in
+from workflow_rules import names_in, rules
 
 import mcd
 from mcd.config import reference
@@ -69,6 +69,15 @@ def anchors_of(page: Path) -> set[str]:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def test_every_rule_stands_in_the_table_of_arrows() -> None:
+    arrows = (ROOT / "docs/reference/formats.md").read_text().partition("## Raw cohorts")[0]
+    cells = [line.split("|")[2] for line in arrows.splitlines() if line.startswith("| ") and line.count("|") == 4]
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert named == {
+        "simulate_patient" if rule.name.startswith("simulate_") else rule.name for rule in rules() if rule.script
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

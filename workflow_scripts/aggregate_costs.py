@@ -1,4 +1,4 @@
-"""Gather what pre-trainings cost into Table IX: wide CSV, long CSV and a page."""
+"""Aggregate the costs of pre-training into Table IX: wide CSV, long CSV and a page."""
 
 from pathlib import Path
 

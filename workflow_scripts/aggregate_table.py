@@ -1,4 +1,4 @@
-"""Gather scores into a table: wide CSV, long CSV and a page."""
+"""Aggregate scores into a table: wide CSV, long CSV and a page."""
 
 from pathlib import Path
 

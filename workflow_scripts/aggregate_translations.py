@@ -1,4 +1,4 @@
-"""Gather the translations' scores into Table IV: wide CSV, long CSV and a page."""
+"""Aggregate the translations' scores into Table IV: wide CSV, long CSV and a page."""
 
 from pathlib import Path
 

@@ -1,10 +1,10 @@
-"""What every script of the workflow does first: find `mcd`, send its words to the rule's log, and end well, with a record.
+"""What every script of the workflow does first: find `mcd`, send its messages to the rule's log, report errors, leave a record.
 
 As long as a job runs it holds a lock beside its log, since Snakemake removes the log itself: a job that goes on after
 Snakemake was killed and the same job begun again never write the same files.
 
 A user's mistake ends the script with one line on the terminal and in the log; any other error leaves its traceback in the
-log, where Snakemake points to.
+log, to which Snakemake points.
 """
 
 import logging
@@ -25,7 +25,7 @@ from mcd.records import Record
 
 @contextmanager
 def log_to(log: Any, *, digest_inputs: bool = False) -> Iterator[None]:
-    """Run a script's body with logging and stderr in the rule's log file, those of libraries and of processes it starts too.
+    """Run a script's body with logging and stderr in the rule's log file, including those of libraries and subprocesses.
 
     What it was made from goes into a record beside the log (`mcd.records`); with `digest_inputs`, what was in them, too.
     """

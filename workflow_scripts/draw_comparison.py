@@ -1,4 +1,4 @@
-"""Draw Fig. 2: two patients of each cohort, truth and every method."""
+"""Draw Fig. 2: two patients of each cohort, ground truth and every method."""
 
 from door import log_to
 

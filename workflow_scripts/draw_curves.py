@@ -1,4 +1,4 @@
-"""Draw a training's losses."""
+"""Draw the loss curves of a training."""
 
 from door import log_to
 

@@ -1,4 +1,4 @@
-"""Draw one preprocessed patient for a look at crop, registration and label."""
+"""Draw one preprocessed patient, to check crop, registration and label."""
 
 from door import log_to
 

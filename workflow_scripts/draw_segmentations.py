@@ -1,4 +1,4 @@
-"""Draw some test patients with the outlines of truth and prediction."""
+"""Draw some test patients with the outlines of ground truth and prediction."""
 
 from door import log_to
 

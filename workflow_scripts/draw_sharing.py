@@ -1,4 +1,4 @@
-"""Draw Fig. 6: how deep the generators share."""
+"""Draw Fig. 6: how many layers the generators share."""
 
 from door import log_to
 

@@ -1,4 +1,4 @@
-"""Test the paper's sentences on this run and on the print."""
+"""Test the paper's sentences on this run and on the printed numbers."""
 
 from door import log_to
 

@@ -2,7 +2,7 @@
 
 from door import log_to
 
-if __name__ == "__main__":  # the processes of a training by several GPUs import this file
+if __name__ == "__main__":  # the processes of a training on several GPUs import this file
     with log_to(snakemake.log):
         from mcd.distributed.processes import launch
         from mcd.pretraining.options import PretrainingTask
@@ -12,7 +12,7 @@ if __name__ == "__main__":  # the processes of a training by several GPUs import
         from mcd.training.schedule import Compute
 
         history = launch(
-            snakemake.resources.get("gpu", 1),  # a process per GPU
+            snakemake.resources.get("gpu", 1),  # one process per GPU
             pretrain,
             task=PretrainingTask.read(snakemake.params.task, "pre-training"),
             shards=list(snakemake.input.shards),

@@ -1,4 +1,4 @@
-"""Put a whole run into one page."""
+"""Write the page of a whole run."""
 
 from door import log_to
 

@@ -1,4 +1,4 @@
-"""Write a cohort's table of registrations; the flagged patients stand in the log, too."""
+"""Write a cohort's table of registrations, and list the flagged patients in the log."""
 
 from door import log_to
 

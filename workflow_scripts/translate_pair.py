@@ -1,4 +1,4 @@
-"""Translate the test patients' slices with a pre-training's generators, and score what came out."""
+"""Translate the test patients' slices with a pre-training's generators, and score the results."""
 
 from door import log_to
 

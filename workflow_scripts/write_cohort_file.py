@@ -1,4 +1,4 @@
-"""Write a file that a simulated cohort has once, such as the bounding-box CSV of HECKTOR."""
+"""Write a file of a simulated cohort as a whole, such as the bounding-box CSV of HECKTOR."""
 
 from door import log_to
 

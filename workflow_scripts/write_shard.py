@@ -1,4 +1,4 @@
-"""Gather preprocessed patients in one HDF5 shard."""
+"""Collect preprocessed patients in one HDF5 shard."""
 
 from door import log_to
 

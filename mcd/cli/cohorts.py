@@ -37,6 +37,19 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--jobs", type=int, default=1, help="patients looked at side by side (default %(default)s)")
 
     sub = command(
+        "split",
+        _split,
+        "Decide what becomes of a split whose cohort has other patients or settings than it was drawn from.",
+    )
+    sub.add_argument(
+        "decision",
+        choices=["keep", "extend", "redraw"],
+        help="keep it, without new patients; extend it, with new ones to train (or where the sheet says); draw it anew",
+    )
+    sub.add_argument("files", type=Path, nargs="+", metavar="FILE", help="splits/<cohort>/seed<seed>.json")
+    sub.add_argument("--config", type=Path, required=True, help="the configuration of the run")
+
+    sub = command(
         "grouping", _grouping, "Rank the ways to pair modalities by how different they look (paper Sec. V-C)."
     )
     source = sub.add_mutually_exclusive_group(required=True)
@@ -96,7 +109,7 @@ def _check_cohort(options: argparse.Namespace) -> None:
     from mcd.cohorts.findings import Finding, print_findings, write_findings
     from mcd.cohorts.layout import faults
     from mcd.config import read_config
-    from mcd.slices.splits import make_split
+    from mcd.slices.splits import Origin, make_split
 
     config = read_config(options.config)
     name = options.cohort or (next(iter(config.cohorts)) if len(config.cohorts) == 1 else None)
@@ -112,8 +125,8 @@ def _check_cohort(options: argparse.Namespace) -> None:
 
     subjects = find_subjects(cohort.layout, cohort.raw_folder, cohort.sheet_path, cohort.modalities, note)
     with faults(note):
-        fixed = {subject.id: subject.split for subject in subjects if subject.split}
-        make_split([subject.id for subject in subjects], cohort.test, cohort=name, seed=config.seeds[0], fixed=fixed)
+        origin = Origin(name, cohort.test, {subject.id: subject.split for subject in subjects})
+        make_split(origin, config.seeds[0])
     found += check_cohort(
         subjects,
         cohort.preprocessing,
@@ -155,3 +168,41 @@ def _grouping(options: argparse.Namespace) -> None:
     if len(table) > SHOWN:
         print(f"... and {len(table) - SHOWN} more" + ("" if options.output else "; --output FILE writes them all"))
     print(f"\n{explain(table)}")
+
+
+def _split(options: argparse.Namespace) -> None:
+    import os
+
+    from mcd.cohorts.find import find_subjects
+    from mcd.cohorts.simulated import simulated_subjects
+    from mcd.config import read_config
+    from mcd.slices.splits import Origin, extend, keep, make_split, mismatch, read_split, write_split
+
+    config = read_config(options.config)
+    for path in options.files:
+        name, seed = path.parent.name, path.stem.removeprefix("seed")
+        if name not in config.cohorts or not seed.isdecimal():
+            raise McdError(f"{path}: not named splits/<cohort>/seed<seed>.json after {', '.join(config.cohorts)}")
+        split, cohort = read_split(path), config.cohorts[name]
+        if cohort.simulate:
+            simulate = cohort.simulate
+            subjects = simulated_subjects(
+                cohort.layout, "data", cohort.modalities, simulate.subjects, seed=simulate.seed
+            )  # the folder plays no part in who the patients are
+        else:
+            subjects = find_subjects(cohort.layout, cohort.raw_folder, cohort.sheet_path, cohort.modalities)
+        origin = Origin(name, cohort.test, {subject.id: subject.split for subject in subjects})
+        told = mismatch(split, origin)
+        if options.decision == "keep":
+            decided = keep(split, origin)
+        elif options.decision == "extend":
+            decided = extend(split, origin, int(seed))
+        else:
+            decided = make_split(origin, int(seed))
+        changed = (decided.train, decided.test) != (split.train, split.test)
+        times = path.stat()
+        write_split(decided, path)
+        if not changed:  # what was trained on it stays as it is
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        moved = f"{len(split.train)} + {len(split.test)} -> {len(decided.train)} + {len(decided.test)} patients train + test"
+        print(f"{path}: {told or 'as it was drawn'}; {moved if changed else 'train and test stay'}")

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -20,10 +21,12 @@ import SimpleITK as sitk
 from mcd.cohorts.findings import Finding
 from mcd.cohorts.fit import gain, misfits
 from mcd.errors import McdError
+from mcd.imaging.alike import some, unlike_others
 from mcd.imaging.geometry import Grid, array_of
-from mcd.imaging.io import read_volume
+from mcd.imaging.io import read_label, read_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import Preprocessed, preprocess_subject
+from mcd.imaging.raw import share_inside
 from mcd.pair import Pair
 from mcd.subject import Subject
 
@@ -39,6 +42,7 @@ class Examined:
     content: dict[str, str] = field(default_factory=dict)  # modality -> hash of its voxels
     codes: set[int] | None = None  # of the label above 0; None where there is none to read
     gains: dict[Pair, float] = field(default_factory=dict)
+    info: dict[str, Any] | None = None  # as preprocessing writes it; None where it failed
 
 
 def check_cohort(
@@ -74,7 +78,7 @@ def check_cohort(
         for pair, value in one.gains.items():
             if np.isfinite(value):
                 gains[pair].append((one.subject, value))
-    return [*found, *_duplicates(examined), *_labels(examined, regions), *misfits(gains)]
+    return [*found, *_duplicates(examined), *_labels(examined, regions), *_unlike(examined), *misfits(gains)]
 
 
 def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequence[Pair] = ()) -> Examined:
@@ -86,7 +90,7 @@ def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequenc
         if path is None:
             continue
         try:
-            image = read_volume(path)
+            image = _read(one, name, path, options, grids)
             grids[name] = Grid.of(image)
             if name in subject.images:
                 one.content[name] = hashlib.sha256(array_of(image).astype(np.float32).data).hexdigest()
@@ -108,6 +112,20 @@ def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequenc
         whole = replace(subject, images=readable, label=subject.label if "label" in grids else None)
         _preprocess(one, whole, options, pairs)
     return one
+
+
+def _read(one: Examined, name: str, path: Path, options: PreprocessOptions, grids: Mapping[str, Grid]) -> sitk.Image:
+    """Read a file as preprocessing does; what its header contradicts is a finding."""
+
+    def note(text: str) -> None:
+        problem, _, remedy = text.removeprefix(f"{path}: ").partition("; ")
+        _warn(one, path, problem, remedy)
+
+    reference = next(iter(one.subject.images), "")
+    if name == "label" and reference in grids:
+        return read_label(path, grids[reference], note=note)
+    keep = "keep" if options.not_finite == "outside" and name != "label" else "refuse"
+    return read_volume(path, note=note, not_finite=keep)
 
 
 def _preprocess(one: Examined, subject: Subject, options: PreprocessOptions, pairs: Sequence[Pair]) -> None:
@@ -147,6 +165,7 @@ def _preprocessing_failed(error: Exception, subject: Subject) -> Finding:
 
 
 def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[Pair]) -> None:
+    one.info = pre.info
     covered = {name: numbers["covered"] for name, numbers in pre.info["statistics"].items()}
     reference = next(iter(covered))
     for name, share in covered.items():
@@ -167,16 +186,13 @@ def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[Pair])
 
 
 def _codes(label: sitk.Image) -> set[int]:
-    values = np.unique(sitk.GetArrayViewFromImage(label))
+    values = np.unique(np.concatenate([np.unique(plane) for plane in sitk.GetArrayViewFromImage(label)]))
     return {int(code) for code in np.rint(values.astype(float)) if code > 0}
 
 
 def _check_label_inside(one: Examined, label: sitk.Image, reference: Grid, name: str) -> None:
-    index = np.argwhere(sitk.GetArrayViewFromImage(label))[:, ::-1]
-    if not len(index):
-        return
-    inside = float(reference.contains(reference.index(Grid.of(label).world(index))).mean())
-    if inside < 1:
+    inside = share_inside(label, reference)
+    if inside is not None and inside < 1:
         remedy = "check its header: a label lies in the world of the first modality"
         _warn(one, one.subject.label, f"{1 - inside:.1%} of the label's voxels lie outside {name}", remedy)
 
@@ -225,7 +241,7 @@ def _labels(examined: Sequence[Examined], regions: Mapping[str, Sequence[int]]) 
             Finding("warning", "", "", "no patient has a label", "add labels to fine-tune; to pre-train needs none")
         )
     elif unlabelled:
-        problem = f"{len(unlabelled)} of {len(examined)} patients have no label: {_some(s.id for s in unlabelled)}"
+        problem = f"{len(unlabelled)} of {len(examined)} patients have no label: {some([subject.id for subject in unlabelled])}"
         found.append(Finding("error", "", "", problem, "give all patients of a cohort a label, or none"))
     wanted = {code for codes in regions.values() for code in codes}
     holders: dict[int, list[str]] = defaultdict(list)
@@ -233,7 +249,7 @@ def _labels(examined: Sequence[Examined], regions: Mapping[str, Sequence[int]]) 
         for code in one.codes or ():
             holders[code].append(one.subject.id)
     for code in sorted(set(holders) - wanted):
-        problem = f"code {code} is in no region, and in {len(holders[code])} labels: {_some(holders[code])}"
+        problem = f"code {code} is in no region, and in {len(holders[code])} labels: {some(holders[code])}"
         found.append(Finding("warning", "", "", problem, "add it to `regions`, if it is not meant to be background"))
     if any(one.codes is not None for one in examined):
         for region, codes in regions.items():
@@ -243,9 +259,20 @@ def _labels(examined: Sequence[Examined], regions: Mapping[str, Sequence[int]]) 
     return found
 
 
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+def _unlike(examined: Sequence[Examined]) -> list[Finding]:
+    """What sets patients apart that preprocessing took without an error."""
+    subjects = {one.subject.id: one.subject for one in examined}
+    found = unlike_others({one.subject.id: one.info for one in examined if one.info is not None})
+    return [
+        Finding(
+            "warning",
+            unlike.patient,
+            str(subjects[unlike.patient].images[unlike.modality]) if unlike.patient else "",
+            unlike.problem,
+            unlike.remedy,
+        )
+        for unlike in found
+    ]
 
 
 def _warn(one: Examined, path: Path | None, problem: str, remedy: str) -> None:

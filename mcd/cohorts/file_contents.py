@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from mcd.errors import McdError
 from mcd.imaging import BODY_HU
+from mcd.imaging.dicom_label import codes_in, dicom_object
 from mcd.imaging.geometry import array_of
 from mcd.imaging.io import read_volume
 
@@ -48,6 +49,8 @@ def look_into(files: Mapping[str, Path]) -> Look | None:
 def codes_of(path: Path) -> set[int] | None:
     """The codes above 0 of a label map; None for an image, and for what cannot be read."""
     try:
+        if found := dicom_object(path):
+            return codes_in(found[1])
         values = np.unique(array_of(read_volume(path)))
     except McdError:
         return None

@@ -10,6 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from mcd.errors import McdError
+from mcd.imaging.contents import DICOM, held_by
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 
@@ -36,10 +37,9 @@ def find_volumes(folder: Path) -> list[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files = sorted(Path(place) / name for name in names if not name.startswith("."))
-        if Path(place) != folder and any(_is_dicom(path) for path in files[:3]):
+        if Path(place) != folder and any(map(_is_dicom, files)):
             found.append(Path(place))
-        else:
-            found += [path for path in files if path.name.endswith(VOLUME_SUFFIXES)]
+        found += [path for path in files if path.name.endswith(VOLUME_SUFFIXES)]
     if not found:
         raise McdError(
             f"{folder}: no volume in it ({', '.join(VOLUME_SUFFIXES)}, or folders of DICOM slices); give another"
@@ -48,8 +48,11 @@ def find_volumes(folder: Path) -> list[Path]:
 
 
 def _is_dicom(path: Path) -> bool:
-    with open(path, "rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+    """Whether a file is a DICOM object, and not the list of those on a medium."""
+    try:
+        return path.name.upper() != "DICOMDIR" and held_by(path) == DICOM
+    except McdError:  # a pipe, or no right to read it
+        return False
 
 
 def find_patterns(folder: Path, volumes: list[Path]) -> dict[str, dict[str, Path]]:

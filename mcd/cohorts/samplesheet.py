@@ -1,17 +1,28 @@
 """A user's own cohort: a tab-separated sheet with one row per patient.
 
 Columns: `subject`, one for each modality, and where wanted `label`, `mask` and `split` (train or test). A cell holds a
-volume's file (NIfTI, NRRD, MetaImage) or a folder with one DICOM series. Other columns are ignored.
+volume's file (NIfTI, NRRD, MetaImage) or a folder with one DICOM series. Names of columns are matched whatever their case; one
+that is nearly a known name is refused, and any other is named in a warning and ignored.
 """
 
 import csv
+import difflib
+import logging
+from collections.abc import Collection
 from pathlib import Path
 
 from mcd.cohorts.layout import Fault, Layout, faults, refuse
 from mcd.errors import McdError
+from mcd.paths import expand
 from mcd.subject import RESERVED, Subject, check_id, check_modality
 
 SPLITS = ("train", "test")
+COLUMNS = ("subject", "label", "mask", "split")
+"""Columns of our own, beside one per modality."""
+
+_NEAR = 0.75  # of difflib's ratio: one letter of five exchanged, left out or added
+
+log = logging.getLogger(__name__)
 
 
 def subjects(
@@ -25,7 +36,7 @@ def subjects(
     to `fault`, and where that returns, the patient has the files that are there.
     """
     sheet = Path(sheet)
-    columns, rows = read_rows(sheet, fault)
+    columns, rows = _known(sheet, *read_rows(sheet, fault), modalities)
     chosen = list(modalities) if modalities else [name for name in columns if name not in RESERVED]
     if not chosen:
         raise McdError(f"{sheet}: no column of images; add one per modality, for example CT and PET")
@@ -52,7 +63,8 @@ def subjects(
         for column in (*chosen, "label", "mask"):
             if row.get(column):
                 with faults(fault, identifier):
-                    paths[column] = _existing(base / row[column], f"{where}, column {column}")
+                    place = f"{where}, column {column}"
+                    paths[column] = _existing(expand(row[column], place, base), place)
             elif column in chosen:
                 message = f"{where}, column {column}: empty; give the image's file or remove the row"
                 fault(McdError(message), identifier)
@@ -61,6 +73,34 @@ def subjects(
     if not found:
         raise McdError(f"{sheet}: no row below the header; add one per patient")
     return sorted(found, key=lambda subject: subject.id)
+
+
+def _known(
+    sheet: Path,
+    columns: list[str],
+    rows: list[tuple[int, dict[str, str]]],
+    modalities: Collection[str] | None,
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Return columns and rows with the known columns called as they are known; say which others there are.
+
+    Raises `McdError` for a column that comes twice in another case, and one that is nearly a known name.
+    """
+    known = [*COLUMNS, *(modalities or ())]
+    names = {column: next((name for name in known if name.lower() == column.lower()), column) for column in columns}
+    for name in names.values():
+        if list(names.values()).count(name) > 1:
+            raise McdError(f"{sheet}: the column {name!r} appears twice; keep one")
+    others = [column for column, name in names.items() if name not in known]
+    for column in others:
+        near = difflib.get_close_matches(column.lower(), [*RESERVED, "patient"], 1, _NEAR)
+        if near and column.lower() not in (*RESERVED, "patient"):
+            raise McdError(
+                f"{sheet}: the column {column!r} is nearly {near[0]!r}; rename it to that, or to something else"
+            )
+    if others and modalities:
+        log.warning("%s: columns that are not used: %s", sheet, ", ".join(others))
+    renamed = [(line, {names[column]: cell for column, cell in row.items()}) for line, row in rows]
+    return list(names.values()), renamed
 
 
 def read_rows(sheet: Path, fault: Fault = refuse) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -84,6 +124,12 @@ def read_rows(sheet: Path, fault: Fault = refuse) -> tuple[list[str], list[tuple
     columns = lines[0][1]
     if len(columns) == 1 and ("," in columns[0] or ";" in columns[0]):
         raise McdError(f"{sheet}: the header has no tab; save the sheet tab-separated, not comma-separated")
+    if len(columns) == 1 and len(columns[0].split()) > 2:
+        raise McdError(f"{sheet}: the header has blanks and no tab; save the sheet tab-separated")
+    while not columns[-1] and all(len(cells) < len(columns) or not cells[len(columns) - 1] for _, cells in lines[1:]):
+        columns = columns[:-1]  # tabs at the ends of lines, as spreadsheets leave them
+    lines = [(line, cells[: len(columns)] if not any(cells[len(columns) :]) else cells) for line, cells in lines]
+    columns = ["subject" if column.lower() == "subject" else column for column in columns]
     if "subject" not in columns:
         raise McdError(f"{sheet}: no column 'subject' (there are: {', '.join(columns)}); add or rename it")
     for column in columns:

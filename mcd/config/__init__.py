@@ -1,7 +1,7 @@
 """The configuration: what every key means, its default, and what is refused.
 
-Defaults are the paper's values (Sec. V) or our choice where it is silent, so that a file has to say only what differs: its
-cohorts at least. The keys are listed in the documentation's configuration page; `config.yaml` is the embedded default.
+Defaults are the paper's values (Sec. V), or our choice where it is silent, so that a file has to say only what differs: at
+least its cohorts. The keys are listed in docs/reference/configuration.md; `config.yaml` is the default run.
 """
 
 from mcd.config.configuration import Config

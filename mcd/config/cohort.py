@@ -1,6 +1,5 @@
 """A cohort's part of the configuration."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mcd.cohorts import LAYOUTS, find_layout, simulated_layouts
-from mcd.errors import McdError
 from mcd.imaging.options import PreprocessOptions
 from mcd.pair import Pair
+from mcd.paths import of_configuration
 from mcd.section import NUMBER, WHOLE, Count, Number, Positive, Section, Whole
 
 
@@ -78,26 +77,27 @@ class BatchSizes(Section):
 
 
 def at_ratio(values: Mapping[float, int], ratio: float) -> int:
-    """What a table by label ratio says for any ratio: the next lower one's value, or the lowest's."""
+    """The value for any label ratio, from values of some: that of the next lower one, or else of the lowest."""
     below = [known for known in values if known <= ratio + 1e-9]
     return values[max(below) if below else min(values)]
 
 
 class Cohort(Section):
-    """One cohort: where its raw files are, what they hold, and what is made of them."""
+    """One cohort: where its raw files are, what they contain, and how they are processed."""
 
-    layout: str = Field(..., description=f"how the raw files lie: {', '.join(LAYOUTS)}")
+    layout: str = Field(..., description=f"how the raw files are arranged: {', '.join(LAYOUTS)}")
     folder: str | None = Field(
         None,
         description=(
-            "of the raw files; with `samplesheet`, where relative paths of the sheet count from (else its own folder)"
+            "of the raw files; with `samplesheet`, what the sheet's paths are relative to (default: its own folder); "
+            "a relative one is looked up as `sheet` is"
         ),
     )
     sheet: str | None = Field(
         None,
         description=(
-            "the table of patients, for `samplesheet`; a relative path is looked up in the working "
-            "folder, then beside the Snakefile"
+            "the table of patients, for `samplesheet`; a relative path is resolved against the working "
+            "folder, else the Snakefile's"
         ),
     )
     simulate: Simulation | None = Field(
@@ -109,15 +109,15 @@ class Cohort(Section):
         min_length=1,
         description=(
             "which to use. The first is the reference: its axes are the common grid's, and label and "
-            "mask lie in its world coordinates"
+            "mask are in its world coordinates"
         ),
     )
     pairs: Annotated[list[Pair], AfterValidator(_unique_pairs)] = Field(
         default_factory=list,
         description=(
-            "what is pre-trained together, such as `CT-PET`. A modality uses the first pair that "
-            "holds it. The three pairings of Fig. 8 are three values of this key; `mcd grouping` "
-            "advises which to take (paper: CT-PET, T1CE-T2, FLAIR-T1)"
+            "modalities that are pre-trained together, such as `CT-PET`. A modality uses the first pair that "
+            "contains it. The three pairings of Fig. 8 are three values of this key; `mcd grouping` "
+            "ranks the possible ones (paper: CT-PET, T1CE-T2, FLAIR-T1)"
         ),
     )
     regions: dict[Name, Codes] = Field(
@@ -139,14 +139,14 @@ class Cohort(Section):
         ),
     )
     subjects_per_shard: Count = Field(
-        16, description="patients in one HDF5 file (our choice: a few files of handy size, written side by side)"
+        16, description="patients in one HDF5 file (our choice: a few files of moderate size, written in parallel)"
     )
     batch_size: BatchSizes = Field(default_factory=BatchSizes)
     paper_dataset: Literal["hecktor", "brats2018"] | None = Field(
         None,
         description=(
-            "set where the cohort *is* the paper's: its printed numbers then "
-            "stand beside yours. Refused for a simulated cohort"
+            "set if the cohort *is* the paper's: its printed numbers are then "
+            "shown beside yours. Refused for a simulated cohort"
         ),
     )
 
@@ -204,25 +204,15 @@ class Cohort(Section):
 
     @property
     def registered(self) -> list[str]:
-        """The modalities that are registered on the reference."""
+        """The modalities that are registered to the reference."""
         return [name for name in self.modalities[1:] if self.preprocessing.registration_of(name) != "off"]
 
     @property
     def raw_folder(self) -> Path | None:
-        return expand(self.folder) if self.folder else None
+        """As the path says from the working folder, else beside the workflow."""
+        return of_configuration(self.folder) if self.folder else None
 
     @property
     def sheet_path(self) -> Path | None:
-        """As the path says from the working folder, else beside the workflow."""
-        if self.sheet is None:
-            return None
-        path = expand(self.sheet)
-        return path if path.exists() else Path(__file__).parents[2] / path
-
-
-def expand(path: str) -> Path:
-    """A path of the configuration with ~ and $VARIABLES replaced; `McdError` when a variable is not set."""
-    expanded = os.path.expanduser(os.path.expandvars(path))
-    if "$" in expanded:
-        raise McdError(f"configuration: {path}: the environment variable is not set; export it first")
-    return Path(expanded)
+        """Likewise."""
+        return of_configuration(self.sheet) if self.sheet else None

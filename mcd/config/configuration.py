@@ -25,7 +25,7 @@ class Config(Section):
         [0],
         min_length=1,
         description=(
-            "each is a whole run of its own: labels drawn, weights, batches. Tables average over them "
+            "each is a complete run with its own labelled patients, weights and batches. Tables average over them "
             "(our choice: the paper names none)"
         ),
     )
@@ -62,8 +62,8 @@ class Config(Section):
         default_factory=lambda: ["table2", "segmentations"],
         description=(
             "what `results/index.html` shows besides the patients: names of results such as `table2`, "
-            "`table9`, `fig5`, `segmentations`, or `all`. Table IX measures the pre-trainings of what "
-            "is named, and Table II's. The page makes what it shows, so `all` runs every ablation and "
+            "`table9`, `fig5`, `segmentations`, or `all`. Table IX covers the pre-trainings of what "
+            "is named, and Table II's. Everything shown is computed, so `all` runs every ablation and "
             "every figure (our choice: what Table II's own runs give)"
         ),
     )
@@ -71,9 +71,9 @@ class Config(Section):
         "all",
         description=(
             "tables and figures whose claims `results/claims.csv` tests, by name (`table2` to "
-            "`table9`, `fig5` to `fig8`), or `all`. It makes all their runs, shared with the tables; "
-            "claims about others are tested as far as the same runs go, so `[table2]` also does "
-            "Tables VI and VII. On the page where `report` names `claims` (our choice: every "
+            "`table9`, `fig5` to `fig8`), or `all`. All their runs are trained, shared with the tables; "
+            "claims about others are tested as far as the same runs allow, so `[table2]` also covers "
+            "Tables VI and VII. Shown on the page if `report` names `claims` (our choice: every "
             "sentence, unless that is too much to train)"
         ),
     )
@@ -106,7 +106,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _somebody_has_a_pair(self) -> Self:
-        if "methods" not in self.model_fields_set or any(cohort.pairs for cohort in self.cohorts.values()):
+        named = "methods" in self.model_fields_set and self.methods != list(TABLE_II)  # of `all`, those that can be had
+        if not named or any(cohort.pairs for cohort in self.cohorts.values()):
             return self
         for method in self.methods:
             if needs_pair(method):
@@ -137,7 +138,7 @@ class Config(Section):
         return self
 
     def check_pretraining(self, name: str) -> None:
-        """Raise ValueError where the configured options leave nothing of a pre-training, which has some of its own."""
+        """Raise ValueError if the configured options, together with a pre-training's own, leave it without a loss."""
         algorithm = PRETRAININGS[name].algorithm
         try:
             pretraining.options_class(algorithm).model_validate(self.pretraining_options(name))
@@ -146,6 +147,6 @@ class Config(Section):
             raise ValueError(f"algorithms.{algorithm}: as {name} is defined, {why}") from None
 
     def pretraining_options(self, name: str) -> dict[str, Any]:
-        """The options of a pre-training: what the configuration sets for its algorithm, then what makes it what it is."""
+        """The options of a pre-training: what the configuration sets for its algorithm, then those that define it."""
         spec = PRETRAININGS[name]
         return {**self.algorithms.given(spec.algorithm), **spec.options}

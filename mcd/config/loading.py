@@ -14,7 +14,7 @@ def load_config(content: Mapping[str, Any]) -> Config:
     """Check a configuration and fill in the defaults.
 
     Raises:
-        McdError: one line for each thing that is wrong, with the key's place, and for a misspelt key the nearest one.
+        McdError: one line per mistake, with the key's place and, for a misspelt key, the most similar known one.
     """
     return Config.read(content, "configuration")
 
@@ -28,7 +28,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """The keys and values of a YAML file.
 
     Raises:
-        McdError: where the file is missing, is no YAML, or has a key twice, of which other readers silently take the last.
+        McdError: if the file is missing or not YAML, or has a key twice, of which other readers silently take the last.
     """
     try:
         content = _load(Path(path))
@@ -37,7 +37,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise McdError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
-        raise McdError(f"{path}: holds no keys; a configuration has cohorts at least")
+        raise McdError(f"{path}: has no keys; a configuration needs at least cohorts")
     return content
 
 
@@ -48,7 +48,7 @@ class _NoDuplicates(yaml.SafeLoader):  # type: ignore[misc,unused-ignore]
             if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *anchor` may be overridden, which is its use
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                break  # no key of a dictionary: refused below, with its place
+                break  # cannot be a key of a dictionary: refused below, with its place
             key = self.construct_object(key_node)
             if key in seen:
                 line = key_node.start_mark.line + 1

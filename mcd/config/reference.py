@@ -2,7 +2,7 @@
 
     python -m mcd.config.reference --write
 
-In the page, a table stands between `<!-- generated: NAME -->` and `<!-- end -->`; what is around it is written by hand.
+In the page, a table is between `<!-- generated: NAME -->` and `<!-- end -->`; everything else is written by hand.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def tables() -> dict[str, str]:
 
 
 def _own_table(options: type[Section]) -> str:
-    """The keys that an algorithm adds, or for which it has another default, and a line on those that it shares."""
+    """The keys that an algorithm adds, or whose default it changes."""
     common = {
         key
         for base in COMMON
@@ -95,7 +95,7 @@ def _own_table(options: type[Section]) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """The configuration's JSON schema, by which an editor completes keys and marks mistakes while one types."""
+    """The configuration's JSON schema, with which editors complete keys and mark mistakes."""
     content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
     listed = content["properties"]["methods"]
     content["properties"]["methods"] = {
@@ -106,10 +106,10 @@ def schema() -> dict[str, Any]:
 
 
 def page(text: str) -> str:
-    """The page with its tables as the classes have them now.
+    """The page with its tables regenerated from the classes.
 
     Raises:
-        McdError: for a table that nothing generates, or one that the page leaves out.
+        McdError: for a table that nothing generates, or one that the page lacks.
     """
     made = tables()
     named = [found["name"] for found in MARKED.finditer(text)]
@@ -142,7 +142,7 @@ def _rounded(plain: Any) -> str:
 
 
 def _values(described: Mapping[str, Any]) -> str:
-    """What a key may be, in words, from its JSON schema."""
+    """The values that a key accepts, in words, from its JSON schema."""
     if "$ref" in described:
         return OWN_KEYS
     if "anyOf" in described:
@@ -181,7 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Generate the tables of docs/reference/configuration.md and configs/schema.json."
     )
-    parser.add_argument("--write", action="store_true", help="without it, say only which files are not current")
+    parser.add_argument("--write", action="store_true", help="without it, only say which files are not current")
     arguments = parser.parse_args()
     for path, content in contents().items():
         if not path.exists() or path.read_text(encoding="utf-8") != content:

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mcd.config.cohort import Ratio, at_ratio, expand
+from mcd.config.cohort import Ratio, at_ratio
+from mcd.paths import of_configuration
 from mcd.section import Count, Number, Section, Whole
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Optimisation, Schedule, check_warmup
@@ -21,7 +22,7 @@ class PretrainingLength(Section):
     sees: Literal["own", "both"] = Field(
         "own",
         description=(
-            "what a single-modal method is shown. `own`: one training per modality, on its slices. "
+            "what a single-modal method is trained on. `own`: one training per modality, on its slices. "
             "`both`: one training on both modalities' slices, whose network then serves both (our "
             "choice: gives each method what its own paper had)"
         ),
@@ -36,9 +37,9 @@ class Finetuning(Optimisation):
         None,
         description=(
             "steps in an epoch; null for one pass. One number, or label ratio -> number (another "
-            "ratio takes the next lower one's). A small budget is better given in steps: 5 % of a "
-            "small cohort make an epoch of one or two. Semi-supervised methods, half of whose batch "
-            "is unlabelled, take twice as many, as in one pass they do"
+            "ratio takes the next lower one's). A small budget is better given in steps: with 5 % of a "
+            "small cohort an epoch has one or two. Semi-supervised methods, half of whose batch "
+            "is unlabelled, take twice as many, as they do in one pass"
         ),
     )
     weight_decay: Number = Field(1e-4, ge=0, description="of Adam (paper)")
@@ -54,7 +55,7 @@ class Finetuning(Optimisation):
     )
     augmentation: Augmentation = Field(
         default_factory=Augmentation,
-        description="how far slices are changed, the same for every method (our choice: the paper names none)",
+        description="random transformations, the same for every method (our choice: the paper names none)",
     )
 
     @model_validator(mode="after")
@@ -76,19 +77,19 @@ class Finetuning(Optimisation):
 
 
 class TranslationScores(Section):
-    """How translated images are judged (Table IV)."""
+    """How translated images are scored (Table IV)."""
 
     inception: str | None = Field(
         None,
         description=(
             "the network of FID: the TorchScript file `inception-2015-12-05.pt` of NVIDIA's StyleGAN "
-            "repositories, which holds FID's Inception-v3 with its own resizing and scaling. Null: "
-            "EfficientNet-Lite0, trained on ImageNet, from a package of the installation (paper: FID, "
-            "its weights not named. Only Inception's FID compares with the print, so the table names "
+            "repositories, which contains FID's Inception-v3 with its own resizing and scaling. Null: "
+            "EfficientNet-Lite0, trained on ImageNet, from an installed package (paper: FID, "
+            "weights not named. Only Inception's FID is comparable with the printed numbers, so the table names "
             "the network)"
         ),
     )
 
     @property
     def inception_file(self) -> Path | None:
-        return expand(self.inception) if self.inception else None
+        return of_configuration(self.inception) if self.inception else None

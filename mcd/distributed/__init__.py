@@ -1,1 +1,1 @@
-"""Several processes that train one network together. The bottom layer: networks and trainings build on it."""
+"""Several processes that train one network together. The bottom layer: networks and training build on it."""

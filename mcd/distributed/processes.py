@@ -1,9 +1,9 @@
-"""One training by several processes, each with a GPU (or on CPUs, to test it), as `torchrun` starts them.
+"""One training by several processes, each with a GPU (or on CPUs, for tests), as `torchrun` starts them.
 
 All processes do the same on the same batches, and share the networks' work (`mcd.distributed.shares`): a step is the same
-whatever their number, up to rounding. Here is what lies around it: joining the others, the mean of the gradients, and one
+whatever their number, up to rounding. This module does the rest: joining the others, averaging the gradients, and one
 state to resume from. `DistributedDataParallel` is not used: it wraps a single forward pass in which every parameter takes
-part, while a step here has players in turn and passes through shared layers twice.
+part, while a step here updates players in turn and passes through shared layers twice.
 """
 
 import logging
@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 
 def started_together() -> int:
-    """How many processes `torchrun` started, this one among them; 1 under any other start."""
+    """How many processes `torchrun` started, including this one; 1 if it was started in any other way."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
@@ -34,13 +34,13 @@ def own_gpu() -> int:
 
 
 def launch(processes: int, function: Callable[..., Value], **arguments: Any) -> Value:
-    """Call `function` in so many processes of this machine that train together; what the first of them returns.
+    """Call `function` in `processes` processes of this machine that train together; return what the first of them returns.
 
-    Each begins as a new Python that imports the main module, which must do nothing by that (`if __name__ == "__main__":`), and
-    is sent the function and the arguments by pickle. For one process, or inside of `torchrun`, it is called as it is.
+    Each starts as a new Python that imports the main module, which must have no effect (`if __name__ == "__main__":`), and
+    receives the function and its arguments by pickle. For one process, or under `torchrun`, `function` is called directly.
 
     Raises:
-        McdError: the first one's, where `function` raises it.
+        McdError: as raised by `function` in the first process.
     """
     if processes <= 1 or started_together() > 1:
         return function(**arguments)
@@ -54,7 +54,7 @@ def launch(processes: int, function: Callable[..., Value], **arguments: Any) -> 
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=0,
-        start_method="spawn",  # a fork takes along locks that other threads hold, and may wait for them for ever
+        start_method="spawn",  # a fork inherits locks that other threads hold, and may wait for them for ever
     )
     value, message = elastic_launch(config, _attempt)(function, arguments)[0]
     if message is not None:
@@ -63,7 +63,7 @@ def launch(processes: int, function: Callable[..., Value], **arguments: Any) -> 
 
 
 def _attempt(function: Callable[..., Value], arguments: dict[str, Any]) -> tuple[Value | None, str | None]:
-    """In a started process: what `function` returns, or the user's mistake, which all find, since they do the same."""
+    """In a started process: what `function` returns, or the message of a user's mistake, which all processes find."""
     logging.basicConfig(
         level=logging.INFO if int(os.environ["RANK"]) == 0 else logging.WARNING, format="%(asctime)s %(message)s"
     )
@@ -75,14 +75,14 @@ def _attempt(function: Callable[..., Value], arguments: dict[str, Any]) -> tuple
 
 @contextmanager
 def together(device: torch.device) -> Iterator[None]:
-    """Train with the processes that `torchrun` started, over NCCL on GPUs, over gloo on CPUs; alone under any other start."""
+    """Join the processes that `torchrun` started, over NCCL on GPUs or gloo on CPUs; started otherwise, train alone."""
     if started_together() == 1 or processes() > 1:
         yield
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         if device.type != "cuda":
-            # A process that ends while another still connects makes that one fail first, and its message the one shown.
+            # If a process ends while another is still connecting, the latter fails first and hides the real message.
             dist.barrier()
         yield
     finally:
@@ -95,7 +95,7 @@ def is_first() -> bool:
 
 
 def of_first(function: Callable[[], Value]) -> Value:
-    """What `function` returns in the first process, in all of them; the others do not call it."""
+    """Call `function` in the first process only, and return its result in all of them."""
     if processes() == 1:
         return function()
     box = [function() if is_first() else None]
@@ -104,7 +104,7 @@ def of_first(function: Callable[[], Value]) -> Value:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Put the mean over all processes in the place of every gradient, in one exchange."""
+    """Replace every gradient by its mean over all processes, in one exchange."""
     if processes() == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]

@@ -1,13 +1,13 @@
-"""A batch shared among processes: each runs the networks on its own slices, and all of them know every result.
+"""A batch shared among processes: each runs the networks on its own slices, and all of them get every result.
 
-Every process goes through the same training, on the same batches and with the same random numbers. What costs, the networks,
-is divided: `shared` runs one on the process's share of a batch and gathers the outputs of all. Losses therefore see the whole
+Every process runs the same training, on the same batches and with the same random numbers. The expensive part, the networks,
+is divided: `shared` runs a network on the process's share of a batch and gathers the outputs of all. So losses see the whole
 batch, whatever the number of processes: its negatives, its codes, its accuracy. What is not divided is computed by every
-process alike, so a method that never calls `shared` is as right as it is slow.
+process, so a method that never calls `shared` is correct, but no faster.
 
-Gradients: `gather` and the moments of `BatchNorm2d` are differentiated as what they are, sums over processes, of the sum of the
-losses of all W processes, which are W times the same one. So the mean over processes of a parameter's gradient is its gradient
-in a training of one process, whether the network was shared or not.
+Gradients: the gathering of outputs and the moments of `BatchNorm2d` are differentiated as sums over processes, of the sum of
+the losses of all W processes, which is W times the same loss. So the mean over processes of a parameter's gradient is its
+gradient in a training of one process, whether the network was shared or not.
 
 With one process everything here is a no-op.
 """
@@ -37,7 +37,7 @@ def process() -> int:
 
 
 def shared(network: Callable[[Tensor], Output], images: Tensor) -> Output:
-    """`network(images)`, each process doing its share of (N, ...): a tensor of N rows, or a tuple of them, the same everywhere.
+    """`network(images)` of (N, ...), each process computing its share: a tensor of N rows, or a tuple, the same everywhere.
 
     Shares differ by one row at most. Batch statistics inside are those of all N.
 
@@ -59,7 +59,7 @@ def shared(network: Callable[[Tensor], Output], images: Tensor) -> Output:
 
 @contextmanager
 def _share() -> Iterator[None]:
-    """Within it, a batch is a share of a batch."""
+    """Within this context, a batch is one process's share of a batch."""
     global _in_share
     _in_share, before = True, _in_share
     try:
@@ -69,7 +69,7 @@ def _share() -> Iterator[None]:
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all processes: each adds its own to zeros, which is exact and takes shares of any length."""
+    """Rows of all processes: each adds its own to zeros, which is exact and allows shares of any length."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, start: int, count: int) -> Tensor:
@@ -87,7 +87,7 @@ class _Gather(torch.autograd.Function):
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Mean and biased variance (C,) of (N, C, ...) over all but channels, and how many values: of the whole batch in a share.
+    """Mean and biased variance (C,) of (N, C, ...) over all but channels, and the number of values, over the whole batch.
 
     No gradient. Single precision or better.
     """
@@ -103,7 +103,7 @@ def moments(features: Tensor) -> tuple[Tensor, Tensor, int]:
     counts, means, variances = everyone.unbind(1)
     weights = counts / counts.sum(0)
     mean = (weights * means).sum(0)
-    # each share's spread about the common mean: no difference of large squares
+    # each share's variance about the common mean, which avoids a difference of large squares
     return mean, (weights * (variances + (means - mean) ** 2)).sum(0), int(counts[:, 0].sum())
 
 

@@ -1,1 +1,1 @@
-"""How good a result is: overlap, surfaces and statistics on NumPy arrays and data frames (no torch)."""
+"""Metrics and statistics: overlap, surface distances, image quality, intervals and tests (no torch)."""

@@ -1,4 +1,4 @@
-"""How sure a mean is: over patients, never over slices."""
+"""Uncertainty of means: resampling of patients, never of slices."""
 
 from functools import lru_cache
 
@@ -25,8 +25,8 @@ def bootstrap_interval(
 def bootstrap_means(values: ArrayLike, seed: int, resamples: int = 10_000) -> NDArray[np.float64]:
     """Means of `values` (patients, columns) over patients drawn with replacement: (resamples, columns).
 
-    All columns share the draws, so differences of columns are paired. NaN is left out of a mean; where a draw has nothing
-    else the mean is NaN.
+    All columns share the draws, so differences of columns are paired. NaN is left out of a mean; a draw of nothing but NaN
+    has the mean NaN.
     """
     values = np.asarray(values, dtype=float)
     n = len(values)
@@ -37,6 +37,6 @@ def bootstrap_means(values: ArrayLike, seed: int, resamples: int = 10_000) -> ND
         return (times @ np.where(known, values, 0)) / (times @ known)
 
 
-@lru_cache(maxsize=4)  # every cell of a table resamples as many patients
+@lru_cache(maxsize=4)  # all cells of a table have the same number of patients
 def _draws(n: int, seed: int, resamples: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).integers(n, size=(resamples, n))

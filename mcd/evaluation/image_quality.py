@@ -1,4 +1,4 @@
-"""How like its original an image is (SSIM), and how like a set of originals a set of images is (FID). No torch."""
+"""Similarity of an image to its original (SSIM), and of a set of images to a set of originals (FID). No torch."""
 
 from typing import Any
 
@@ -7,17 +7,20 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 SIGMA, RADIUS = 1.5, 5  # pixels: the 11 x 11 Gaussian window of Wang et al. 2004
-K1, K2 = 0.01, 0.03  # of the same
+K1, K2 = 0.01, 0.03  # Wang et al. 2004
 
 
 def ssim(real: NDArray[Any], made: NDArray[Any], data_range: float) -> NDArray[np.float64]:
     """Structural similarity (Wang et al. 2004) of each slice: (N,) from two stacks (N, H, W) of at least 11 x 11 pixels.
 
-    Window, constants and the plain (not sample) moments are the publication's; the mean is over the places where the window
-    lies wholly inside the slice.
+    Window, constants and the plain (not sample) moments are the publication's; the mean is over the positions where the window
+    lies entirely inside the slice.
 
     Args:
         data_range: L of the formula: the range of values that the images could have.
+
+    Raises:
+        ValueError: for other shapes, or a range that is not above 0.
     """
     axes = {"sigma": SIGMA, "radius": RADIUS, "axes": (1, 2)}
     x, y = np.asarray(real, dtype=np.float64), np.asarray(made, dtype=np.float64)
@@ -40,8 +43,11 @@ def frechet_distance(real: NDArray[Any], made: NDArray[Any]) -> float:
     """Fréchet distance between two normal distributions fitted to features (N, D) and (M, D), the D of FID.
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Heusel et al. 2017). With centred features A1, A2 and C = A^T A / (n - 1), the
-    trace of the root is the sum of the singular values of A1 A2^T: no root of a matrix is taken, so that fewer images than
-    features (a singular C) are no trouble. In float64.
+    trace of the root is the sum of the singular values of A1 A2^T: no matrix root is taken, so that fewer images than
+    features (a singular C) are no problem. In float64.
+
+    Raises:
+        ValueError: for other shapes, or fewer than two images on a side.
     """
     one, other = (np.asarray(features, dtype=np.float64) for features in (real, made))
     if one.ndim != 2 or one.shape[1:] != other.shape[1:] or min(len(one), len(other)) < 2:
@@ -52,7 +58,7 @@ def frechet_distance(real: NDArray[Any], made: NDArray[Any]) -> float:
     roots = [_root(one), _root(other)]
     shared = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
     spread = sum(float((root**2).sum()) for root in roots)
-    return max(float(shift @ shift + spread - 2 * shared), 0.0)  # rounding may leave equal sets a hair below 0
+    return max(float(shift @ shift + spread - 2 * shared), 0.0)  # rounding may leave equal sets slightly below 0
 
 
 def _root(features: NDArray[np.float64]) -> NDArray[np.float64]:

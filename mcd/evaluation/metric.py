@@ -1,4 +1,4 @@
-"""What a metric is; `mcd.evaluation.metrics` has those there are. A metric written elsewhere needs this module alone."""
+"""What a metric is; `mcd.evaluation.metrics` lists them. A metric of another package needs only this module."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measure:
-    """What a number means to a reader: its key, the words for it, and which way is better."""
+    """What a number means to a reader: its key, its name, and which direction is better."""
 
     key: str
     label: str
     higher_is_better: bool = True
     unit: str = ""
     decimals: int = 4  # as the paper prints
-    heading: str = ""  # of a table's column, where the key will not do
+    heading: str = ""  # of a table's column, if not the key
 
 
 NEEDS = ("spacing_zyx",)
@@ -22,16 +22,16 @@ NEEDS = ("spacing_zyx",)
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Measure):
-    """A measure that is computed from the truth and the prediction of one region of a patient.
+    """A measure that is computed from the ground truth and the prediction of one region of a patient.
 
     Attributes:
-        function: of two boolean volumes (z, y, x), truth first, and of what `needs` names by keyword; a number, or NaN where
+        function: of two boolean volumes (z, y, x), truth first, and of what `needs` names, by keyword; a number, or NaN where
             the score is undefined.
         definition: one line for the documentation.
         bounds: the smallest and the largest value.
         needs: names of `NEEDS`.
-        version: raise it when `function` computes another number than before; the workflow then scores again, and trains
-            nothing.
+        version: raise it when `function` computes another number than before; the workflow then recomputes the scores, and
+            trains nothing.
 
     Raises `ValueError` for a need that nothing provides.
     """

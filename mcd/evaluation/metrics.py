@@ -1,4 +1,4 @@
-"""The metrics that a patient is scored by. One function and one entry of `METRICS` make another.
+"""The metrics by which a patient is scored. Another metric takes one function and one entry of `METRICS`.
 
 Scoring, score files, tables, model cards, the page and the rules' parameters take their metrics from here. Nothing here loads
 torch or pandas.
@@ -52,7 +52,7 @@ METRICS: tuple[Metric, ...] = (
 
 METRIC_KEYS = [metric.key for metric in METRICS]
 METRIC_VERSIONS = {metric.key: metric.version for metric in METRICS}
-"""What a rule that scores names among its parameters: a change of it, and of nothing else here, means to score again."""
+"""A parameter of the scoring rules: they rerun when it changes, and for no other change in this module."""
 
 
 def score_subject(

@@ -1,8 +1,8 @@
 """Scores that count voxels: Dice, sensitivity, positive predictive value, Boundary IoU.
 
-Every function takes two boolean arrays of one shape, (z, y, x), truth first. Where truth and prediction are both empty,
+Every function takes two boolean arrays of one shape, (z, y, x), truth first. If truth and prediction are both empty,
 the prediction is right: DSC and Boundary IoU are 1 (the BraTS convention). A ratio whose denominator is 0 is undefined
-and comes back as NaN, to be left out of a mean and counted, never to be averaged.
+and returned as NaN, which means leave out and count.
 """
 
 import math
@@ -18,7 +18,7 @@ BOUNDARY_WIDTH = 0.02
 
 
 def dsc(truth: Mask, prediction: Mask) -> float:
-    """Dice similarity coefficient 2TP / (2TP + FP + FN); the paper prints it with the 2 at the wrong place."""
+    """Dice similarity coefficient 2TP / (2TP + FP + FN); the paper prints it with a misplaced 2."""
     size = _count(truth) + _count(prediction)
     return 2 * _both(truth, prediction) / size if size else 1.0
 
@@ -36,7 +36,7 @@ def ppv(truth: Mask, prediction: Mask) -> float:
 def boundary_iou(truth: Mask, prediction: Mask, width: float = BOUNDARY_WIDTH) -> float:
     """Boundary IoU (Cheng et al. 2021), slice by slice, intersections and unions summed over the volume.
 
-    The boundary of a mask is what lies within `d` voxels of its edge, inside, where `d` is `width` times the diagonal of
+    The boundary of a mask is its part within `d` voxels of its edge, where `d` is `width` times the diagonal of
     a slice in voxels, rounded, at least 1. Beyond the border of a slice is background.
     """
     truth_boundary, prediction_boundary = (boundary(mask, width) for mask in (truth, prediction))
@@ -45,7 +45,7 @@ def boundary_iou(truth: Mask, prediction: Mask, width: float = BOUNDARY_WIDTH) -
 
 
 def boundary(mask: Mask, width: float = BOUNDARY_WIDTH) -> Mask:
-    """The in-plane boundary of a mask (z, y, x): the mask without what is left of it after eroding it `d` times."""
+    """The in-plane boundary of a mask (z, y, x): the mask minus the mask eroded `d` times."""
     rim = np.zeros_like(mask)
     if not mask.any():
         return rim

@@ -1,6 +1,6 @@
-"""A score file as it is written: one row per patient and region (docs/reference/formats.md, "Scores").
+"""Writing a score file: one row per patient and region (docs/reference/formats.md, "Scores").
 
-Apart from reading (`mcd.evaluation.scores`), because a scoring job is over in less time than pandas takes to load.
+Separate from reading (`mcd.evaluation.scores`), because a scoring job takes less time than loading pandas.
 """
 
 import csv
@@ -14,12 +14,12 @@ import numpy as np
 from mcd.evaluation.metrics import METRIC_KEYS
 from mcd.files import atomic_path
 
-RUN = ["cohort", "pair", "modality", "method", "label_ratio"]  # what a mean is taken for; a run also has a seed
+RUN = ["cohort", "pair", "modality", "method", "label_ratio"]  # what identifies a mean; a run also has a seed
 IDENTITY = [*RUN, "seed", "subject", "region"]
 COLUMNS = [*IDENTITY, *METRIC_KEYS]
 VERSION = "mcd_version"  # the versions of the code that the row went through (`mcd.version.lineage`)
 
-DECIMALS = 6  # far below what a mean can resolve
+DECIMALS = 6  # far more than a mean can resolve
 
 
 def write_scores(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Score files, read into one table, and the means of scores.
+"""Reading score files into one table, and the means of scores.
 
 One row per region of a patient (docs/reference/formats.md, "Scores"). Means are taken over the regions of a patient first,
 then over patients (the paper's one number per modality; for BraTS the mean over WT, TC and ET is our reading of it).
@@ -82,5 +82,5 @@ def _melt(scores: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 
 
 def _mean(values: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Mean of `value` over everything that is not in `key`; NaN is left out, and stays only where nothing else is."""
+    """Mean of `value` over everything that is not in `key`; NaN is left out, and remains only where all values are NaN."""
     return values.groupby(key, sort=False, as_index=False)["value"].mean()

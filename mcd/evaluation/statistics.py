@@ -1,4 +1,4 @@
-"""Whether two methods differ, and what few patients take for it: over patients, never over slices."""
+"""Tests of whether two methods differ, and intervals for few patients: over patients, never over slices."""
 
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -9,9 +9,9 @@ from scipy.stats import norm, t, wilcoxon
 
 
 def expanded_tail(tail: float, n: int) -> float:
-    """The tail to cut from bootstrap means of `n` patients, so that a percentile interval covers what `tail` promises.
+    """The tail to cut from bootstrap means of `n` patients, so that a percentile interval has the coverage of `tail`.
 
-    The percentile interval of few patients is too narrow, as a normal interval would be in place of Student's. Hesterberg,
+    The percentile interval of few patients is too narrow, as a normal interval is compared with Student's. Hesterberg,
     The American Statistician 69(4), 2015: norm.cdf(-sqrt(n / (n - 1)) * t), t being Student's quantile.
     """
     return float(norm.cdf(-np.sqrt(n / (n - 1)) * t.isf(tail, n - 1)))
@@ -20,9 +20,9 @@ def expanded_tail(tail: float, n: int) -> float:
 def wilcoxon_holm(reference: pd.Series, others: Mapping[Hashable, pd.Series]) -> pd.DataFrame:
     """Paired two-sided Wilcoxon signed-rank test of each of `others` against `reference`, Holm's correction over all.
 
-    Each series holds one value per patient, indexed by patient; patients that lack a value on either side are left out.
+    Each series has one value per patient, indexed by patient; patients without a value on either side are left out.
     Returns, indexed like `others`: `patients` (pairs tested), `difference` (mean of other minus reference), `p`, `p_holm`.
-    With no difference at all p is 1; with no pair it is NaN and does not count as a test.
+    If all differences are 0, p is 1; without a pair it is NaN and does not count as a test.
     """
     rows = []
     for other in others.values():

@@ -16,7 +16,7 @@ def hausdorff95(truth: Mask, prediction: Mask, spacing_zyx: Sequence[float]) -> 
 
     The surface of a mask (z, y, x) is its voxels that have a face neighbour outside it (or outside the volume), and a
     distance runs between voxel centres: MONAI's definition. DeepMind's `surface-distance` puts the surface between the
-    voxels and weighs each element by its area, so that the two differ by about a voxel.
+    voxels and weights each element by its area, so that the two differ by about a voxel.
 
     Both masks empty: 0. Only one of them: the diagonal of the volume, edge to edge, as in BraTS.
     """
@@ -43,7 +43,7 @@ def _surface(mask: Mask, spacing_zyx: Sequence[float]) -> NDArray[np.float64]:
 def _distances(points: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance from each point to its nearest target.
 
-    A k-d tree of the surface voxels, not a distance transform of the volume: predictions after few labels have specks
+    A k-d tree of the surface voxels, not a distance transform of the volume: predictions learned from few labels have specks
     everywhere, so that cropping gains nothing, and a transform then takes eight times as long.
     """
     return KDTree(targets, leafsize=32, balanced_tree=False).query(points)[0]

@@ -15,7 +15,7 @@ import numpy as np
 import mcd
 from mcd.errors import McdError
 from mcd.files import atomic_path
-from mcd.imaging.io import series_files
+from mcd.imaging.dicom import series_files
 
 
 def can_write_seg() -> bool:

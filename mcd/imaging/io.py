@@ -1,8 +1,11 @@
-"""Volumes from and to disk: NIfTI, NRRD and MetaImage files, and DICOM series folders."""
+"""Volumes from and to disk: NIfTI, NRRD and MetaImage files, and DICOM series folders.
 
-import gzip
-import math
-import zlib
+What a file holds is decided by its first bytes, not by its name. A header that contradicts itself is refused, or read as other
+programs read it and said so.
+"""
+
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,29 +13,42 @@ import SimpleITK as sitk
 
 from mcd.errors import McdError
 from mcd.files import atomic_path
+from mcd.imaging import contents
+from mcd.imaging.dicom import read_frames, read_series
+from mcd.imaging.dicom_label import dicom_object, read_dicom_label
 from mcd.imaging.geometry import Grid
+from mcd.imaging.nifti import header_of_pair, read_nifti
+from mcd.imaging.nrrd_meta import read_nrrd_or_meta
 
 # ITK warns on stderr about every header oddity that it has already dealt with; what matters is checked here.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
-_POSITION, _ORIENTATION = "0020|0032", "0020|0037"  # DICOM Image Position (Patient), Image Orientation (Patient)
-_LARGEST_SHEAR = 0.5  # voxels that a NIfTI affine may move a corner off a grid with right angles
+log = logging.getLogger(__name__)
+
+Note = Callable[[str], None]
+"""Takes a sentence about a file that was read although its header contradicts itself."""
 
 
-def read_volume(path: str | Path) -> sitk.Image:
+def read_volume(path: str | Path, *, note: Note = log.warning, not_finite: str = "refuse") -> sitk.Image:
     """Return the 3D volume of a file, or of a folder that holds exactly one DICOM series.
 
     DICOM values are rescaled as the header says, slice by slice, and come as float32. PET stays in the header's unit (Bq/ml
     mostly, or SUV) and is not converted: SUV differs by one factor per patient, which the z-score takes out. A fourth
     dimension of one volume is dropped.
-    Raises `McdError` for a missing, unreadable or damaged file, for anything but one three-dimensional volume of
-    numbers, for values that are not finite (ITK itself reads those of a NIfTI file as 0), and for DICOM slices that
-    are missing or unevenly spaced.
+
+    Args:
+        note: told of what was read although its header contradicts itself, and how it was read.
+        not_finite: `refuse` voxels that are NaN or infinite, or `keep` them for the caller, as NaN.
+
+    Raises:
+        McdError: for a missing, unreadable or damaged file, for anything but one three-dimensional volume of numbers, for a
+            header from which the place of the voxels does not follow, and for DICOM slices that are missing, damaged or
+            unlike the others.
     """
     path = Path(path)
     if not path.exists():
         raise McdError(f"{path}: no such file or folder; correct the path")
-    image = _read_series(path) if path.is_dir() else _read_file(path)
+    image = read_series(path) if path.is_dir() else _read_file(path, note)
     while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
         image = image[..., 0]
     if image.GetDimension() != 3 or image.GetSize()[2] < 2:
@@ -41,11 +57,25 @@ def read_volume(path: str | Path) -> sitk.Image:
         )
     if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
         raise McdError(f"{path}: {image.GetPixelIDTypeAsString()} voxels; give a volume with one real number per voxel")
-    values = sitk.GetArrayViewFromImage(image)
-    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-        count = int((~np.isfinite(values)).sum())
-        raise McdError(f"{path}: {count} voxels are not finite numbers; replace them, for example by the background")
-    return image
+    _check_grid(image, path)
+    return _with_finite_values(image, path, not_finite)
+
+
+def read_label(path: str | Path, grid: Grid, *, note: Note = log.warning) -> sitk.Image:
+    """Return a label map: a volume, or a DICOM SEG or RTSTRUCT, itself or as the folder that holds it.
+
+    Args:
+        grid: of the image that it was drawn on; contours have no grid of their own.
+
+    Raises:
+        McdError: like `read_volume`, and for segments that overlap.
+    """
+    path = Path(path)
+    if path.exists():
+        found = dicom_object(path)
+        if found is not None:
+            return read_dicom_label(*found, grid)
+    return read_volume(path, note=note)
 
 
 def write_volume(image: sitk.Image, path: str | Path) -> None:
@@ -55,117 +85,45 @@ def write_volume(image: sitk.Image, path: str | Path) -> None:
         sitk.WriteImage(bare, str(temporary), useCompression=True)
 
 
-def _read_file(path: Path) -> sitk.Image:
-    nifti = path.name.endswith((".nii", ".nii.gz"))
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        if nifti and "orthonormal" in str(error):
-            return _read_sheared_nifti(path)
-        reason = str(error).strip().splitlines()[-1].strip()
+def _read_file(path: Path, note: Note) -> sitk.Image:
+    kind = contents.held_by(path)
+    if kind not in (contents.NIFTI, contents.PAIR, contents.NRRD, contents.META, contents.DICOM):
+        if header := header_of_pair(path):
+            return _read_file(header, note)
+        if kind == contents.ANALYZE:
+            raise McdError(f"{path}: Analyze 7.5, which does not say which side is left; convert it to NIfTI")
         raise McdError(
-            f"{path}: not a readable volume ({reason}); give NIfTI, NRRD, MetaImage or a folder with one DICOM series"
-        ) from None
-    if nifti:
-        _check_whole(path, image)
-    return image
-
-
-def _check_whole(path: Path, image: sitk.Image) -> None:
-    """Raise `McdError` for a damaged NIfTI file, whose missing voxels ITK silently fills with arbitrary values."""
-    dimensions = [int(image.GetMetaData(f"dim[{axis}]")) for axis in range(1, int(image.GetMetaData("dim[0]")) + 1)]
-    bits = math.prod(dimensions) * int(image.GetMetaData("bitpix"))
-    expected = int(float(image.GetMetaData("vox_offset"))) + bits // 8
-    found = path.stat().st_size
-    if path.name.endswith(".gz"):
-        found = 0
-        try:
-            with gzip.open(path) as stream:  # to the end: the checksum is there
-                while block := stream.read(1 << 22):
-                    found += len(block)
-        except (EOFError, OSError, zlib.error) as error:
-            raise McdError(f"{path}: not a readable volume ({error}); copy or download it again") from None
-    if found < expected:
-        raise McdError(f"{path}: not a readable volume ({found} of {expected} bytes); copy or download it again")
-
-
-def _read_sheared_nifti(path: Path) -> sitk.Image:
-    """Read a NIfTI whose axes are not quite at right angles, which ITK refuses, with the nearest axes that are.
-
-    Rounding in other programs causes this. More than `_LARGEST_SHEAR` voxels at a corner is a real shear: `McdError`.
-    """
-    import nibabel  # here alone: it takes longer to import than a volume takes to read
-    from scipy.linalg import polar
-
-    volume = nibabel.Nifti1Image.from_filename(path)
-    try:
-        values = np.asanyarray(volume.dataobj).T
-    except (EOFError, OSError, ValueError, zlib.error) as error:
-        raise McdError(f"{path}: not a readable volume ({error}); copy or download it again") from None
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine  # RAS to LPS
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    direction, _ = polar(affine[:3, :3] / spacing)
-    half = (np.asarray(volume.shape[:3]) - 1) / 2
-    middle = affine[:3, :3] @ half + affine[:3, 3]
-    corners = np.asarray([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * half
-    moved = np.linalg.norm(corners @ (affine[:3, :3] - direction * spacing).T, axis=1).max()
-    if moved > _LARGEST_SHEAR * spacing.min():
-        raise McdError(f"{path}: its axes are not at right angles (a corner is {moved:.1f} mm off); resample it first")
-    image = sitk.GetImageFromArray(values)
-    if image.GetDimension() == 3:
-        image.SetSpacing(spacing.tolist())
-        image.SetDirection(direction.ravel().tolist())
-        image.SetOrigin((middle - direction * spacing @ half).tolist())
-    return image
-
-
-def series_files(folder: str | Path) -> list[str]:
-    """Return the files of a folder's one DICOM series in the order in which `read_volume` stacks them."""
-    reader = sitk.ImageSeriesReader
-    series = [reader.GetGDCMSeriesFileNames(str(folder), name) for name in reader.GetGDCMSeriesIDs(str(folder))]
-    if not series:
-        raise McdError(f"{folder}: no DICOM series in it; give a folder that holds exactly one")
-    if len(series) > 1:  # told apart by file names: a description in the header may hold anything, a person's name too
-        choices = ", ".join(sorted(f"{len(files)} slices, {Path(min(files)).name} the first" for files in series))
-        raise McdError(f"{folder}: {len(series)} DICOM series in it ({choices}); give each a folder of its own")
-    return list(series[0])
-
-
-def _read_series(folder: Path) -> sitk.Image:
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(series_files(folder))
-    reader.MetaDataDictionaryArrayUpdateOn()
-    reader.SetOutputPixelType(sitk.sitkFloat32)  # the rescale slope may differ from slice to slice
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise McdError(f"{folder}: not a readable DICOM series ({reason}); export it again") from None
-    _check_slices(reader, folder)
-    return image
-
-
-def _check_slices(reader: sitk.ImageSeriesReader, folder: Path) -> None:
-    """Raise `McdError` unless the slices of a series follow one another straight and at one distance."""
-    count = len(reader.GetFileNames())
-    if not all(reader.HasMetaDataKey(i, key) for i in range(count) for key in (_POSITION, _ORIENTATION)):
-        raise McdError(f"{folder}: DICOM slices without position or orientation; export the series again")
-    axes = _numbers(reader.GetMetaData(0, _ORIENTATION))
-    normal = np.cross(axes[:3], axes[3:])
-    steps = np.diff([_numbers(reader.GetMetaData(i, _POSITION)) for i in range(count)], axis=0)
-    distances = np.abs(steps @ normal)
-    if count > 1 and distances.min() < 1e-3:
-        raise McdError(f"{folder}: two slices at one place (a second phase, or a copy); keep one of each")
-    if count > 1 and np.ptp(distances) > 0.1 * np.median(distances):
-        raise McdError(
-            f"{folder}: the slices are {distances.min():.2f} to {distances.max():.2f} mm apart; "
-            "add the missing ones or resample the series to even slices"
+            f"{path}: not a readable volume (it holds {kind}); give NIfTI, NRRD, MetaImage or a DICOM series"
         )
-    whole = steps.sum(axis=0)
-    drift = float(np.linalg.norm(whole - (whole @ normal) * normal))
-    if drift > 1.0:
-        raise McdError(f"{folder}: tilted gantry (the slices drift {drift:.1f} mm sideways); resample the series first")
+    if kind == contents.DICOM:
+        return read_frames(path)
+    if kind in (contents.NRRD, contents.META):
+        return read_nrrd_or_meta(path, kind)
+    return read_nifti(path, note)
 
 
-def _numbers(value: str) -> np.ndarray:
-    return np.asarray([float(number) for number in value.split("\\")])
+def _check_grid(image: sitk.Image, path: Path) -> None:
+    """Raise `McdError` for a place that is no place: sizes or axes that are not finite, or not at right angles."""
+    grid = Grid.of(image)
+    axes = np.reshape(grid.direction, (3, 3))
+    if not np.isfinite([*grid.spacing, *grid.origin, *grid.direction]).all() or min(grid.spacing) <= 0:
+        raise McdError(f"{path}: its header has a spacing, origin or direction that is no number; correct it")
+    skew = np.abs(axes.T @ axes - np.eye(3)).max()
+    if skew > 1e-3:
+        raise McdError(f"{path}: its axes are not at right angles (by {skew:.3f}); resample it first")
+
+
+def _with_finite_values(image: sitk.Image, path: Path, not_finite: str) -> sitk.Image:
+    values = sitk.GetArrayViewFromImage(image)
+    if not np.issubdtype(values.dtype, np.floating):
+        return image
+    finite = np.isfinite(values)
+    if finite.all():
+        return image
+    if not_finite == "refuse":
+        count = int((~finite).sum())
+        raise McdError(
+            f"{path}: {count} voxels are not finite numbers; replace them, or say that they lie outside the image "
+            "(preprocessing: {not_finite: outside})"
+        )
+    return Grid.of(image).image(np.where(finite, values, np.nan))

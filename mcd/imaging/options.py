@@ -40,6 +40,13 @@ class PreprocessOptions(Section):
             "punch holes into it)"
         ),
     )
+    not_finite: Literal["refuse", "outside"] = Field(
+        "refuse",
+        description=(
+            "voxels of an image or mask that are NaN or infinite: `refuse` the file, or take them as `outside` the image, "
+            "which some programs mark so (our choice: who does not know of such voxels should hear of them)"
+        ),
+    )
     percentiles: tuple[Percent, Percent] = Field(
         (1.0, 99.0), description='clipping bounds over that region (paper ("clip the value into the range [1, 99]"))'
     )

@@ -18,6 +18,7 @@ from mcd.files import read_json, write_json
 from mcd.imaging.geometry import Grid, array_of, resample
 from mcd.imaging.io import read_volume, write_volume
 from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.raw import read_raw, share_inside
 from mcd.imaging.registration import (
     WORKING_MM,
     Registration,
@@ -71,9 +72,8 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
     for modality in rules if isinstance(rules, dict) else ():
         if modality not in subject.images:
             raise McdError(f"statistics_region: no modality {modality!r}; there are {', '.join(subject.images)}")
-    images = {modality: read_volume(path) for modality, path in subject.images.items()}
-    label = _whole_numbers(read_volume(subject.label), subject.label) if subject.label else None
-    mask = read_volume(subject.mask) > 0.5 if subject.mask else None  # 0.99999997 is inside, too
+    raw = read_raw(subject, options)
+    images, label, mask = raw.images, raw.label, raw.mask
     grid = _crop_grid(subject, next(iter(images.items())), mask, options)
     mask_there = array_of(resample(mask, grid)) > 0 if mask is not None else None
     registrations = _register(images, grid, mask, options)
@@ -82,6 +82,8 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
     for modality, image in images.items():
         transform = registrations[modality].transform if modality in registrations else sitk.Transform()
         nearest = array_of(resample(image, grid, transform, outside=np.nan))
+        if modality in raw.outside:
+            nearest[array_of(resample(raw.outside[modality], grid, transform)) > 0] = np.nan
         if np.isnan(nearest).all():
             raise McdError(
                 f"{subject.images[modality]}: the {modality} of {subject.id} does not overlap the crop; "
@@ -105,20 +107,22 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
         "options": options.model_dump(),
         "boxed": subject.box is not None,
         "grid": grid.to_json(),
-        "raw_grids": {modality: Grid.of(image).to_json() for modality, image in images.items()},
+        "raw_grids": {name: found.to_json() for name, found in raw.grids.items()},
         "registration": {modality: found.to_json() for modality, found in registrations.items()},
         "statistics": statistics,
         "label": None,
         "warnings": [
-            f"{modality} left unregistered: {found.problem}"
-            for modality, found in registrations.items()
-            if found.problem
+            *raw.notes,
+            *(
+                f"{modality} left unregistered: {found.problem}"
+                for modality, found in registrations.items()
+                if found.problem
+            ),
         ],
     }
     codes = None
     if label is not None:
         codes = array_of(resample(label, grid))
-        info["raw_grids"]["label"] = Grid.of(label).to_json()
         info["label"] = _describe_label(label, codes, grid, subject)
         if info["label"]["lost"] > 0:
             info["warnings"].append(f"{info['label']['lost']:.1%} of the label's voxels lie outside the crop")
@@ -156,20 +160,6 @@ def read_preprocessed(folder: str | Path) -> Preprocessed:
     label = array_of(read_volume(folder / "label.nii.gz")) if info["label"] is not None else None
     regions = {modality: volume != 0 for modality, volume in volumes.items()}
     return Preprocessed(volumes, label, regions, Grid.from_json(info["grid"]), info)
-
-
-def _whole_numbers(label: sitk.Image, path: Path | None) -> sitk.Image:
-    """Return a label as uint8 codes: float codes are rounded; `McdError` unless they are whole numbers in 0..255."""
-    values = sitk.GetArrayViewFromImage(label)
-    labelled = values != 0
-    codes = np.rint(values[labelled].astype(np.float64))
-    if np.abs(values[labelled] - codes).max(initial=0) > 1e-3:
-        raise McdError(f"{path}: not every voxel is a whole number; give a label map of codes, not probabilities")
-    if codes.min(initial=0) < 0 or codes.max(initial=0) > 255:
-        raise McdError(f"{path}: codes from {codes.min():g} to {codes.max():g}; renumber the label within 0 to 255")
-    rounded = np.zeros(values.shape, dtype=np.uint8)
-    rounded[labelled] = codes
-    return Grid.of(label).image(rounded)
 
 
 def _crop_grid(
@@ -290,8 +280,8 @@ def _no_region(rule: str, name: str) -> str:
 
 def _describe_label(raw: sitk.Image, codes: np.ndarray, grid: Grid, subject: Subject) -> dict[str, Any]:
     """Return the volume of every code on the common grid, and the fraction of raw labelled voxels beyond the crop."""
-    index = np.argwhere(sitk.GetArrayViewFromImage(raw))[:, ::-1]
-    lost = 1 - float(grid.contains(grid.index(Grid.of(raw).world(index))).mean()) if len(index) else 0.0
+    inside = share_inside(raw, grid)
+    lost = 1 - inside if inside is not None else 0.0
     if lost == 1:
         raise McdError(
             f"{subject.label}: the label of {subject.id} lies wholly outside the crop; "

@@ -1,4 +1,4 @@
-"""The multimodal contrastive loss L_C (Sec. IV-B, Eq. 2 and 3) and the two losses that Fig. 7 puts in its place."""
+"""The multimodal contrastive loss L_C (Sec. IV-B, Eq. 2 and 3) and the two alternatives of Fig. 7."""
 
 import torch
 from torch import Tensor
@@ -11,11 +11,11 @@ def multimodal_contrastive(x: Tensor, y: Tensor, temperature: float = 0.1) -> Te
     """One bracket of Eq. 3: the mean over i of l(x_i, y_i) + l(y_i, x_i), with l from Eq. 2.
 
     Features are flattened from dim 1, without a projection head (Sec. IV-B: a head would lose detail). The similarity is
-    the cosine; each x_i has the one positive y_i and the N - 1 cross-modal negatives y_j (the print's sum over all similar
-    pairs is an erratum: the text below it says i != j). Features that are all alike give 2 ln N.
+    the cosine; each x_i has the one positive y_i and the N - 1 cross-modal negatives y_j (the printed sum over all similar
+    pairs is an erratum: the text below it says i != j). Identical features give 2 ln N.
 
     Args:
-        x, y: features of the two modalities, (N, ...), pair by pair.
+        x, y: features of the two modalities, (N, ...); x[i] and y[i] are a pair.
         temperature: t of Eq. 2; 0.1 in the paper (Sec. V).
 
     Raises:
@@ -26,7 +26,7 @@ def multimodal_contrastive(x: Tensor, y: Tensor, temperature: float = 0.1) -> Te
 
 
 def cross_modal(x: Tensor, y: Tensor, temperature: float = 0.1) -> tuple[Tensor, Tensor]:
-    """The two directions of `multimodal_contrastive` apart: the means over i of l(x_i, y_i) and of l(y_i, x_i)."""
+    """The two directions of `multimodal_contrastive`: the means over i of l(x_i, y_i) and of l(y_i, x_i)."""
     if len(x) < 2:
         raise ValueError("the contrastive loss needs at least 2 pairs in a batch")
     with torch.autocast(x.device.type, enabled=False):
@@ -37,5 +37,5 @@ def cross_modal(x: Tensor, y: Tensor, temperature: float = 0.1) -> tuple[Tensor,
 
 
 def feature_distance(x: Tensor, y: Tensor, form: str) -> Tensor:
-    """Mean absolute (`l1`) or mean squared (`mse`) difference of paired features: Fig. 7's alternatives to L_C."""
+    """Mean absolute (`l1`) or squared (`mse`) difference of paired features of one shape: Fig. 7's alternatives to L_C."""
     return {"l1": F.l1_loss, "mse": F.mse_loss}[form](at_least_single(x), at_least_single(y))

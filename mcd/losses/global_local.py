@@ -11,8 +11,8 @@ def same_part_contrastive(embeddings: Tensor, parts: Tensor, temperature: float 
     """Global loss L_g^D: slices from the same part of different volumes attract, those from other parts repel.
 
     For each ordered pair (a, p) of one part: -log e^s(a,p) / (e^s(a,p) + sum over all n of other parts of e^s(a,n)), with s
-    the cosine over the temperature. A slice's other view is of its part, and so is a positive too. What shares the part is
-    never a negative.
+    the cosine over the temperature. A slice's other view has the same part, so it is a positive, too. Slices of the same part
+    are never negatives.
 
     Args:
         embeddings: (N, D), all views.
@@ -56,6 +56,6 @@ def region_contrastive(a: Tensor, b: Tensor, negatives: Tensor, temperature: flo
     The mean over slices, regions and both directions; the arguments are those of `region_logits`.
     """
     positives = torch.arange(len(negatives), device=a.device).repeat(len(a))
-    there = F.cross_entropy(region_logits(a, b, negatives, temperature), positives)
-    back = F.cross_entropy(region_logits(b, a, negatives, temperature), positives)
-    return (there + back) / 2
+    a_to_b = F.cross_entropy(region_logits(a, b, negatives, temperature), positives)
+    b_to_a = F.cross_entropy(region_logits(b, a, negatives, temperature), positives)
+    return (a_to_b + b_to_a) / 2

@@ -10,8 +10,8 @@ from mcd.losses import at_least_single
 def info_nce(predictions: Tensor, candidates: Tensor, positives: Tensor, negatives: int) -> tuple[Tensor, Tensor]:
     """Mean of -log exp(p z+) / (exp(p z+) + sum over its negatives of exp(p z-)), and how often z+ has the highest score.
 
-    Each prediction gets its own negatives, drawn evenly and with repetition from all candidates but its positive. With
-    candidates that are all alike the loss is ln(1 + negatives).
+    Each prediction gets its own negatives, drawn uniformly with replacement from all candidates but its positive. With
+    identical candidates the loss is ln(1 + negatives).
 
     Args:
         predictions: (P, D).
@@ -20,7 +20,7 @@ def info_nce(predictions: Tensor, candidates: Tensor, positives: Tensor, negativ
         negatives: number of negatives.
 
     Returns:
-        The loss, and the accuracy without a gradient; ties count as wrong. Both 0 where there is nothing to predict.
+        The loss, and the accuracy without a gradient; ties count as wrong. Both are 0 if there is nothing to predict.
 
     Raises:
         ValueError: for fewer than two candidates.
@@ -31,8 +31,8 @@ def info_nce(predictions: Tensor, candidates: Tensor, positives: Tensor, negativ
     own = positives[:, None]
     steps = torch.randint(1, count, (len(predictions), negatives), device=predictions.device)
     with torch.autocast(predictions.device.type, enabled=False):
-        # All scores, each counted as often as it was drawn: picking the drawn ones would take more memory, and its gradient
-        # would add up in another order each time on a GPU.
+        # All scores, each counted as often as it was drawn: selecting the drawn ones would take more memory, and on a GPU its
+        # gradient would be summed in a different order each time.
         scores = at_least_single(predictions) @ at_least_single(candidates).T
         drawn = torch.zeros_like(scores).scatter_add_(1, (own + steps) % count, torch.ones_like(steps).to(scores))
         loss = F.cross_entropy(scores + drawn.scatter(1, own, 1.0).log(), positives, reduction="sum")

@@ -10,10 +10,10 @@ from mcd.losses import at_least_single
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
     """Mean over all 2N embeddings of -log softmax of the other view's similarity among the 2N - 1 others.
 
-    Embeddings that are all alike give ln(2N - 1). Symmetric in `a` and `b`.
+    Identical embeddings give ln(2N - 1). Symmetric in `a` and `b`.
 
     Args:
-        a, b: embeddings of two views, (N, D), pair by pair; of any length, compared by their cosine.
+        a, b: embeddings of two views, (N, D); a[i] and b[i] are a pair. They need no unit length: cosines are compared.
 
     Raises:
         ValueError: for fewer than two pairs, where there is no negative and the loss is always 0.

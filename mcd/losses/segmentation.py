@@ -8,14 +8,14 @@ from mcd.losses import at_least_single
 
 
 def soft_dice(logits: Tensor, targets: Tensor, smooth: float = 1.0) -> Tensor:
-    """1 - soft Dice, computed a region over the whole batch, then averaged over regions.
+    """1 - soft Dice, computed per region over the whole batch, then averaged over regions.
 
-    Over the batch rather than a slice, because many slices hold only some of the regions and a slice without one would
+    Over the batch rather than per slice, because many slices contain only some of the regions and a slice without one would
     contribute nothing but the smoothing term.
 
     Args:
         logits, targets: (N, regions, H, W).
-        smooth: added above and below, so that a region absent from a batch costs little and never divides by 0.
+        smooth: added to numerator and denominator, so that a region absent from a batch costs little and never divides by 0.
     """
     probabilities = torch.sigmoid(at_least_single(logits))
     axes = (0, 2, 3)
@@ -25,7 +25,7 @@ def soft_dice(logits: Tensor, targets: Tensor, smooth: float = 1.0) -> Tensor:
 
 
 def dice_and_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Soft Dice plus mean binary cross-entropy; one sigmoid output per region, since regions overlap (WT holds TC holds ET)."""
+    """Soft Dice plus mean binary cross-entropy of (N, regions, H, W); one sigmoid per region, since regions overlap."""
     return soft_dice(logits, targets) + F.binary_cross_entropy_with_logits(
         at_least_single(logits), at_least_single(targets)
     )

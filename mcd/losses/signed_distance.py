@@ -1,19 +1,19 @@
 """Signed distance maps (SDM): the second task of DTML and SASS.
 
 The map of a region is negative inside it and positive outside, each side divided by its own largest distance, so that it
-lies in [-1, 1] and suits a tanh. The steep sigmoid of `mask_logits` takes a map back to a mask (Luo et al., AAAI 2021):
+lies in [-1, 1] and suits a tanh. The steep sigmoid of `mask_logits` turns a map into a mask (Luo et al., AAAI 2021):
 
     SDM(p) = d(p, region) / max d    outside        mask = sigmoid(-k SDM)
            = -d(p, background) / max d    inside
 
-Three things differ from the maps of the published codes, each because it would teach a wrong mask in two dimensions. There
-a slice without the region has a map of 0, which turns into 0.5 everywhere: here it is +1, outside (and -1 where the
-region fills the slice, where the codes divide 0 by 0). There the pixels of the region's rim are set to 0, and so to a mask
-of 0.5: here they keep their distance, and the map of a mask turns back into that mask exactly.
+Three things differ from the maps of the published codes, each because it would teach a wrong mask in two dimensions. In the
+codes a slice without the region has a map of 0, which becomes 0.5 everywhere: here it is +1, outside. Where the region fills
+the slice, the codes divide 0 by 0: here it is -1. The codes set the pixels of the region's rim to 0, that is to a mask
+of 0.5: here they keep their distance, and the map of a mask turns back into exactly that mask.
 
-The maps are computed of the augmented targets, on the training's device, and cached nowhere: a map that is normalised by its
-own maximum is not the map of a rotated, scaled or cut region, so only the augmented target has the right one. The
-transform is exact and takes no step to the CPU. On one core, for 4 slices of 64x64 with 3 regions: 4 ms, scipy's 3 ms.
+The maps are computed from the augmented targets, on the training's device, and not cached: a map normalised by its
+own maximum is not the map of a rotated, scaled or cropped region, so only the augmented target has the right one. The
+transform is exact and needs no transfer to the CPU. On one core, for 4 slices of 64x64 with 3 regions: 4 ms, scipy's 3 ms.
 """
 
 import torch
@@ -25,7 +25,7 @@ from mcd.losses import at_least_single
 def distance_to_background(masks: Tensor) -> Tensor:
     """The Euclidean distance, in pixels, of each pixel of (..., H, W) bool masks to the nearest one outside the mask.
 
-    Exact, and 0 outside the mask. A mask without an outside has no distance: its values are finite and mean nothing.
+    Exact, and 0 outside the mask. A mask that fills the slice has no distance: its values are finite but meaningless.
     Separable (Saito and Toriwaki 1994): along the rows by cumulative extremes, then down the columns the smallest
     sum of squares.
     """
@@ -56,7 +56,7 @@ def mask_logits(maps: Tensor, sharpness: float = 1500.0) -> Tensor:
     """The logits -k SDM, whose sigmoid is the mask that the maps represent, at least in single precision.
 
     Args:
-        sharpness: k; 1500 in the codes of DTC and DTML. Its sigmoid is a step: the gradient with respect to the map
+        sharpness: k; 1500 in the codes of DTC and DTML. The sigmoid is nearly a step: its gradient with respect to the map
             is 375 at 0 and below 0.001 from 0.01 on, so only pixels within a hundredth of the boundary learn through it.
     """
     return -sharpness * at_least_single(maps)

@@ -1,4 +1,4 @@
-"""The triplet loss on the unit sphere (Schroff et al., CVPR 2015), and its semi-hard choice of negatives."""
+"""The triplet loss on the unit sphere (Schroff et al., CVPR 2015), with semi-hard negatives."""
 
 import math
 
@@ -19,7 +19,7 @@ def triplet_loss(to_positive: Tensor, to_negative: Tensor, margin: float) -> Ten
 
     Args:
         to_positive, to_negative: distances of each anchor, of one shape.
-        margin: by which a negative has to be farther away before it costs nothing.
+        margin: by how much a negative has to be farther away than the positive to cost nothing.
     """
     return F.relu(to_positive - to_negative + margin).mean()
 
@@ -27,7 +27,7 @@ def triplet_loss(to_positive: Tensor, to_negative: Tensor, margin: float) -> Ten
 def semi_hard(to_positive: Tensor, distances: Tensor, allowed: Tensor) -> Tensor:
     """For each anchor the nearest allowed candidate that is farther than its positive; else the farthest allowed.
 
-    The nearest of all would be the hardest, and collapses a young network (Schroff et al., Sec. 3.2).
+    The nearest of all would be the hardest, and makes a network collapse early in training (Schroff et al., Sec. 3.2).
 
     Args:
         to_positive: (N,) distance of each anchor to its positive.

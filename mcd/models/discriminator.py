@@ -29,7 +29,7 @@ class PatchDiscriminator(nn.Sequential):
         self.apply(_initialise)
 
     def forward(self, images: Tensor) -> Tensor:
-        """One logit per patch: above 0 is taken for real."""
+        """One logit per patch: above 0 means real."""
         return shared(super().forward, images)
 
 

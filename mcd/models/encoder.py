@@ -9,7 +9,7 @@ from mcd.models.unet import UNet, bottleneck_channels
 
 
 class Encoder(nn.Module):
-    """Input layer and down layers 1-4, under the names that they have in a `UNet`.
+    """Input layer and down layers 1-4, with the parameter names of a `UNet`.
 
     Args:
         filters: f of the U-Net.

@@ -12,7 +12,7 @@ class DomainSharingGenerator(nn.Module):
     """G_a: X -> Y and G_b: Y -> X, sharing the last k down layers and the first k up layers (Table I).
 
     A shared layer is one module used by both branches: its parameters, its batch statistics and its gradients are the
-    same. It takes along the transposed convolution that ends it, as Table I counts them. k = 0 is CycleGAN's pair
+    same. It includes the transposed convolution that ends it, as Table I counts them. k = 0 is CycleGAN's pair
     of separate generators, k = 1 the paper's choice.
 
     Args:

@@ -1,4 +1,4 @@
-"""Heads that view-based pre-training puts on an encoder's pooled feature, and throws away afterwards."""
+"""Heads that view-based pre-training puts on an encoder's pooled feature and discards afterwards."""
 
 from itertools import pairwise
 
@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 
 def projection_head(*widths: int, batch_norm: bool = True) -> nn.Sequential:
-    """A perceptron (N, widths[0]) -> (N, widths[-1]): Linear, BatchNorm, ReLU a hidden layer, and a linear output.
+    """A perceptron (N, widths[0]) -> (N, widths[-1]): Linear, BatchNorm, ReLU per hidden layer, and a linear output.
 
     Args:
-        batch_norm: in the hidden layers. The output has none: only its direction counts in every loss that uses it.
+        batch_norm: in the hidden layers. The output has none: the losses that use it depend on its direction only.
     """
     layers: list[nn.Module] = []
     for before, after in pairwise(widths[:-1]):
@@ -22,7 +22,7 @@ def projection_head(*widths: int, batch_norm: bool = True) -> nn.Sequential:
 
 
 class Prototypes(nn.Module):
-    """Unit vectors that embeddings are compared to: (..., N, width) -> (..., N, count) cosines, for embeddings of length 1.
+    """Unit vectors with which embeddings are compared: (..., N, width) of length 1 -> (..., N, count) cosines.
 
     Without a bias, so that a score is a cosine. `renormalise` before each step keeps the vectors at length 1.
     """
@@ -36,6 +36,6 @@ class Prototypes(nn.Module):
         self.weight.copy_(F.normalize(self.weight, dim=1))
 
     def forward(self, embeddings: Tensor, frozen: bool = False) -> Tensor:
-        """The cosines; where `frozen`, no gradient reaches the prototypes."""
+        """The cosines; if `frozen`, no gradient reaches the prototypes."""
         weight = self.weight.detach() if frozen else self.weight
         return embeddings @ weight.T

@@ -1,8 +1,8 @@
-"""Layer normalisation in the place of batch normalisation, and the way back.
+"""Layer normalisation in place of batch normalisation, and the conversion back.
 
-Where samples of a batch are each other's negatives or targets, batch normalisation lets every sample see the others and a
-network answers from the batch statistics. Layer normalisation does not, but the networks of the tables are the U-Net
-of Table I with batch normalisation. So a network may be trained with `SampleNorm2d` and handed back for `BatchNorm2d`.
+Where samples of a batch are each other's negatives or targets, batch normalisation lets every sample see the others, and a
+network can answer from the batch statistics. Layer normalisation does not, but the networks of the tables are the U-Net
+of Table I with batch normalisation. So a network may be trained with `SampleNorm2d` and converted to `BatchNorm2d`.
 """
 
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from mcd.distributed.shares import BatchNorm2d, moments
 class SampleNorm2d(BatchNorm2d):
     """Normalises each sample by its own mean and variance over channels and space; names and shapes are `BatchNorm2d`'s.
 
-    The running statistics, a channel's each, are kept up to date, but only `as_batch_norm` uses them.
+    Running statistics are kept per channel, but only `as_batch_norm` uses them.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -31,9 +31,9 @@ class SampleNorm2d(BatchNorm2d):
         self.running_var.lerp_(variance, share)
 
     def as_batch_norm(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias with which a `BatchNorm2d` of the same running statistics does, in evaluation, what this does.
+        """Weight and bias (C,) with which a `BatchNorm2d` of the same running statistics, in evaluation, equals this layer.
 
-        Exactly so for samples of equal mean M and variance V, which the running statistics give: with a channel's m and v,
+        Exact for samples of equal mean M and variance V, which the running statistics give: with a channel's m and v,
 
             weight (x - M) / sqrt(V) + bias = [weight sqrt(v / V)] (x - m) / sqrt(v) + [bias + weight (m - M) / sqrt(V)]
         """
@@ -44,7 +44,7 @@ class SampleNorm2d(BatchNorm2d):
 
 
 def use_sample_norm(network: nn.Module) -> None:
-    """Put a `SampleNorm2d` in the place of every `BatchNorm2d` of a new network."""
+    """Replace every `BatchNorm2d` of a new network by a `SampleNorm2d`."""
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if type(child) is BatchNorm2d:

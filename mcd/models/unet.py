@@ -1,7 +1,7 @@
 """The U-Net of Table I: the backbone of the generator, of the segmentation networks and of every baseline.
 
-Table I counts a transposed convolution to the layer that it ends (down layer 4, up layers 1 to 3). Here the four of them
-stand in a list of their own, `upsample`, because methods that pre-train only an encoder do not train them:
+Table I counts a transposed convolution as part of the layer that it ends (down layer 4, up layers 1 to 3). Here the four of
+them are in a list of their own, `upsample`, because methods that pre-train only an encoder do not train them:
 
     encoder[0]      input layer         f      x h    x w
     encoder[1..4]   down layers 1-4     2f-16f x h/2  x w/2  ...  h/16 x w/16
@@ -95,12 +95,12 @@ def bottleneck_channels(filters: int) -> int:
 
 
 def encoder_keys(keys: Iterable[str]) -> list[str]:
-    """Those of a U-Net's state that belong to the encoder: input layer and down layers 1-4."""
+    """The keys of a U-Net's state that belong to the encoder: input layer and down layers 1-4."""
     return [key for key in keys if key.startswith("encoder.")]
 
 
 def layer_keys(keys: Iterable[str], up_layers: int) -> list[str]:
-    """Those of a U-Net's state that lie at or before up layer `up_layers`, with the transposed convolution that ends it.
+    """The keys of a U-Net's state up to and including up layer `up_layers` and the transposed convolution that ends it.
 
     `up_layers=4` is everything but the output layer; `up_layers=0` is the encoder with the transposed convolution that
     ends down layer 4.

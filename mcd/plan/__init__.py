@@ -1,4 +1,4 @@
-"""What a configuration asks for: which runs there are, what each stage is given, and what is shown. Knows no path."""
+"""What a configuration asks for: its runs, the settings of each stage, and what is shown. Knows no paths."""
 
 from mcd.plan.comparison import Comparison, paper_datasets
 from mcd.plan.costs import costs

@@ -1,4 +1,4 @@
-"""What a table is made of, and what it says of its cohorts."""
+"""What a table is computed from, and what it says about its cohorts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from mcd.reporting.tables.spec import TableSpec
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table, or the numbers behind a figure: what it shows, and the runs that it is made of."""
+    """A table, or the numbers behind a figure: what it shows, and the runs that it needs."""
 
     spec: TableSpec
     runs: Sequence[Run]
@@ -28,7 +28,7 @@ def about_cohorts(config: Config, shown: Iterable[tuple[str, str]]) -> dict[str,
 
 
 def paper_datasets(config: Config) -> dict[str, str]:
-    """Cohort -> the paper's data set that it is, or whose layout it has, simulated or not; others are left out."""
+    """Cohort -> the paper's data set that it is, or whose layout it has, simulated or not; without other cohorts."""
     layouts = {"hecktor2020": "hecktor", "brats2018": "brats2018"}
     found = {name: cohort.paper_dataset or layouts.get(cohort.layout) for name, cohort in config.cohorts.items()}
     return {name: dataset for name, dataset in found.items() if dataset}

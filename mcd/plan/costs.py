@@ -1,4 +1,4 @@
-"""Table IX: which pre-trainings it measures, and how it is laid out."""
+"""Table IX: which pre-trainings it covers, and its layout."""
 
 from mcd.config import Config
 from mcd.methods import METHODS, PRETRAININGS
@@ -9,9 +9,9 @@ from mcd.reporting.tables.spec import TableSpec
 
 
 def costs(config: Config) -> tuple[TableSpec, list[tuple[str, str, str, int]]] | None:
-    """Table IX, and the pre-trainings that it measures: (cohort, pair, pretraining, seed). None where there are none.
+    """Table IX, and the pre-trainings that it covers: (cohort, pair, pretraining, seed). None if there are none.
 
-    They are those of Table II, and of what `report` names besides: the ablations too where they are trained anyway.
+    They are those of Table II and of everything else that `report` names, so ablations are included if they are trained anyway.
     """
     made = {
         (run.cohort, run.pair, pretraining, run.seed)
@@ -57,9 +57,9 @@ def costs(config: Config) -> tuple[TableSpec, list[tuple[str, str, str, int]]] |
         groups={names[key]: METHODS[key].group for key in names if METHODS[key].group.startswith("Ablations")},
         notes=[
             f"All methods at the same size: f = {config.filters}, {length}, batches of {batches}.",
-            "Time of the epochs alone, all tries of an interrupted training together: neither starting the job nor what an "
-            "interruption lost is in it. Other jobs on the same machine make it longer. Memory of the process is that of its "
-            "libraries, too; pairs are counted as pairs where a method sees their slices apart.",
+            "Time of the epochs alone, over all attempts of an interrupted training: without the start of the job and "
+            "without what an interruption lost. Other jobs on the same machine make it longer. Memory of the process includes "
+            "its libraries; two slices count as a pair even if a method sees them separately.",
             *([f"Without the pre-trainings of modalities in no pair: {', '.join(alone)}."] if alone else []),
         ],
         **about,

@@ -6,26 +6,26 @@ from mcd.plan.runs import Run, methods, percent, runs
 
 
 def shown_runs(config: Config) -> list[Run]:
-    """One run a column for the picture: the last method of the table at its largest small ratio, first seed."""
+    """One run per column for the picture: the last method of the table at the largest of `label_ratios`, first seed."""
     chosen = [(max(config.label_ratios), methods(config)[-1])]
     return [run for run in runs(config, chosen) if run.seed == config.seeds[0]]
 
 
 def shown_title(config: Config) -> str:
-    """What the picture of `shown_runs` shows."""
+    """The title of the picture of `shown_runs`."""
     simulated = [cohort.title or name for name, cohort in config.cohorts.items() if cohort.simulate]
     words = f"{METHODS[methods(config)[-1]].label}, {percent(max(config.label_ratios))} % of the labels: test patients"
     return words + (f"\n{' and '.join(simulated)}: simulated" if simulated else "")
 
 
 def compared_runs(config: Config) -> list[Run]:
-    """Fig. 2: every method of Table II at its largest small ratio, in every column, first seed."""
+    """Fig. 2: every method of Table II at the largest of `label_ratios`, in every column, first seed."""
     chosen = [(max(config.label_ratios), method) for method in methods(config)]
     return [run for run in runs(config, chosen) if run.seed == config.seeds[0]]
 
 
 def compared_title(config: Config) -> str:
-    """What the picture of `compared_runs` shows."""
+    """The title of the picture of `compared_runs`."""
     simulated = [cohort.title or name for name, cohort in config.cohorts.items() if cohort.simulate]
     words = f"Test patients, {percent(max(config.label_ratios))} % of the labels"
     return words + (f"; {' and '.join(simulated)}: simulated" if simulated else "")

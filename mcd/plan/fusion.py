@@ -12,7 +12,7 @@ from mcd.plan.settings import pretrained_layers
 from mcd.reporting.tables.spec import TableSpec
 
 FUSED_METHODS = ("fully_supervised", "multi_condos")
-"""Of which the modalities of a pair are fused: the reference and the paper's own."""
+"""The methods whose networks are fused: the reference and the paper's own."""
 
 
 FUSED_WAYS = {
@@ -25,9 +25,9 @@ FUSED_WAYS = {
 
 
 def fusion_comparison(config: Config) -> dict[str, Comparison]:
-    """`table_fusion`: one modality against two, one column per pair; nothing where there is no pair.
+    """`table_fusion`: one modality against two, one column per pair; empty if there is no pair.
 
-    A run that fuses has its pair in the modality's place, and is made of the two of `fused_from`.
+    A fusing run has its pair as modality, and combines the two runs of `fused_from`.
     """
     pairs = [(name, pair) for name, cohort in config.cohorts.items() for pair in cohort.pairs]
     methods = [method for method in FUSED_METHODS if method in config.methods]
@@ -49,8 +49,8 @@ def fusion_comparison(config: Config) -> dict[str, Comparison]:
         reference=names[f"{methods[-1]}/mean"],
         pretrained={names[f"{method}/{way}"]: pretrained_layers(method) for method in methods for way in FUSED_WAYS},
         notes=[
-            "A column is a pair; its first and second modality are named in this order. Fused are the two networks' outputs: "
-            "the mean of their probabilities, or STAPLE over their masks (Warfield et al. 2004)."
+            "A column is a pair; its first and second modality are named in this order. The two networks' outputs are fused "
+            "by the mean of their probabilities, or by STAPLE over their masks (Warfield et al. 2004)."
         ],
         modality_labels={pair: " + ".join(pair.modalities) for _, pair in pairs},
         **about_cohorts(config, pairs),
@@ -65,7 +65,7 @@ def fusion_comparison(config: Config) -> dict[str, Comparison]:
 
 
 def fused_from(config: Config, run: Run) -> list[Run]:
-    """The runs of the two modalities that a run of `fusion_comparison` puts together: those of Table II."""
+    """The runs of the two modalities that a run of `fusion_comparison` combines: those of Table II."""
     return [
         replace(run, pair=pair_of(config, run.cohort, modality), modality=modality)
         for modality in Pair(run.pair).modalities
@@ -73,7 +73,7 @@ def fused_from(config: Config, run: Run) -> list[Run]:
 
 
 def fused_runs(config: Config) -> set[Run]:
-    """The runs whose predictions some run of `fusion_comparison` puts together."""
+    """The runs whose predictions some run of `fusion_comparison` combines."""
     return {
         part
         for comparison in fusion_comparison(config).values()

@@ -13,8 +13,8 @@ from mcd.reporting.tables.spec import TableSpec
 def groupings(config: Config) -> dict[str, dict[str, tuple[Pair, Pair]]]:
     """Fig. 8: for each cohort of four modalities in pairs, the three ways to pair them: label -> two pairs.
 
-    A is the configured way, the others follow in the order of the modalities: for T1CE, T2, FLAIR, T1 that is the order of the
-    paper's text (Sec. V-C; its caption swaps B and C). A configured pair keeps its spelling, so that nothing is trained twice.
+    A is the configured pairing, the others follow in the order of the modalities: for T1CE, T2, FLAIR, T1 that is the order of
+    the paper's text (Sec. V-C; its caption swaps B and C). A configured pair keeps its name, so that nothing is trained twice.
     """
     found = {}
     for name, cohort in config.cohorts.items():

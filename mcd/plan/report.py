@@ -1,4 +1,4 @@
-"""What can be made and shown: tables, figures and claims by name, in the order of the page."""
+"""What can be computed and shown: tables, figures and claims by name, in the order of the page."""
 
 from collections.abc import Container, Iterable, Mapping
 
@@ -13,11 +13,11 @@ from mcd.plan.translations import translation_spec
 from mcd.reporting.claims.sentences import read_claims
 
 Kinds = frozenset[str]
-"""`table`, `picture`, `claims`: what something that can be shown is made as."""
+"""The forms of a result: `table`, `picture`, `claims`."""
 
 
 def reportable(config: Config) -> dict[str, Kinds]:
-    """Name -> what it is made as: what the key `report` may name. Tables stand before figures."""
+    """Name -> its forms, for everything that the key `report` may name. Tables come before figures."""
     tables = {*comparisons(config), *fusion_comparison(config)}
     tables |= {"table4"} if translation_spec(config) else set()
     tables |= {"table9"} if costs(config) else set()
@@ -41,7 +41,7 @@ def check_reported(config: Config, shown: Iterable[str]) -> None:
     """Check that every pre-training of what the page shows can be trained with the configured options.
 
     Raises:
-        McdError: where an option leaves nothing of an ablation.
+        McdError: if the options leave an ablation without a loss.
     """
     shown = set(shown)
     methods = {run.method for name, table in comparisons(config).items() if name in shown for run in table.runs}
@@ -63,7 +63,7 @@ def claimed(config: Config, there: Mapping[str, str]) -> list[str]:
 
 
 def claims_absent(there: Container[str], chosen: Container[str]) -> dict[str, str]:
-    """Table or figure -> why its claims are not tested, or only as far as the runs of others go."""
+    """Table or figure -> why its claims are not tested, or only as far as the runs of others allow."""
     why = {True: "not among the configuration's claims", False: "not made as a table by this configuration"}
     return {name: f"{source} is {why[name in there]}" for name, source in _sources().items() if name not in chosen}
 

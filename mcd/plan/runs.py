@@ -1,4 +1,4 @@
-"""Which trainings a configuration asks for, and what each is called."""
+"""Which trainings a configuration asks for, and their names."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from mcd.errors import McdError
 from mcd.methods import METHODS, needs_pair
 
 SINGLE = "single"
-"""In the place of a pair, for a modality that is in none."""
+"""In place of a pair, for a modality that is in none."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def ratios(config: Config) -> list[float]:
 
 
 def pair_of(config: Config, cohort: str, modality: str) -> str:
-    """The pair in which a modality is trained: the first that holds it. Without pre-training the choice has no effect."""
+    """The pair in which a modality is trained: the first that contains it. Without pre-training the choice has no effect."""
     return next((pair for pair in config.cohorts[cohort].pairs if modality in pair.modalities), SINGLE)
 
 
@@ -58,7 +58,7 @@ def rows(config: Config) -> list[tuple[float, str]]:
 
 
 def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
-    """Every run that rows need, for every seed and in every column that can have it."""
+    """Every run that rows need, for every seed and every column to which the method applies."""
     return [
         Run(cohort, pair, method, modality, ratio, seed)
         for ratio, method in table_rows
@@ -69,12 +69,12 @@ def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
 
 
 def paired_columns(config: Config) -> list[tuple[str, str]]:
-    """Those columns whose modality is in a pair."""
+    """The columns whose modality is in a pair."""
     return [column for column in columns(config) if pair_of(config, *column) != SINGLE]
 
 
 def unpaired_columns(config: Config) -> list[tuple[str, str]]:
-    """Those columns whose modality is in no pair."""
+    """The columns whose modality is in no pair."""
     return [column for column in columns(config) if pair_of(config, *column) == SINGLE]
 
 
@@ -84,7 +84,7 @@ def pretrained_on(run: Run) -> str:
 
 
 def methods(config: Config) -> list[str]:
-    """The configured methods that at least one column can have."""
+    """The configured methods that apply to at least one column."""
     paired = bool(paired_columns(config))
     found = [method for method in config.methods if paired or not needs_pair(method)]
     if not found:
@@ -95,7 +95,7 @@ def methods(config: Config) -> list[str]:
 
 
 def left_out(config: Config) -> list[str]:
-    """Sentences on what the configuration names and cannot have: methods that need a pair, for modalities that are in none."""
+    """Sentences on what is configured but impossible: methods that need a pair, for modalities that are in none."""
     needing = [METHODS[method].label for method in config.methods if needs_pair(method)]
     if not needing:
         return []

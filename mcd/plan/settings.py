@@ -1,4 +1,4 @@
-"""What each stage is given: everything in the configuration that changes its result."""
+"""The settings of each stage: everything in the configuration that changes its result."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def pretraining_task(config: Config, cohort: str, pair: str, pretraining: str, s
     """Everything in the configuration that changes what a pre-training learns.
 
     Raises:
-        McdError: where the configured options leave nothing of an ablation.
+        McdError: if the configured options leave an ablation without a loss.
     """
     algorithm, options = PRETRAININGS[pretraining].algorithm, config.pretraining_options(pretraining)
     return PretrainingTask(
@@ -48,7 +48,7 @@ def finetuning_task(config: Config, cohort: str, method: str, modality: str, rat
 
 
 def cohort_facts(config: Config, cohort: str) -> dict[str, Any]:
-    """What a network's description says of the cohort that it was trained on: nothing that tables merely call it."""
+    """What a network's description says about the cohort that it was trained on: nothing that tables merely call it."""
     return {"simulated": config.cohorts[cohort].simulate is not None}
 
 

@@ -1,6 +1,6 @@
-"""The tables of segmentation scores, as data: one entry of `SCORE_TABLES` is all that a new one takes.
+"""The tables of segmentation scores, as data: a new one takes one entry of `SCORE_TABLES` and nothing else.
 
-The rules, the page, Snakemake's report and the claims go through this list.
+The rules, the page, Snakemake's report and the claims iterate over this list.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,10 +24,10 @@ class ScoreTable:
     """The declaration of a table, or of the numbers behind a figure.
 
     Attributes:
-        name: of the target `results/<name>.csv`; that of a figure's numbers begins with `fig`.
+        name: of the target `results/<name>.csv`; for a figure's numbers it begins with `fig`.
         rows: which label ratios and methods it has.
-        paper_table: number of the printed table whose numbers stand beside ours on the paper's cohorts.
-        labels: names of rows, where the table has names of its own: method -> label.
+        paper_table: number of the printed table whose numbers are shown beside ours on the paper's cohorts.
+        labels: method -> label of its row, if the table has names of its own.
         columns: which (cohort, modality) it has; a configuration without any has no such table.
         picture: whether a rule of `rules/figures.smk` draws `results/<name>.png` from it.
     """
@@ -42,7 +42,7 @@ class ScoreTable:
     picture: bool = False
 
 
-# Method keys in the order of the print.
+# Method keys in the printed order.
 TABLE_III = [
     "fully_supervised",
     "con_only",
@@ -76,8 +76,7 @@ TABLE_VIII = {
     "transfer_d2": "Encoder_SL_D2",
     "multi_condos": "Encoder_SL_D3",
 }
-# The paper calls two separate generators "CycleGAN" here. Beside that one stands Multi-Con, which differs from SL1 in nothing
-# but the sharing.
+# The paper calls two separate generators "CycleGAN" here. We also show Multi-Con, which differs from SL1 only in the sharing.
 FIG_6 = {
     "fully_supervised": "Fully Supervised",
     "cycle_gan": "Cycle-GAN",
@@ -98,7 +97,7 @@ def _more(config: Config) -> float:
 
 
 def _first_pair(config: Config) -> list[tuple[str, str]]:
-    """Two columns of the first cohort that has a pair; the paper's is Hecktor alone."""
+    """The first pair's two columns, of the first cohort that has a pair; the paper shows HECKTOR only."""
     paired = paired_columns(config)
     return [column for column in paired if column[0] == paired[0][0]][:2]
 

@@ -1,4 +1,4 @@
-"""Which pre-trained generators are tried on the test patients, and Table IV."""
+"""Which pre-trained generators translate the test patients' slices, and Table IV."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ FIG_3 = ["multi_dos", "multi_condos"]
 
 @dataclass(frozen=True)
 class TranslationRun:
-    """One pre-training whose generators are tried on the test patients. `pretraining` is also the method's key."""
+    """One pre-training whose generators translate the test patients' slices. `pretraining` is also the method's key."""
 
     cohort: str
     pair: str
@@ -24,7 +24,7 @@ class TranslationRun:
 
 
 def translations(config: Config, methods: Iterable[str]) -> list[TranslationRun]:
-    """Every translation of some methods that translate: all pairs, all seeds."""
+    """Every translation by the methods given: all pairs, all seeds."""
     return [
         TranslationRun(name, pair, METHODS[method].pretraining or "", seed)
         for method in methods
@@ -44,7 +44,7 @@ IMAGES = {"X_trans": "{0}′ from {1}", "Y_trans": "{1}′ from {0}", "X_rec": "
 
 
 def translation_spec(config: Config) -> TableSpec | None:
-    """Table IV, labelled FID until the extractor is known; None where no cohort has a pair."""
+    """Table IV, labelled FID until the extractor is known; None if no cohort has a pair."""
     shown = [
         (name, f"{pair}:{image}")
         for name, cohort in config.cohorts.items()

@@ -1,1 +1,1 @@
-"""What a trained network predicts: for test patients, with their scores, and for new ones; its card and its ONNX form."""
+"""Predictions of a trained network: for test patients, with their scores, and for new ones; its model card; ONNX export."""

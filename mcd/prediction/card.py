@@ -1,7 +1,7 @@
-"""A model's card: what it is, what it learned from, how it does on test patients, and what it is not for.
+"""A model card: what the model is, what it was trained on, how it performs on test patients, and what it is not for.
 
-Its facts travel in the checkpoint (docs/reference/formats.md, "Checkpoint"). What the test says is in the score
-file beside it, which may gain a metric after the training. `render` joins the two in the sections of Mitchell et al.,
+The facts are in the checkpoint (docs/reference/formats.md, "Checkpoint"). The test results are in the score
+file beside it, which may gain a metric after training. `render` joins the two in the sections of Mitchell et al.,
 "Model Cards for Model Reporting" (FAT* 2019).
 """
 
@@ -21,16 +21,16 @@ from mcd.methods import METHODS, PRETRAININGS
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 MEAN = "mean"
-"""In the place of a region: a patient's mean over its regions, which is what the tables count."""
+"""In place of a region: a patient's mean over its regions, as in the tables."""
 
 
 def scores_of(
     model: str | Path, description: Mapping[str, Any], scores: str | Path | None = None
 ) -> pd.DataFrame | None:
-    """What the test says of a model, as `read_scores` gives it; None where no scores of it are found.
+    """The test scores of a model, as `read_scores` returns them; None if there are none.
 
     Args:
-        model: the checkpoint's path, and `description` what it holds.
+        model: the checkpoint's path; `description` is the checkpoint's.
         scores: a score file; default `scores.csv` beside the model, if it is this model's.
 
     Raises:
@@ -52,7 +52,7 @@ def scores_of(
 
 
 def record_licence(model: str | Path, licence: str) -> None:
-    """Put the licence that its owner gives a model into the file."""
+    """Record in the file the licence that the model's owner chose."""
     checkpoint = load_checkpoint(model, "segmentation")
     checkpoint.description["card"] = {**checkpoint.description.get("card", {}), "licence": licence}
     save_checkpoint(checkpoint, model)
@@ -78,10 +78,10 @@ def summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
-    """The card of a segmentation checkpoint as Markdown. What the file does not know is shown as unknown.
+    """The card of a segmentation checkpoint as Markdown. What the file does not say is shown as unknown.
 
     Args:
-        scores: of its test (`scores_of`); None says that there are none.
+        scores: its test scores (`scores_of`), or None.
     """
     about = checkpoint.description
     card = about.get("card", {})
@@ -108,9 +108,9 @@ def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
             "what": f"a segmentation of {modality} slices, one at a time: for each pixel the probability of each region",
             "regions": "; ".join(f"{region} (label codes {_words(codes)})" for region, codes in regions.items()),
             "method": f"{method.label} (`{about['method']}`)" if method else "unknown",
-            "learned by": learned,
+            "trained by": learned,
             "network": f"U-Net of the paper's Table I, f = {about['filters']}, {weights / 1e6:.2f} million weights",
-            "made with": f"mcd {checkpoint.version}, seed {about['seed']}",
+            "trained with": f"mcd {checkpoint.version}, seed {about['seed']}",
             "paper": "Multi-ConDoS, IEEE Transactions on Medical Imaging, 2023",
             "licence": card.get("licence") or _default_licence(simulated),
         }
@@ -119,8 +119,8 @@ def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
         "",
         "## Intended use",
         "",
-        f"Research on outlining {', '.join(regions)} in {modality} volumes of patients like the training's, preprocessed as "
-        "they were. Out of scope: diagnosis, treatment planning and every other decision about a patient; other modalities, "
+        f"Research on outlining {', '.join(regions)} in {modality} volumes of patients like those of training, preprocessed in "
+        "the same way. Out of scope: diagnosis, treatment planning and every other decision about a patient; other modalities, "
         "diseases and parts of the body; use without a person who checks each outline.",
         "",
         "## Training data",
@@ -138,15 +138,17 @@ def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
     if pretraining and about["transferred"]:
         handed = PRETRAININGS[pretraining].hands_back
         lines += ["", f"Pre-training saw all training patients' slices, without labels. It trains {handed}."]
+    if about.get("warnings"):
+        lines += ["", "Warnings while it was trained:", "", *(f"- {warning}" for warning in about["warnings"])]
     lines += ["", "## Scores on test patients", "", *_scores(scores, name, patients)]
     lines += [
         "",
         "## Limits",
         "",
-        "- An interval covers the choice of test patients. Other labelled patients or another seed may move a score by more.",
+        "- An interval reflects the choice of test patients. Other labelled patients or another seed may change a score more.",
         "- Test and training patients come from one cohort: scanners, protocols and diseases that it lacks are untested.",
-        "- The network answers every image, also one that is unlike its training, and does not say that it is unsure.",
-        "- Slices are seen one by one: outlines of neighbouring slices need not fit.",
+        "- The network segments any image, even one unlike its training data, and does not say how uncertain it is.",
+        "- Slices are segmented one by one: outlines of neighbouring slices may be inconsistent.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,8 +1,8 @@
-"""One segmentation from several networks' (beyond the paper's table): the mean probability, or STAPLE. No torch.
+"""One segmentation from several networks' (beyond the paper): the mean probability, or STAPLE. No torch.
 
 STAPLE is Warfield, Zou and Wells, "Simultaneous truth and performance level estimation (STAPLE)", IEEE TMI 23(7), 2004, for
-binary masks. It is written out here because training machines have no image library; `tests/prediction/test_fusion.py`
-holds it against SimpleITK's filter, whose start, prior and end of the iteration it follows.
+binary masks. It is implemented here because training machines have no image library; `tests/prediction/test_fusion.py`
+compares it with SimpleITK's filter, whose initialisation, prior and stopping rule it follows.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from mcd.errors import McdError
 
 FUSIONS = ("mean", "staple")
 THRESHOLD = 0.5
-"""A probability of this and above is in."""
+"""A voxel with this probability or more is in the region."""
 
 _TOLERANCE, _MOST_ITERATIONS = 1e-7, 10_000  # of a sensitivity or specificity
 
@@ -22,8 +22,11 @@ def fuse(probabilities: Sequence[np.ndarray], how: str = "mean") -> np.ndarray:
     """Fuse the networks' probabilities, each (regions, z, y, x) in 0..1, region by region; the same shape, float32.
 
     Args:
-        how: `mean` of the probabilities, or `staple` over the masks that they make, whose result is the probability that a
-            voxel is truly in. A single network's probabilities come back as they are.
+        how: `mean` of the probabilities, or `staple` over the thresholded masks, whose result is the probability that a
+            voxel is truly in the region. A single network's probabilities are returned unchanged.
+
+    Raises:
+        McdError: for another `how`.
     """
     if how not in FUSIONS:
         raise McdError(f"fusion {how!r} is unknown; choose among {', '.join(FUSIONS)}")
@@ -36,14 +39,17 @@ def fuse(probabilities: Sequence[np.ndarray], how: str = "mean") -> np.ndarray:
 
 
 def staple(masks: np.ndarray) -> np.ndarray:
-    """The probability that a voxel is truly in, from (raters, z, y, x) boolean masks of at most eight raters.
+    """The probability (z, y, x) that a voxel is truly in the region, from (raters, z, y, x) boolean masks.
 
     Every rater has a sensitivity and a specificity, which expectation maximisation estimates together with the truth; the
-    prior is the share of the voxels that a rater marks, on average. Voxels that the raters judge alike have one probability,
-    so the iteration runs over the patterns of judgement, of which there are few.
+    prior is the share of the voxels that a rater marks, on average. Voxels with the same votes have the same probability,
+    so the iteration runs over the patterns of votes, of which there are few.
+
+    Raises:
+        McdError: for more than eight raters.
     """
     if len(masks) > 8:
-        raise McdError(f"STAPLE over {len(masks)} masks: eight are the most here; fuse by their mean")
+        raise McdError(f"STAPLE over {len(masks)} masks: at most eight are supported; fuse by their mean")
     packed = np.packbits(masks.astype(bool), axis=0, bitorder="little")[0]
     raters = len(masks)
     counts = np.bincount(packed.ravel(), minlength=2**raters)

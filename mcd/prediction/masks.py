@@ -1,4 +1,4 @@
-"""Predictions of test patients: their file (docs/reference/formats.md), and label volumes made of them. No torch."""
+"""Predictions of test patients: their file (docs/reference/formats.md), and label volumes from them. No torch."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,8 +17,8 @@ FORMAT = "mcd-predictions/2"
 STEPS = 2**24
 """A stored probability is a multiple of 1/STEPS, rounded half up.
 
-That is the precision of float32 below 1. The mean of two stored probabilities lies on the same side of 0.5 as the mean of the
-two that were predicted, always; with 1/65535 some voxels of the miniature change sides.
+That is the precision of float32 below 1. The mean of two stored probabilities is always on the same side of 0.5 as the mean of
+the two that were predicted; with 1/65535 some voxels of the miniature change sides.
 """
 
 _STORED = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
@@ -35,13 +35,16 @@ def write_predictions(
     """Write the masks of subjects, and on request their probabilities, one subject at a time.
 
     Args:
-        predicted: each subject with its probabilities (regions, slices, H, W) in 0..1; boolean masks will do.
+        predicted: each subject with its probabilities (regions, slices, H, W) in 0..1, or boolean masks.
         regions: name -> label codes, in the order of the probabilities. Region r is bit r of a mask's voxel.
         keep_probabilities: for a fusion by their mean.
         version: of the code that predicted, after those of what it predicted with (`mcd.version.lineage`).
+
+    Raises:
+        McdError: for more than eight regions.
     """
     if len(regions) > 8:
-        raise McdError(f"{path}: {len(regions)} regions, and a prediction holds 8; name fewer in `regions`")
+        raise McdError(f"{path}: {len(regions)} regions, and a prediction holds at most 8; name fewer in `regions`")
     bits = (1 << np.arange(len(regions), dtype=np.uint8)).reshape(-1, 1, 1, 1)
     codes = {name: [int(code) for code in members] for name, members in regions.items()}
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
@@ -94,7 +97,7 @@ def _steps(probabilities: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[h5py.File]:
-    """A predictions file, for reading; `McdError` where it is none, or damaged."""
+    """A predictions file, for reading; `McdError` if it is not one, or damaged."""
     try:
         with h5py.File(path, "r") as file:
             if (found := file.attrs.get("format")) != FORMAT:
@@ -115,10 +118,10 @@ def _dataset(file: h5py.File, path: str | Path, group: str, subject: str) -> np.
 
 
 def region_codes(regions: Mapping[str, Sequence[int]], masks: Mapping[str, np.ndarray]) -> np.ndarray:
-    """One label volume (z, y, x) uint8 from overlapping region masks, in the label's own codes where that can be.
+    """One label volume (z, y, x) uint8 from overlapping region masks, in the label's own codes where possible.
 
-    A region is painted with those of its codes that no smaller region inside it has, larger regions first: WT {1, 2, 4},
-    TC {1, 4}, ET {4} become 2, 1 and 4, as in a BraTS file. Where a region has no code of its own, its place (1, 2, ...) is.
+    A region is painted with the lowest of its codes that no smaller region inside it has, larger regions first: WT {1, 2, 4},
+    TC {1, 4}, ET {4} become 2, 1 and 4, as in a BraTS file. A region without a code of its own gets its position (1, 2, ...).
     """
     order = sorted(regions, key=lambda name: -len(regions[name]))
     out: np.ndarray = np.zeros(next(iter(masks.values())).shape, dtype=np.uint8)

@@ -1,7 +1,7 @@
 """A trained model as ONNX, for programs without torch.
 
-Input `image`: (batch, 1, 16 h, 16 w) float32, slices preprocessed as the training's were. Output `probability`: (batch,
-regions, 16 h, 16 w) float32; 0.5 and above is in. Batch, h and w are free.
+Input `image`: (batch, 1, 16 h, 16 w) float32, slices preprocessed as for training. Output `probability`: (batch,
+regions, 16 h, 16 w) float32; a pixel with 0.5 or more is in the region. Batch, h and w are free.
 """
 
 import json
@@ -21,7 +21,7 @@ from mcd.prediction.slices import load_network
 from mcd.training.checkpoint import load_checkpoint
 
 TOLERANCE = 1e-4
-"""Largest difference of a probability between torch and onnxruntime: a hundred times what was seen (1e-6)."""
+"""Largest difference of a probability between torch and onnxruntime: a hundred times the observed one (1e-6)."""
 
 
 class Probabilities(nn.Module):
@@ -36,24 +36,24 @@ class Probabilities(nn.Module):
 
 
 def export_onnx(model: str | Path, output: str | Path, scores: str | Path | None = None) -> float:
-    """Write a segmentation checkpoint as ONNX; nothing is written unless onnxruntime gives the probabilities of torch.
+    """Write a segmentation checkpoint as ONNX; nothing is written unless onnxruntime reproduces torch's probabilities.
 
-    The file's metadata hold `format`, `version`, `modality`, `regions` (JSON: name -> label codes), `description` (JSON) and
+    The file's metadata are `format`, `version`, `modality`, `regions` (JSON: name -> label codes), `description` (JSON) and
     `card` (Markdown).
 
     Args:
-        scores: of the model's test, for the card; default `scores.csv` beside the model.
+        scores: the model's test scores, for the card; default `scores.csv` beside the model.
 
     Returns:
-        The largest difference of a probability between the two, on random slices of another size than was traced.
+        The largest difference of a probability between the two, on random slices of another size than the traced one.
 
     Raises:
-        McdError: the packages are missing, or the two differ by more than `TOLERANCE`.
+        McdError: if packages are missing, or the two differ by more than `TOLERANCE`.
     """
     try:
         import onnx
         import onnxruntime
-        import onnxscript  # noqa: F401  torch's exporter needs it and would say so less plainly
+        import onnxscript  # noqa: F401  torch's exporter needs it, and its own error would be less clear
     except ImportError as error:
         raise McdError(f"export: the package {error.name} is missing; pip install 'mcd[export]'") from None
     checkpoint = load_checkpoint(model, "segmentation")
@@ -62,8 +62,12 @@ def export_onnx(model: str | Path, output: str | Path, scores: str | Path | None
     unet, _ = load_network(model, torch.device("cpu"))
     network = Probabilities(unet.to(memory_format=torch.contiguous_format)).eval()  # type: ignore[call-overload]
     batch, height, width = torch.export.Dim("batch"), torch.export.Dim("height"), torch.export.Dim("width")
-    for talkative in ("torch.onnx", "onnxscript", "onnx_ir"):  # which also miss torchvision, and nothing here uses it
-        logging.getLogger(talkative).setLevel(logging.ERROR)
+    for verbose in (
+        "torch.onnx",
+        "onnxscript",
+        "onnx_ir",
+    ):  # they warn, too, that torchvision is missing, which is not needed
+        logging.getLogger(verbose).setLevel(logging.ERROR)
     with atomic_path(output) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of torch about its own exporter
         torch.onnx.export(

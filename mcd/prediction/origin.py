@@ -1,8 +1,8 @@
-"""What a segmentation network comes from: part of its checkpoint's description, and what a new image is held against.
+"""Where a segmentation network comes from, and whether a new image is like its training data.
 
-A network is only good for images that were prepared as its training data were, and that look like them. Both are known when
-the shards are there, so fine-tuning notes them down (`mcd.slices.preparation`). No torch, no image
-library: whoever trains or predicts can use this.
+A network is valid only for images that are preprocessed like its training data, and that look like them. Both are known from
+the shards, so fine-tuning records them in the checkpoint's description (`mcd.slices.preparation`). No torch and no image
+library, so that training and prediction can both use this module.
 """
 
 from collections.abc import Mapping
@@ -10,19 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from mcd.imaging.alike import anatomical_spacing, another_unit, other_range, other_voxels, voxel_words
 from mcd.methods import METHODS
-from mcd.slices.preparation import anatomical_spacing
-
-SPACING_FACTOR = 1.5
-"""Our choice: voxels half as large again as any of the training data's, or as much smaller, are unlike them."""
 
 INTENSITY_MARGIN = 0.5
-"""Our choice: how far a percentile may lie beyond the training data's, as a part of what lies between their percentiles. It
-lets one scanner differ from another, and finds a CT that is not in HU, or another modality."""
+"""Our choice: how far a percentile may lie outside the training data's, as a share of the distance between their percentiles.
+It tolerates differences between scanners, and detects another modality. Another unit is named
+(`mcd.imaging.alike.another_unit`, as between the patients of a cohort)."""
 
 
 def unlike_training(description: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
-    """What sets a new image apart from the training data: a sentence each, none where it looks like them.
+    """How a new image differs from the training data, one sentence per difference; empty if it is like them.
 
     Args:
         description: a segmentation checkpoint's.
@@ -31,22 +29,24 @@ def unlike_training(description: Mapping[str, Any], info: Mapping[str, Any]) -> 
     modality = description["modality"]
     found = []
     smallest, largest = np.array(description["raw_spacing"])
-    spacing = np.array(anatomical_spacing(info["raw_grids"][modality]))
-    if (spacing > largest * SPACING_FACTOR).any() or (spacing < smallest / SPACING_FACTOR).any():
+    spacing = anatomical_spacing(info["raw_grids"][modality])
+    if other_voxels(spacing, smallest, largest):
         known = " × ".join(_range(*bounds) for bounds in zip(smallest, largest, strict=True))
-        found.append(
-            f"{modality}: voxels of {' × '.join(f'{side:.3g}' for side in spacing)} mm; the training data had {known}"
-        )
+        found.append(f"{modality}: voxels of {voxel_words(spacing)}; in the training data {known}")
     known_low, known_high = (description["raw_intensity"][key] for key in ("p_low", "p_high"))
     margin = INTENSITY_MARGIN * (np.mean(known_high) - np.mean(known_low))
     numbers = info["statistics"][modality]
-    if any(
+    own = numbers["p_low"], numbers["p_high"]
+    training = list(zip(known_low, known_high, strict=True))
+    if all(other_range(own, known) for known in training) or any(
         not bounds[0] - margin <= numbers[key] <= bounds[1] + margin
         for key, bounds in (("p_low", known_low), ("p_high", known_high))
     ):
+        units = [another_unit(own, known) for known in training]
         found.append(
-            f"{modality}: intensities from {numbers['p_low']:.4g} to {numbers['p_high']:.4g}; the training data's went from "
+            f"{modality}: intensities from {numbers['p_low']:.4g} to {numbers['p_high']:.4g}; in the training data from "
             f"{_range(*known_low)} to {_range(*known_high)}"
+            + (f": another unit, with {units[0]}" if all(units) else "")
         )
     return found
 

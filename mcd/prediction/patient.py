@@ -1,6 +1,6 @@
-"""A new patient's segmentation: from raw images, prepared as the networks' training data were, to masks on a raw image.
+"""A new patient's segmentation: from raw images, preprocessed like the training data, to masks on a raw image's grid.
 
-A network's checkpoint holds what it needs of its cohort (`mcd.prediction.origin`). Needs torch and the image library.
+A network's checkpoint has all that is needed of its cohort (`mcd.prediction.origin`). Needs torch and the image library.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from mcd.training.schedule import Compute
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its checkpoint's description; `name` is what an error calls it."""
+    """A network with its checkpoint's description, and its name in error messages."""
 
     network: nn.Module
     description: Mapping[str, Any]
@@ -38,7 +38,7 @@ class Model:
 
 @dataclass(frozen=True)
 class PatientPrediction:
-    """What networks found in a patient.
+    """The segmentation of a patient.
 
     Attributes:
         grid: the first image's own.
@@ -46,7 +46,7 @@ class PatientPrediction:
         masks: region -> (z, y, x) bool on `grid`.
         prepared: what the networks saw, on the common grid.
         seen: region -> the masks on the common grid, for a picture.
-        warnings: a sentence for each thing that sets the images apart from the training data.
+        warnings: one sentence for each way in which the images differ from the training data.
     """
 
     grid: Grid
@@ -63,14 +63,14 @@ class PatientPrediction:
 
 
 def load_models(paths: Sequence[str | Path], compute: Compute) -> list[Model]:
-    """Load checkpoints of fine-tunings; `McdError` for one that does not say how its training data were prepared."""
+    """Load checkpoints of fine-tunings; `McdError` for one that does not say how its training data were preprocessed."""
     device = prepare(compute)
     models = []
     for path in paths:
         network, description = load_network(path, device)
         if "preprocessing" not in description:
             raise McdError(
-                f"{path}: does not say how its training data were prepared; train it again with this version"
+                f"{path}: does not say how its training data were preprocessed; train it again with this version"
             )
         models.append(Model(network, description, str(path)))
     return models
@@ -85,22 +85,22 @@ def predict_patient(
     how: str = "mean",
     compute: Compute | None = None,
 ) -> PatientPrediction:
-    """Segment a patient with the networks of the modalities that are there, fused where there are several.
+    """Segment a patient with the networks of the available modalities, fused if there are several.
 
-    The images are prepared as in training: one grid, which follows the first image's axes and field of view; a crop of the
-    training's size in-plane; the statistics of intensity over the same region. The crop lies around `box`, as HECKTOR's does,
-    or around the middle of the first image's content; a voxel outside it is background. Probabilities are brought to the
-    first image's own grid by linear interpolation, and cut at 0.5 there.
+    The images are preprocessed as in training: one grid, which follows the first image's axes and field of view; a crop of the
+    same in-plane size; intensity statistics over the same region. The crop is centred on `box`, as HECKTOR's is,
+    or on the first image's content; a voxel outside it is background. Probabilities are resampled to the
+    first image's own grid by linear interpolation, and thresholded at 0.5 there.
 
     Args:
         models: one or more, with the same regions and the same preprocessing.
-        images: modality -> file or DICOM folder, the first one giving the grid. A model without an image is left out.
-        mask: where intensities count; needed where the training patients had one.
+        images: modality -> file or DICOM folder; the first one gives the grid. A model without an image is left out.
+        mask: where intensities count; required if the training patients had one.
         box: (x1, x2, y1, y2, z1, z2) in mm, LPS; its slices are the ones predicted.
         how: `mean` or `staple`, see `mcd.prediction.fusion.fuse`.
 
     Raises:
-        McdError: for models that do not go together, an image without a model, and whatever preprocessing refuses.
+        McdError: for models that do not fit together, an image without a model, and whatever preprocessing refuses.
     """
     compute = compute or Compute()
     device = prepare(compute)
@@ -114,7 +114,7 @@ def predict_patient(
     regions = list(used[0].description["regions"])
     _check_together(used)
     if mask is None and (masked := [model.name for model in used if model.description["masked"]]):
-        raise McdError(f"{masked[0]}: its training patients had a mask each; give this patient's by --mask")
+        raise McdError(f"{masked[0]}: its training patients all had a mask; give this patient's by --mask")
     subject = Subject(
         "patient",
         {modality: Path(path) for modality, path in images.items()},
@@ -134,9 +134,7 @@ def predict_patient(
     warnings = list(prepared.info["warnings"])
     warnings += [sentence for model in used for sentence in unlike_training(model.description, prepared.info)]
     if box is None and all(model.description["boxed"] for model in used):
-        warnings.append(
-            "no box: the training patients were cropped to a box each, this one around the middle of its content"
-        )
+        warnings.append("no box: each training patient was cropped to a box, this one around the centre of its content")
     return PatientPrediction(
         raw,
         probabilities,
@@ -148,7 +146,7 @@ def predict_patient(
 
 
 def _check_together(models: Sequence[Model]) -> None:
-    """Raise `McdError` unless the models have the same regions and, but for the region of statistics, preprocessing."""
+    """Raise `McdError` unless the models have the same regions and, except for `statistics_region`, preprocessing."""
     first = models[0]
     for model in models[1:]:
         if model.description["regions"] != first.description["regions"]:

@@ -1,4 +1,4 @@
-"""Predictions back on the raw image. Apart from the prediction, because a training machine needs no image library."""
+"""Predictions on the raw image's grid. Separate from predicting, which needs no image library."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +18,8 @@ def write_on_raw_grid(codes: np.ndarray, info: Mapping[str, Any], modality: str,
 
     Args:
         codes: on the preprocessed grid.
-        info: the subject's info.json: where its grids are, and how the modality was registered.
-        modality: on whose raw image.
+        info: the subject's info.json, with its grids and the modality's registration.
+        modality: the one whose raw image gives the grid.
     """
     grid, raw = Grid.from_json(info["grid"]), Grid.from_json(info["raw_grids"][modality])
     image = to_raw_grid(codes, grid, raw, transform_of(info, modality))

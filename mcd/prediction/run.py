@@ -1,4 +1,4 @@
-"""The test patients through a trained network: what the workflow's rules and the command line both call."""
+"""Predicting the test patients: what the workflow's rules and the command line both call."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ def predict_test(
     Args:
         model: checkpoint of a fine-tuning.
         predictions: HDF5 to write (docs/reference/formats.md), which `mcd.prediction.score` scores.
-        keep_probabilities: beside the masks, for a fusion by their mean.
+        keep_probabilities: also store them, for a fusion by their mean.
     """
     compute = compute or Compute()
     device = prepare(compute)

@@ -1,6 +1,6 @@
 """Scores of the test patients, from predictions and the shards' labels (paper Sec. V, "Evaluation"). No torch.
 
-Apart from predicting, so that another metric costs neither a training nor a GPU.
+Separate from predicting, so that another metric needs neither training nor a GPU.
 """
 
 import logging
@@ -39,13 +39,13 @@ def score_predictions(
     Args:
         predictions: HDF5 of `mcd.prediction.run.predict_test`.
         scores: CSV to write, one row per subject and region.
-        columns: of every row: those of `mcd.evaluation.score_rows.IDENTITY` but for subject and region.
+        columns: of every row: those of `mcd.evaluation.score_rows.IDENTITY` except subject and region.
 
     Returns:
         The rows of `scores`.
 
     Raises:
-        McdError: `predictions` lacks a test subject, or holds it on another grid than the shards.
+        McdError: if `predictions` lacks a test subject, or has it on another grid than the shards.
     """
     regions = predicted_regions(predictions)
     columns = {**columns, VERSION: lineage(predicted_version(predictions), code_version())}
@@ -72,7 +72,7 @@ def score_fused(
 ) -> list[dict[str, Any]]:
     """Score two modalities' predictions, each alone and fused (beyond the paper).
 
-    The single networks are scored again, by the code that scores the fused ones, so that one file holds what is compared.
+    The single networks are scored again, by the code that scores the fused ones, so that everything compared is in one file.
 
     Args:
         predictions: HDF5 of two networks with the same regions, with probabilities, in the order of the pair.
@@ -83,7 +83,7 @@ def score_fused(
         The rows of `scores`.
 
     Raises:
-        McdError: as `score_predictions`; also where the networks' regions differ, or probabilities were not kept.
+        McdError: as `score_predictions`; also if the networks' regions differ, or probabilities were not kept.
     """
     first, second = predictions
     regions = predicted_regions(first)

@@ -14,7 +14,7 @@ from mcd.training.device import autocast
 from mcd.training.schedule import Compute
 
 BATCH_SIZE = 64
-"""Slices that are predicted at a time."""
+"""Slices predicted at a time."""
 
 
 def load_network(path: str | Path, device: torch.device) -> tuple[UNet, dict[str, Any]]:
@@ -36,7 +36,7 @@ def probabilities(network: nn.Module, images: Tensor, compute: Compute) -> np.nd
 
 
 def predict_slices(network: nn.Module, slices: SliceSet, batch_size: int, compute: Compute) -> np.ndarray:
-    """Of every slice, the predicted probabilities (regions, slices, H, W) float32."""
+    """The predicted probabilities (regions, slices, H, W) float32 of every slice."""
     predicted = [
         probabilities(network, slices.batch(np.arange(start, min(start + batch_size, len(slices)))).images, compute)
         for start in range(0, len(slices), batch_size)
@@ -47,7 +47,7 @@ def predict_slices(network: nn.Module, slices: SliceSet, batch_size: int, comput
 def predict_volume(network: nn.Module, volume: np.ndarray, device: torch.device, compute: Compute) -> np.ndarray:
     """The probabilities (regions, z, y, x) float32 of a preprocessed volume (z, y, x).
 
-    Values pass through half precision, as they do in a shard, so that a patient has one prediction whichever way it comes.
+    Values pass through half precision, as in a shard, so that a patient's prediction does not depend on where it comes from.
     """
     slices = torch.from_numpy(volume.astype(np.float16).astype(np.float32)).unsqueeze(1)
     predicted = [

@@ -1,4 +1,4 @@
-"""What every pre-training method has in common: its options, and the U-Net weights that it hands back."""
+"""What every pre-training method has in common: its options, and the U-Net weights that it hands over."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from mcd.pretraining.options import PretrainingOptions
 from mcd.training.method import Method
 
 ENCODER_ONLY = -1
-"""As the number of pre-trained up layers: not even the transposed convolution that ends down layer 4."""
+"""As `up_layers`: not even the transposed convolution that ends down layer 4 is trained."""
 
 
 class Pretraining(Method):
-    """A pre-training method: built from its options, and after training asked for U-Net weights by modality.
+    """A pre-training method: it is built from its options and, after training, gives U-Net weights for each modality.
 
     Class attributes:
         shared: how many down and up layers the branches of the modalities share (Table I's k; 1 where there is one branch).
@@ -23,7 +23,7 @@ class Pretraining(Method):
     Args:
         options: the method's own.
         filters: f of the U-Net.
-        modalities: channels of the batches: both of the pair where one training sees both, else one.
+        modalities: channels of the batches: both of the pair if one training sees both, else one.
         size: (height, width) of a slice.
     """
 
@@ -42,5 +42,5 @@ class Pretraining(Method):
         """The state of the U-Net (or of its encoder) for one of `modalities`, with the U-Net's own names."""
 
     def trained_keys(self, state: dict[str, Tensor]) -> list[str]:
-        """Those names of `unet_state` that pre-training trained."""
+        """The keys of `unet_state` that pre-training trained."""
         return encoder_keys(state) if self.up_layers == ENCODER_ONLY else layer_keys(state, self.up_layers)

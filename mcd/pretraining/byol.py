@@ -1,4 +1,4 @@
-"""BYOL: one view's embedding predicts what a slowly following copy of the network makes of the other view. No negatives.
+"""BYOL: one view's embedding predicts the other view's embedding by a moving average of the network. No negatives.
 
 J.-B. Grill et al.: Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning, NeurIPS 2020.
 
@@ -8,7 +8,7 @@ J.-B. Grill et al.: Bootstrap Your Own Latent: A New Approach to Self-Supervised
 
 Adapted to a U-Net encoder on one-channel slices: head and predictor keep the authors' proportions (hidden layer twice as wide
 as the feature, output 256) and their BatchNorm, without which small batches may collapse; of the authors' asymmetric views
-the blur is kept (always in one, rarely in the other), solarisation has no meaning on z-scores; Adam takes the place of LARS.
+the blur is kept (always in one, rarely in the other), solarisation has no meaning for z-scores; Adam replaces LARS.
 The target runs in train mode, with BatchNorm statistics of its own batches (see `mcd.training.ema`).
 """
 
@@ -31,7 +31,7 @@ from mcd.training.method import Losses
 
 
 class BYOL(EncoderPretraining):
-    """An online network and the target that follows it. Logs how often a prediction finds its own target."""
+    """An online network and its target, a moving average. Logs how often one view's embedding finds the other's."""
 
     options: BYOLOptions
 
@@ -69,10 +69,10 @@ class BYOL(EncoderPretraining):
 
 
 def prediction_distance(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean over (N, D) of the squared distance of two unit vectors, 2 - 2 cos: 0 for alike, 4 for opposite ones."""
+    """Mean over N pairs (N, D) of the squared distance of their directions, 2 - 2 cos: 0 for equal, 4 for opposite ones."""
     return 2 - 2 * F.cosine_similarity(at_least_single(prediction), at_least_single(target), dim=1).mean()
 
 
 def momentum(start: float, done: float) -> float:
-    """The target's decay when the share `done` of all steps is done: `start` at first, 1 in the end, by half a cosine."""
+    """The target's decay after the share `done` of all steps: from `start` to 1 along half a cosine."""
     return 1 - (1 - start) * (math.cos(math.pi * done) + 1) / 2

@@ -1,4 +1,4 @@
-"""ContIG, from image and genetics to image and image: the embeddings of a slice's two modalities attract across encoders.
+"""ContIG, with a second image instead of genetics: the embeddings of a slice's two modalities attract across encoders.
 
 A. Taleb, M. Kirchler, R. Monti, C. Lippert: ContIG: Self-supervised Multimodal Contrastive Learning for Medical Imaging with
 Genetics, CVPR 2022.
@@ -8,12 +8,13 @@ Genetics, CVPR 2022.
 with negatives from the other modality alone, as the authors'.
 
 Adapted: the genetics' perceptron becomes a second U-Net encoder with weights of its own, and the positive is the same slice in
-the other modality. Each modality is then fine-tuned from its own encoder. The two modalities are cropped and changed
-*independently*: registered slices under one crop share the silhouette, and the networks would match that. Neighbouring slices
-of a subject do not share a batch. alpha is 0.5, not the authors' 0.75, which weighs the image that is fine-tuned over the
-genes that are not; here both are images and both are fine-tuned, and the order of a pair should not matter.
+the other modality. Each modality is then fine-tuned from its own encoder. The two modalities are cropped and augmented
+*independently*: registered slices with the same crop share their silhouette, and the networks would match that. Neighbouring
+slices of a subject do not share a batch. alpha is 0.5, not the authors' 0.75, which favours the image, which is fine-tuned,
+over the genes, which are not; here both are images and both are fine-tuned, and the order of a pair should not matter.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -28,6 +29,7 @@ from mcd.pretraining.health import embedding_sd, retrieval_accuracy
 from mcd.pretraining.options import ContIGOptions
 from mcd.pretraining.views import random_view
 from mcd.slices.batches import Batch, SliceSet, spread_batches
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
@@ -60,6 +62,9 @@ class ContIG(Pretraining):
             "accuracy": retrieval_accuracy(a, b),
             "embedding_sd": embedding_sd(a),
         }
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("total",), chance={"total": math.log(batch_size)})
 
     def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         return spread_batches(slices.subject_of, slices.height_of, batch_size, rng)

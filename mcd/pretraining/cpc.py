@@ -2,26 +2,27 @@
 
 Van den Oord, Li and Vinyals, "Representation learning with contrastive predictive coding", arXiv 1807.03748; Henaff et al.,
 "Data-efficient image recognition with contrastive predictive coding", ICML 2020. A slice is cut into 7x7 patches that
-overlap by half; z_rc is the encoder's pooled feature of one; a masked convolution network makes of them contexts c_rc that know
-the rows up to r; and for k steps, with linear maps W_k, by InfoNCE against patches from anywhere in the batch:
+overlap by half; z_rc is the encoder's pooled feature of one; a masked convolutional network turns them into contexts c_rc that
+see the rows up to r; for k steps, with linear maps W_k, the loss is InfoNCE against patches from anywhere in the batch:
 
     min  mean over k, r, c  -log  exp(z_{r+k+1,c} W_k c_rc) / [the same + sum over negatives of exp(z_j W_k c_rc)]
 
-Row r + 1 is left out (k + 1), because it shares half of its pixels with row r. This is InfoNCE as van den Oord et al.,
-not the binary form with one negative in the code of Taleb et al. 2020; maps, skipped row and number of negatives as in
-Loewe et al. (NeurIPS 2019, their code), context network as Henaff et al. (their appendix).
+Row r + 1 is left out (k + 1), because it shares half of its pixels with row r. This is InfoNCE as in van den Oord et al.,
+not the binary form with one negative in the code of Taleb et al. 2020; maps, skipped row and number of negatives are those of
+Loewe et al. (NeurIPS 2019, their code), the context network that of Henaff et al. (their appendix).
 
-Adapted: one-channel patches, a quarter of the slice's shorter side, to a multiple of 16, from the box around the body,
-which is resized to four patches a side. On 64-pixel slices a patch has 16 pixels and its bottleneck one, where only the
-centres of the last 3x3 kernels learn. A patch without tissue is neither predicted nor a negative: it is like every other such
-patch. Neighbouring slices of a patient are not in one batch.
+Adapted: one-channel patches, a quarter of the slice's shorter side, rounded to a multiple of 16, from the box around the body,
+which is resized to four patches per side. On 64-pixel slices a patch has 16 pixels and its bottleneck one, where only the
+centres of the last 3x3 kernels learn. A patch without tissue is neither predicted nor a negative: all such patches are alike.
+Neighbouring slices of a patient are not in one batch.
 
-Batch normalisation leaks: patches of a slice share statistics, and the encoder finds the positive by them (Henaff et al.).
-Pre-training therefore normalises each patch by itself (their choice, layer normalisation), keeps running statistics aside, and
-hands back weights with which batch normalisation does the same to a patch of average statistics, and nearly so to others;
+Batch normalisation leaks: patches of a slice share statistics, by which the encoder finds the positive (Henaff et al.).
+Pre-training therefore normalises each patch by itself (their choice, layer normalisation), tracks running statistics, and
+converts the weights so that batch normalisation does the same to a patch of average statistics, and nearly so to others;
 see `mcd.models.sample_norm`.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -35,10 +36,11 @@ from mcd.pretraining.encoder_only import EncoderPretraining
 from mcd.pretraining.options import CPCOptions
 from mcd.pretraining.tiles import blank, cut_tiles, tile_side
 from mcd.slices.batches import Batch, SliceSet, spread_batches
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 ACROSS = 4
-"""Patches side by side; overlapping by half, they make 2 * 4 - 1 = 7 a row, as in van den Oord et al."""
+"""Patches side by side; overlapping by half, they are 2 * 4 - 1 = 7 per row, as in van den Oord et al."""
 
 GRID = 2 * ACROSS - 1
 
@@ -70,9 +72,9 @@ class CPC(EncoderPretraining):
         features = self.encoder(patches.flatten(0, 2)).view(*patches.shape[:3], -1)
         context = self.context(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         counts = ~blank(patches, self.options.tissue)  # (N, 7, 7)
-        counts = counts | (counts.sum() < 2)  # nothing but the tips of bodies: better a poor target than none
+        counts = counts | (counts.sum() < 2)  # hardly any tissue in the batch: poor targets are better than none
         candidates = features[counts]
-        place = torch.cumsum(counts.flatten(), 0).view(counts.shape) - 1  # where in `candidates` a patch stands
+        place = torch.cumsum(counts.flatten(), 0).view(counts.shape) - 1  # a patch's position in `candidates`
         losses, accuracies = [], []
         for step, map_ in enumerate(self.maps, start=1):
             below = step + SKIPPED
@@ -83,6 +85,9 @@ class CPC(EncoderPretraining):
             losses.append(loss)
             accuracies.append(accuracy)
         return {"total": torch.stack(losses).mean(), "accuracy": torch.stack(accuracies).mean()}
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("total",), chance={"total": math.log(1 + self.options.negatives)})
 
     def unet_state(self, modality: str) -> dict[str, Tensor]:
         return batch_norm_state(self.encoder)
@@ -106,6 +111,6 @@ class MaskedBlock(nn.Module):
 
 
 def overlapping_patches(images: Tensor, side: int) -> Tensor:
-    """(N, C, H, W) -> (N, 7, 7, C, side, side): patches of the body's box, each shifted by half a side from the one before."""
+    """(N, C, H, W) -> (N, 7, 7, C, side, side): patches of the body's box, each half a side from the previous one."""
     body = cut_tiles(images, 1, ACROSS * side)[:, 0]
     return body.unfold(2, side, side // 2).unfold(3, side, side // 2).permute(0, 2, 3, 1, 4, 5)

@@ -7,16 +7,17 @@ Per batch of paired slices (x, y), with G_a: X -> Y and G_b: Y -> X sharing thei
     adversary        Dis_Y on y', y  Dis_X on x', x      L_GAN, Eq. 4     weight        = 1
     contrast         shared features of (x, y), (x', y') L_C, Eq. 2, 3    weight lambda = 0.1
 
-The variants of Tables III and V are the same class with other weights and another sharing depth:
+The variants of Tables III and V are the same class with other weights and sharing depths:
 
     Con-Only      L_C alone, nothing shared      Multi-DoS     Cycle-P-GAN with sharing
     P-GAN         L_GAN + L_T                    Multi-Con     Cycle-P-GAN with L_C
     Cycle-GAN     L_GAN + L_R                    Multi-ConDoS  everything
     Cycle-P-GAN   L_GAN + L_T + L_R
 
-A loss of weight 0 is not computed, and what only it needs (discriminators, the second pass) is not built.
+A loss of weight 0 is not computed, and what only that loss needs (discriminators, the second pass) is not built.
 """
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ from mcd.models.unet import LEVELS
 from mcd.pretraining.base import Pretraining
 from mcd.pretraining.options import DSGANOptions
 from mcd.slices.batches import Batch
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
@@ -48,10 +50,10 @@ class DSGAN(Pretraining):
         self.generator = DomainSharingGenerator(filters, options.shared)
         self.shared = options.shared
         self.feature_stage = max(options.shared, 1) if options.feature == "up_layer" else 0
-        # L_C and L_R look at translated images, which mean something only where L_GAN or L_T makes them (Sec. V-B on L_R)
+        # L_C and L_R use translated images, which are meaningful only if L_GAN or L_T trains them (Sec. V-B on L_R)
         self.translates = bool(options.adversarial or options.translation)
         if not self.translates:
-            self.up_layers = self.feature_stage  # no loss reaches the layers behind the feature
+            self.up_layers = self.feature_stage  # no loss reaches the layers after the feature
         self.discriminators: nn.ModuleDict = nn.ModuleDict()
         if options.adversarial:
             self.discriminators["x"] = PatchDiscriminator(options.discriminator_filters)
@@ -67,6 +69,20 @@ class DSGAN(Pretraining):
     def losses(self, batch: Batch, player: str) -> Losses:
         x, y = batch.images[:, :1], batch.images[:, 1:2]
         return self._generator_losses(x, y) if player == "generator" else self._discriminator_losses(x, y)
+
+    def levels(self, batch_size: int) -> Levels:
+        weights = self.options
+        compared = weights.contrastive and weights.feature_loss == "contrastive"
+        names = {"translation": weights.translation, "reconstruction": weights.reconstruction, "contrastive": compared}
+        brackets = 2 if self.translates else 1
+        # a discriminator that guesses says 1/2 of real and of fake, in either domain
+        guess = math.log(2) if weights.adversarial_form == "log" else 0.25
+        return Levels(
+            falling=[name for name, weight in names.items() if weight],
+            chance={"contrastive": brackets * 2 * math.log(batch_size)} if compared else {},
+            adversary=("adversarial", "discriminator_total") if self.discriminators else None,
+            guessing=(2 * guess, 4 * guess),
+        )
 
     def _generator_losses(self, x: Tensor, y: Tensor) -> Losses:
         weights = self.options
@@ -115,7 +131,7 @@ class DSGAN(Pretraining):
         return translated, stages[self.feature_stage]
 
     def to_x(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The same with G_b of slices of Y."""
+        """The same with G_b, for slices of Y."""
         translated, stages = self.generator.b.forward_with_stages(images)
         return translated, stages[self.feature_stage]
 

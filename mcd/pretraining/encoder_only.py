@@ -1,4 +1,4 @@
-"""What the methods share that pre-train one U-Net encoder and a head, which is thrown away."""
+"""What the methods share that pre-train one U-Net encoder and a head, which is discarded."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from mcd.pretraining.options import PretrainingOptions
 
 
 class EncoderPretraining(Pretraining):
-    """One player, which owns every parameter; hands back `self.encoder`, whatever the modality asked for."""
+    """One player, which owns every parameter; hands over `self.encoder` for every modality."""
 
     up_layers = ENCODER_ONLY
 

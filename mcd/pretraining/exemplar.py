@@ -1,18 +1,18 @@
 """Exemplar: bring two views of a slice together, and views of other patients' slices apart.
 
 Dosovitskiy, Springenberg, Riedmiller and Brox, "Discriminative unsupervised feature learning with convolutional neural
-networks", NeurIPS 2014, made every image a class of its own. A classifier of all slices of a cohort is out of the question;
+networks", NeurIPS 2014, made every image a class of its own. A class per slice of a cohort is not feasible;
 this is the triplet form of Kolesnikov, Zhai and Beyer, "Revisiting self-supervised visual representation learning", CVPR 2019:
 
     min  mean  max(0, |f(a) - f(p)|^2 - |f(a) - f(n)|^2 + margin)      |f| = 1
 
 with anchor a and positive p two random views of one slice. Negatives are chosen as in Taleb et al., "3D self-supervised
 methods for medical imaging", NeurIPS 2020: a derangement of the batch; here one that gives every anchor another *patient's*
-slice, wherever no patient has more than half of the batch, since a patient's slices look alike. Semi-hard negatives, which
-Kolesnikov et al. search in the batch, are on offer.
+slice, unless a patient has more than half of the batch, since a patient's slices look alike. Semi-hard negatives, for which
+Kolesnikov et al. search the batch, are an option.
 
 Adapted: f is the U-Net's encoder with global average pooling and a linear layer. Embeddings are normalised over features;
-the code of Kolesnikov et al. normalises over the batch, which is hardly meant. Two views per slice in place of their eight.
+the code of Kolesnikov et al. normalises over the batch, probably by mistake. Two views per slice instead of their eight.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ from mcd.training.method import Losses
 class Exemplar(EncoderPretraining):
     """The encoder and a linear embedding.
 
-    Logs `accuracy`, the share of triplets whose positive is the nearer one (chance is 0.5), and `active`, the share of
-    triplets that still cost something; where it is 0 nothing is learnt any more.
+    Logs `accuracy`, the share of triplets whose positive is nearer than the negative (chance is 0.5), and `active`, the share
+    of triplets with a loss above 0; once it is 0, nothing more is learnt.
     """
 
     options: ExemplarOptions
@@ -62,11 +62,11 @@ class Exemplar(EncoderPretraining):
 
 
 def other_subjects(subjects: Tensor) -> Tensor:
-    """A random permutation of (N,) positions that leaves none in its place and sends each to another subject.
+    """A random permutation (N,) of positions without fixed points, which maps each to another subject's.
 
-    Slices are lined up subject by subject and the line is shifted by the size of the largest group: none is paired
-    with its own subject.
-    Where one subject has more than half of the slices no permutation can do that; then it leaves none in its place.
+    Slices are ordered by subject and the order is shifted by the size of the largest group, so that none is paired
+    with its own subject. If one subject has more than half of the slices, no permutation can do that; then it only has no
+    fixed points.
 
     Raises:
         ValueError: for fewer than two slices.
@@ -84,6 +84,6 @@ def other_subjects(subjects: Tensor) -> Tensor:
 
 
 def allowed_negatives(subjects: Tensor) -> Tensor:
-    """(N, N): which slices may be a slice's negative: another subject's; any other, where the batch has one subject only."""
+    """(N, N) bool: which slices may be a slice's negatives: other subjects'; all others if the batch has only one subject."""
     others = subjects[:, None] != subjects
     return others | (~others.any() & ~torch.eye(len(subjects), dtype=torch.bool, device=subjects.device))

@@ -5,21 +5,21 @@ Segmentation with Limited Annotations, NeurIPS 2020.
 
     stage 1, L_g^D: volumes are cut into 4 parts along z. A slice's other view and the slices of the same part in other
         volumes attract; slices of other parts repel; slices of the same part are never negatives.
-    stage 2, L_l^R: the encoder is frozen. Two views of a slice differ in intensity alone, so that places correspond; each
+    stage 2, L_l^R: the encoder is frozen. Two views of a slice differ only in intensity, so that positions correspond; each
         of 13 regions of 3 x 3 pixels in the decoder's feature map attracts itself in the other view, and repels the 5 regions
         nearest to it in both views.
 
-Both with cosine similarities over t = 0.1 (`mcd.losses.global_local`). The training has one length, which the two stages
-share half and half, as the authors' two trainings of equal length.
+Both use cosine similarities divided by t = 0.1 (`mcd.losses.global_local`). The two stages share the epochs half and half, as
+the authors' two trainings are equally long.
 
 Adapted to this U-Net and to one-channel z-scores: the authors' head flattens a bottleneck of 6 x 6 pixels, so a larger one is
-averaged down to that before it is flattened; brightness and contrast change within the tissue only; the crop lies in the body.
+pooled to that before it is flattened; brightness and contrast change only within the tissue; the crop lies within the body.
 The 5 nearest regions are computed, the authors' hand-written list differs in a few places. Positives are all slices of a part
 in the batch, where the authors' code draws one partner volume. Parts divide the slices with content of a volume evenly, which
 assumes volumes that show the same anatomy from bottom to top: true for whole brains, roughly so for head-and-neck boxes.
 
-Encoder, up layers 1 to 3 and the transposed convolutions between them are handed back; up layer 4 and the transposed
-convolution before it start fresh.
+Encoder, up layers 1 to 3 and the transposed convolutions between them are transferred; up layer 4 and the transposed
+convolution before it start from random weights.
 """
 
 import math
@@ -39,11 +39,12 @@ from mcd.pretraining.health import embedding_sd, nearest_other
 from mcd.pretraining.options import GLOptions
 from mcd.pretraining.views import change_intensity, random_view
 from mcd.slices.batches import Batch, SliceSet
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 UP_LAYERS = 3
 POOLED_SIDE = 6
-"""Pixels a side of the bottleneck that is flattened: the authors' 192-pixel slices, halved five times."""
+"""Side in pixels of the bottleneck that is flattened: the authors' 192-pixel slices, halved five times."""
 
 REGION = 3
 REGION_NEGATIVES = 5
@@ -52,8 +53,8 @@ REGION_NEGATIVES = 5
 class GL(Pretraining):
     """A U-Net without its last up layer, a global and a local head.
 
-    Logs `accuracy`: in the global stage how often the view nearest to a view is of its part of the volume (chance about 1 of
-    `parts`), in the local stage how often a region finds itself among its 1 + 10 candidates; and the embeddings' spread.
+    Logs `accuracy`: in the global stage how often a view's nearest other view is of the same part of a volume (chance is about
+    1 / `parts`), in the local stage how often a region finds itself among its 1 + 10 candidates; and the embeddings' spread.
     """
 
     options: GLOptions
@@ -94,14 +95,17 @@ class GL(Pretraining):
 
     def before_epoch(self, epoch: int, epochs: int) -> None:
         if epochs < 2:
-            raise McdError("gl: trains its encoder, then its decoder, and needs at least 2 `epochs` for it")
+            raise McdError("gl: trains its encoder, then its decoder, and needs at least 2 `epochs`")
         global_epochs = min(max(round(epochs * (1 - self.options.local_share)), 1), epochs - 1)
         self.local = epoch >= global_epochs
         if self.local:
-            self.unet.encoder.eval()  # its BatchNorm statistics stand still too
+            self.unet.encoder.eval()  # its BatchNorm statistics are frozen, too
 
     def losses(self, batch: Batch, player: str) -> Losses:
         return self._local_losses(batch.images) if self.local else self._global_losses(batch.images)
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels()  # two stages, whose totals do not compare
 
     def _global_losses(self, images: Tensor) -> Losses:
         views = random_view(images.repeat(2, 1, 1, 1), self.options)
@@ -138,11 +142,11 @@ class GL(Pretraining):
         return regions.transpose(1, 2).flatten(2)
 
     def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Batches of volumes x parts, one random slice a part; entry i of a batch is of part i modulo `parts`."""
+        """Batches of volumes x parts, one random slice per part; entry i of a batch is of part i modulo `parts`."""
         parts = self.options.parts
         if batch_size < parts:
             raise McdError(
-                f"gl: a batch holds a slice of each of {parts} parts of a volume; raise `batch_size` to that"
+                f"gl: a batch needs a slice of each of the {parts} parts of a volume; raise `batch_size` to {parts} or more"
             )
         return volume_batches(slices.subject_of, slices.height_of, batch_size // parts, parts, rng)
 
@@ -155,11 +159,11 @@ def volume_batches(
 ) -> Iterator[np.ndarray]:
     """As many batches as make one pass, each of `volumes` different subjects with one random slice of each part.
 
-    A subject's slices are cut in order of height into `parts` equal parts. Subjects with fewer slices than parts are left
-    out; where there are fewer subjects than `volumes`, a batch has them all.
+    A subject's slices are divided in order of height into `parts` equal parts. Subjects with fewer slices than parts are left
+    out; if there are fewer subjects than `volumes`, a batch has them all.
 
     Raises:
-        McdError: when no subject has a slice for every part.
+        McdError: if no subject has a slice for every part.
     """
     slabs: list[list[np.ndarray]] = []
     for subject in np.unique(subject_of):
@@ -175,9 +179,9 @@ def volume_batches(
 
 
 def region_layout(height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Where the 13 regions of a feature map lie, and which are each other's negatives.
+    """The positions of the 13 regions of a feature map, and which are each other's negatives.
 
-    Their first pixels are a 3 x 3 lattice from corner to corner and the 4 points halfway between its centre and its corners.
+    Their first pixels are a 3 x 3 lattice from corner to corner and the 4 points halfway between its centre and corners.
 
     Returns:
         Rows (13, 3) and columns (13, 3) of each region's pixels, and negatives (13, 13): the 5 nearest others of each.

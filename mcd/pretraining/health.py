@@ -9,21 +9,21 @@ from mcd.losses import at_least_single
 
 @torch.no_grad()
 def retrieval_accuracy(queries: Tensor, keys: Tensor) -> Tensor:
-    """Share of `queries` (N, D) whose nearest of all `keys` (N, D), by cosine, is their own partner; chance is 1 / N."""
+    """Share of `queries` (N, D) whose nearest key among `keys` (N, D), by cosine, is their own partner; chance is 1 / N."""
     similarity = F.normalize(at_least_single(queries), dim=1) @ F.normalize(at_least_single(keys), dim=1).T
     return (similarity.argmax(1) == torch.arange(len(queries), device=queries.device)).float().mean()
 
 
 @torch.no_grad()
 def nearest_other(embeddings: Tensor) -> Tensor:
-    """For each of `embeddings` (N, D), the position (N,) of the one among the others that is nearest by cosine."""
+    """For each of `embeddings` (N, D), the position (N,) of its nearest other by cosine."""
     z = F.normalize(at_least_single(embeddings), dim=1)
     return (z @ z.T).fill_diagonal_(-torch.inf).argmax(1)
 
 
 @torch.no_grad()
 def embedding_sd(embeddings: Tensor) -> Tensor:
-    """Spread of `embeddings` (N, D) over the sphere: about 1 when they use every direction alike, 0 when they collapsed.
+    """Spread of `embeddings` (N, D) over the sphere: about 1 if they use all directions equally, 0 if they have collapsed.
 
     The standard deviation over the batch of each coordinate at length 1, times the square root of D, averaged.
     """

@@ -1,19 +1,20 @@
-"""Jigsaw: tell in which of N known orders the nine tiles of a slice are shown.
+"""Jigsaw: predict in which of N known orders the nine tiles of a slice are shown.
 
-Noroozi and Favaro, "Unsupervised learning of visual representations by solving jigsaw puzzles", ECCV 2016. Nine towers of
-one network see a tile each; their embeddings, joined in the order shown, are classified:
+Noroozi and Favaro, "Unsupervised learning of visual representations by solving jigsaw puzzles", ECCV 2016. One network embeds
+each of the nine tiles; the embeddings, concatenated in the order shown, are classified:
 
     min  -log softmax(W [e(t_s(1)), ..., e(t_s(9))])_s      s: one of N permutations of 3x3 tiles
 
-Adapted: the tower is the U-Net's encoder with global average pooling. The grid covers the body and not the slice, and tiles
-are resized to a multiple of 16, at least 32 pixels (a bottleneck of 2x2: on 1x1 the last convolutions would see padding
-alone); a slice of 64 pixels is thus magnified about twice. Against shortcuts, each tile is cut at a random place of its
+Adapted: the network is the U-Net's encoder with global average pooling. The grid covers the body and not the slice, and tiles
+are resized to a multiple of 16, at least 32 pixels (a bottleneck of 2x2: with 1x1 the last convolutions would see only
+padding); a slice of 64 pixels is thus magnified about twice. Against shortcuts, each tile is cut at a random position in its
 cell and standardised by its own mean and standard deviation. Batch statistics are taken over all tiles of a batch.
 
-Blank tiles cannot be told apart, but the order can: two permutations of the table differ in at least 6 places (N = 100), and
-permuting b blank tiles among themselves changes b at most.
+Blank tiles cannot be told apart, but the order can: two permutations of the table differ in at least 6 positions (N = 100),
+and permuting b blank tiles among themselves changes at most b.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from itertools import permutations
@@ -29,6 +30,7 @@ from mcd.pretraining.encoder_only import EncoderPretraining
 from mcd.pretraining.options import JigsawOptions
 from mcd.pretraining.tiles import blank, cut_tiles, reorder, standardised, tile_side
 from mcd.slices.batches import Batch
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 GRID = 3
@@ -41,7 +43,7 @@ class Jigsaw(EncoderPretraining):
     Logs `accuracy` (chance is 1/N) and `blank_tiles`, the share of tiles without tissue.
 
     Raises:
-        McdError: when there are not so many permutations.
+        McdError: if nine tiles do not have that many permutations.
     """
 
     options: JigsawOptions
@@ -69,18 +71,21 @@ class Jigsaw(EncoderPretraining):
             "blank_tiles": blank(tiles).float().mean(),
         }
 
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("total",), chance={"total": math.log(self.options.permutations)})
+
 
 @cache
 def distant_permutations(count: int, tiles: int = TILES) -> np.ndarray:
-    """`count` permutations of `tiles` things that differ from each other in many places: (count, tiles) int64.
+    """`count` permutations of `tiles` tiles that differ from each other in many positions: (count, tiles) int64.
 
-    Greedy, from the identity: the next is the one whose smallest Hamming distance to those taken is largest; among
-    equals, the one whose mean distance is; among those, the first in lexicographic order. No random number is involved, so
-    every machine has the same table. For 100 of 9 tiles the smallest distance is 6 and the mean 8.08; the published tables
-    look at the mean alone, which leaves pairs that differ by one swap.
+    Greedy, from the identity: the next is the one whose smallest Hamming distance to those chosen is largest; among
+    equals, the one whose mean distance is largest; among those, the first in lexicographic order. No random number is involved,
+    so every machine has the same table. For 100 of 9 tiles the smallest distance is 6 and the mean 8.08; the published tables
+    consider the mean only, which leaves pairs that differ by one swap.
 
     Raises:
-        McdError: when there are fewer permutations than that.
+        McdError: if there are fewer permutations than that.
     """
     everything = np.array(
         list(permutations(range(tiles))), dtype=np.uint8

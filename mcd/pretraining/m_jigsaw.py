@@ -2,16 +2,16 @@
 
 Taleb, Lippert, Klein and Nabi, "Multimodal self-supervised learning for medical image analysis", IPMI 2021
 (arXiv 1912.05396). Each tile shows a modality drawn at random; the network gives every tile of the shuffled puzzle P a score
-for every place, the Sinkhorn operator makes of them a soft permutation S, and the re-assembled puzzle is compared with the
+for every position, the Sinkhorn operator turns them into a soft permutation S, and the reassembled puzzle is compared with the
 ordered one, P*:
 
-    min  | P* - S^T P |^2       S[j, i]: how much of shuffled tile j goes to place i
+    min  | P* - S^T P |^2       S[j, i]: how much of shuffled tile j goes to position i
 
-The order is all there is to find: tile i of P* shows the modality that it shows in P.
+Only the order has to be found: a tile shows the same modality in P* as in P.
 
-Adapted: the network is one U-Net encoder for both modalities, with global average pooling and a linear layer to the scores.
-It is handed back for both. The grid covers the body that both modalities have together. It needs registered modalities
-of like range, or one of them makes up the error: slices are z-scored. Blank tiles cost nothing wherever they go.
+Adapted: the network is one U-Net encoder for both modalities, with global average pooling and a linear layer for the scores.
+It is transferred to both. The grid covers the union of both modalities' bodies. The modalities must be registered and have
+similar ranges, or one of them dominates the error: slices are z-scored. Blank tiles cost nothing wherever they go.
 The plain Sinkhorn operator is used, without Gumbel noise (from memory of the paper).
 """
 
@@ -30,9 +30,9 @@ from mcd.training.method import Losses
 
 
 class MJigsaw(EncoderPretraining):
-    """One encoder for both modalities, and a linear layer that scores places.
+    """One encoder for both modalities, and a linear layer that scores positions.
 
-    Logs `accuracy`, the share of tiles with tissue whose best place is theirs (chance is 1/grid^2), and `blank_tiles`.
+    Logs `accuracy`, the share of tiles with tissue whose best position is right (chance is 1/grid^2), and `blank_tiles`.
 
     Raises:
         McdError: for a grid of one tile.
@@ -61,12 +61,12 @@ class MJigsaw(EncoderPretraining):
 
 
 def mixed(tiles: Tensor) -> Tensor:
-    """Of tiles in all modalities (N, T, M, S, S) each in one, drawn at random: (N, T, 1, S, S)."""
+    """Tiles in all modalities (N, T, M, S, S) -> each in one modality, drawn at random: (N, T, 1, S, S)."""
     modality = torch.randint(tiles.shape[2], tiles.shape[:2], device=tiles.device)
     return tiles.gather(2, modality[:, :, None, None, None].expand(-1, -1, 1, *tiles.shape[3:]))
 
 
 def reassembled(permutation: Tensor, shuffled: Tensor) -> Tensor:
-    """S^T P: the (soft) permutation (N, T, T), from shuffled tile j to place i, applied to tiles (N, T, ...)."""
+    """S^T P: the (soft) permutation (N, T, T), from shuffled tile j to position i, applied to tiles (N, T, ...)."""
     with torch.autocast(shuffled.device.type, enabled=False):
         return (permutation.mT @ shuffled.flatten(2).to(permutation.dtype)).view(shuffled.shape)

@@ -14,7 +14,7 @@ Decay = Literal["constant", "cosine"]
 
 
 class PretrainingOptions(Optimisation):
-    """What every method lets the configuration set; the defaults are those of the paper's Sec. V."""
+    """Options of every pre-training method; the defaults are those of the paper's Sec. V."""
 
     def schedule(self, epochs: int, batch_size: int, steps_per_epoch: int | None) -> Schedule:
         """The training schedule: the method's step sizes, and the length and batch that all methods share."""
@@ -23,7 +23,7 @@ class PretrainingOptions(Optimisation):
 
 
 class ViewOptions(Section):
-    """How far a view may differ from its slice. To be inherited by a method's options; 0 switches a change off."""
+    """How much a view may differ from its slice. To be inherited by a method's options; 0 switches a transformation off."""
 
     crop: ShareRange = Field(
         (0.25, 1.0),
@@ -31,10 +31,11 @@ class ViewOptions(Section):
         "a photograph leaves too little of a 64-pixel slice; Chaitanya et al. crop 100 of 192 pixels, 0.27",
     )
     aspect: PositiveRange = Field(
-        (3 / 4, 4 / 3), description="smallest and largest width to height by which a crop is distorted (SimCLR)"
+        (3 / 4, 4 / 3),
+        description="smallest and largest ratio of width to height by which a crop is distorted (SimCLR)",
     )
     tissue: Share = Field(
-        0.3, description="share of a crop that has to be tissue, where a position offers it (our choice)"
+        0.3, description="smallest share of tissue in a crop, if one of the positions tried has it (our choice)"
     )
     mirror: Share = Field(0.5, description="probability of a left-right mirror image (SimCLR)")
     brightness: Weight = Field(
@@ -68,17 +69,17 @@ class DSGANOptions(PretrainingOptions):
     adversarial_form: Literal["log", "least_squares"] = Field(
         "log",
         description=(
-            "`log` (Eq. 4) or `least_squares` (LSGAN) (paper; for the generator its non-saturating "
-            "form, our choice, since as printed it gets no gradient from a discriminator that wins)"
+            "`log` (Eq. 4) or `least_squares` (LSGAN) (paper; for the generator the non-saturating "
+            "form, our choice, since with the printed one it gets no gradient from a discriminator that wins)"
         ),
     )
     feature_loss: Literal["contrastive", "l1", "mse"] = Field(
-        "contrastive", description="on the paired features: `contrastive`, or `l1` or `mse` as in Fig. 7 (paper)"
+        "contrastive", description="loss on the paired features: `contrastive`, or `l1` or `mse` as in Fig. 7 (paper)"
     )
     feature: Literal["up_layer", "bottleneck"] = Field(
         "up_layer",
         description=(
-            "what L_C compares: the last shared `up_layer` (with nothing shared, up layer 1) or the "
+            "what L_C compares: the output of the last shared `up_layer` (up layer 1 if none is shared) or the "
             '`bottleneck` (our choice: the features come from "E and SL" (Sec. IV-B), and SL ends '
             "there)"
         ),
@@ -102,8 +103,8 @@ class RotationOptions(PretrainingOptions):
 
     copies: Literal["all", "one"] = Field(
         "all",
-        description="all four turns of each slice in every batch, as Gidaris et al. (their code), or one at random, as Taleb "
-        "et al. (NeurIPS 2020), which costs a quarter",
+        description="`all` four rotations of each slice in every batch, as Gidaris et al. (their code), or `one` at random, as "
+        "Taleb et al. (NeurIPS 2020), at a quarter of the cost",
     )
 
 
@@ -113,11 +114,11 @@ class JigsawOptions(PretrainingOptions):
     permutations: Whole = Field(
         100,
         ge=2,
-        description="N, orders to choose from; 100 as Kolesnikov et al. (CVPR 2019) and Taleb et al. (NeurIPS 2020). Noroozi "
-        "and Favaro go up to 1000 (from memory of the paper), for a far larger set of images",
+        description="N, the number of orders; 100 as Kolesnikov et al. (CVPR 2019) and Taleb et al. (NeurIPS 2020). Noroozi "
+        "and Favaro go up to 1000 (from memory of the paper), for more images",
     )
     tile_share: PositiveShare = Field(
-        64 / 85, description="of a cell's side that its tile takes: 64 of 85 pixels (Noroozi and Favaro)"
+        64 / 85, description="side of a tile, as a share of its cell's: 64 of 85 pixels (Noroozi and Favaro)"
     )
     embedding: Count = Field(
         1000,
@@ -130,7 +131,7 @@ class MJigsawOptions(PretrainingOptions):
 
     grid: Whole = Field(3, ge=2, description="tiles along a side: 3 (from memory of the paper, which varies it)")
     iterations: Count = Field(
-        20, description="of the Sinkhorn operator; 20 as Mena et al. (ICLR 2018), who brought it to puzzles"
+        20, description="of the Sinkhorn operator; 20 as Mena et al. (ICLR 2018), who used it for puzzles"
     )
     temperature: Positive = Field(1.0, description="by which scores are divided; 1 as Mena et al. for puzzles")
 
@@ -139,9 +140,9 @@ class ExemplarOptions(PretrainingOptions, ViewOptions):
     """Options of Exemplar, and of its views."""
 
     margin: Weight = Field(0.5, description="of the triplet loss (Kolesnikov et al., their code: 0.5)")
-    embedding: Count = Field(1000, description="its length (Kolesnikov et al., their code: 1000)")
+    embedding: Count = Field(1000, description="length of an embedding (Kolesnikov et al., their code: 1000)")
     negatives: Literal["derangement", "semi_hard"] = Field(
-        "derangement", description="derangement (Taleb et al. 2020), or semi_hard (Kolesnikov et al. 2019)"
+        "derangement", description="`derangement` (Taleb et al. 2020), or `semi_hard` (Kolesnikov et al. 2019)"
     )
 
 
@@ -153,7 +154,7 @@ class CPCOptions(PretrainingOptions):
     )
     negatives: Count = Field(16, description="of each prediction (Loewe et al., their code: 16)")
     context_layers: Count = Field(5, description="residual blocks of the context network (Henaff et al., appendix: 5)")
-    tissue: Share = Field(0.05, description="share of a patch that has to be tissue for it to count (our choice)")
+    tissue: Share = Field(0.05, description="smallest share of tissue in a patch that is used (our choice)")
 
 
 class SimCLROptions(ViewOptions, PretrainingOptions):
@@ -174,11 +175,9 @@ class BYOLOptions(ViewOptions, PretrainingOptions):
     decay: Decay = Field(
         "cosine", description="as the authors'; without their warm-up, which LARS at a batch of thousands needs"
     )
-    blurred: Share = Field(1.0, description="probability of a blur in the one view; the authors'")
+    blurred: Share = Field(1.0, description="probability of a blur in one view; the authors'")
     blurred_other: Share = Field(0.1, description="probability of a blur in the other view; the authors'")
-    momentum: Share = Field(
-        0.99, description="tau_0; the authors' for trainings of 100 to 300 epochs (0.996 for 1000, 0.97 for 40)"
-    )
+    momentum: Share = Field(0.99, description="tau_0; the authors' for 100 to 300 epochs (0.996 for 1000, 0.97 for 40)")
     projection: Count = Field(256, description="length of z and q; the authors'")
 
 
@@ -196,23 +195,23 @@ class SwAVOptions(ViewOptions, PretrainingOptions):
     temperature: Positive = Field(0.1, description="the authors'")
     epsilon: Positive = Field(
         0.03,
-        description="how soft the codes are; what the authors advise where the loss stays at ln(prototypes), as it did on "
+        description="softness of the codes; what the authors advise if the loss stays at ln(prototypes), as it did on "
         "simulated brains with their default of 0.05",
     )
     sinkhorn_iterations: Count = Field(3, description="the authors'")
     projection: Count = Field(128, description="length of z; the authors'")
     prototypes: Whole = Field(
-        128, ge=2, description="our choice for some thousands of slices; the authors advise fewer for fewer data"
+        128, ge=2, description="our choice for some thousands of slices; the authors advise fewer for less data"
     )
     queue: Whole = Field(
         512,
         ge=0,
-        description="embeddings of earlier batches that take part in the codes: some 15 batches, as the authors'; 0 for none",
+        description="embeddings of earlier batches that are used for the codes: some 15 batches, as the authors'; 0 for none",
     )
     queue_start: Share = Field(
-        15 / 200, description="share of the training after which they do; the authors', epoch 15 of 200"
+        15 / 200, description="share of the training after which the queue is used; the authors', epoch 15 of 200"
     )
-    frozen_epochs: Whole = Field(1, ge=0, description="epochs before the prototypes begin to move; the authors'")
+    frozen_epochs: Whole = Field(1, ge=0, description="epochs in which the prototypes are frozen; the authors'")
 
 
 class GLOptions(ViewOptions, PretrainingOptions):
@@ -265,7 +264,7 @@ class VICRegOptions(ViewOptions, PretrainingOptions):
 
 
 class PretrainingTask(Section):
-    """What decides the weights of a pre-training, apart from the slices."""
+    """What determines the weights of a pre-training, apart from the slices."""
 
     algorithm: str = Field(..., description="a key of `mcd.pretraining.registry.REGISTRY`")
     options: dict[str, Any] = Field(default_factory=dict, description="of the algorithm")
@@ -276,7 +275,7 @@ class PretrainingTask(Section):
     steps_per_epoch: Count | None = None
     sees: Literal["own", "both"] = Field(
         "own",
-        description="what a single-modal algorithm is shown: own: each modality's own slices, in a training of its own; both: "
-        "both modalities' slices in one pool, whose one network then serves both",
+        description="what a single-modal algorithm is trained on. own: each modality's slices, in a training of its own; both: "
+        "both modalities' slices, in one training whose network then serves both",
     )
     seed: Whole = Field(0, ge=0)

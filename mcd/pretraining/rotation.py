@@ -1,18 +1,19 @@
-"""Rotation (RotNet): tell by which of 0, 90, 180 and 270 degrees a slice was turned.
+"""Rotation (RotNet): predict by which of 0, 90, 180 and 270 degrees a slice was rotated.
 
 Gidaris, Singh and Komodakis, "Unsupervised representation learning by predicting image rotations", ICLR 2018 (Eq. 2 and 3):
 
     min  1/N sum_i  1/4 sum_{r=0..3}  -log softmax(F(rot90^r(x_i)))_r
 
 Adapted: the network is the U-Net's encoder with global average pooling and one linear layer. The slice is padded to a square
-with its own background, alike on opposite sides, before it is turned: a border on one side would give the answer away.
-Quarter turns move pixels and compute none; an interpolated turn would leave traces. No augmentation: a mirror image in both
-directions is a turn by 180 degrees.
+with background, equally on opposite sides, before it is rotated: a border on one side would give the answer away.
+Quarter turns need no interpolation, which would leave traces. No augmentation: mirroring along both axes is a rotation by
+180 degrees.
 
-PET, close to round and with little texture, can be hard or easy for reasons that have nothing to do with its content; the
-accuracy says little about the features there.
+For PET, which is nearly round and has little texture, the accuracy says little about the features: the task can be hard or
+easy for reasons unrelated to the content.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -23,6 +24,7 @@ from mcd.losses import at_least_single
 from mcd.pretraining.encoder_only import EncoderPretraining
 from mcd.pretraining.options import RotationOptions
 from mcd.slices.batches import Batch
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 TURNS = 4
@@ -54,9 +56,12 @@ class Rotation(EncoderPretraining):
             "accuracy": (logits.detach().argmax(1) == turns).float().mean(),
         }
 
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("total",), chance={"total": math.log(4)})
+
 
 def all_turns(images: Tensor) -> Tensor:
-    """(N, C, H, W) -> (4N, C, S, S), S the longer side: all slices as they are, then all turned once, twice, thrice."""
+    """(N, C, H, W) -> (4N, C, S, S), S the longer side: all slices unrotated, then rotated by 1, 2 and 3 quarter turns."""
     height, width = images.shape[-2:]
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2

@@ -22,7 +22,7 @@ from mcd.slices.splits import read_split
 from mcd.training.alone import training_alone
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
 from mcd.training.device import prepare
-from mcd.training.history import History
+from mcd.training.history import History, warnings_of
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
 from mcd.version import code_version, lineage
@@ -45,9 +45,9 @@ def pretrain(
     Under `torchrun` its processes share every batch, and the first of them writes.
 
     Args:
-        resume: where the running state is kept meanwhile; a killed call resumes from it and ends with the same weights. No
-            other process may train with the same one at the time.
-        about: put into the checkpoint's description as it is (cohort, names, ...).
+        resume: where the running state is kept; a killed call resumes from it and ends with the same weights. No other
+            process may train with the same one at the time.
+        about: added unchanged to the checkpoint's description (cohort, names, ...).
 
     Returns:
         The losses, one row per epoch (of each modality in turn, for a single-modal algorithm).
@@ -75,6 +75,7 @@ def pretrain(
             "trained": method.trained_keys(weights[group[-1]]),
             "mcd_version": lineage(prepared_by(opened, subjects), code_version()),
         }
+        description["warnings"] = warnings_of(history)
         if is_first():
             save_checkpoint(Checkpoint("pretraining", description, weights), output)
             for path in filter(None, resumes):
@@ -93,7 +94,7 @@ def _groups(task: PretrainingTask) -> list[tuple[str, ...]]:
 
 
 def _describe(task: PretrainingTask, options: PretrainingOptions, about: dict[str, Any]) -> dict[str, Any]:
-    """What the checkpoint says of itself before anything is trained."""
+    """The checkpoint's description, as far as it is known before training."""
     return {
         **about,
         "algorithm": task.algorithm,

@@ -6,12 +6,13 @@ T. Chen, S. Kornblith, M. Norouzi, G. Hinton: A Simple Framework for Contrastive
 
 averaged over both directions of all N pairs among 2N views (Eq. 1).
 
-Adapted to a U-Net encoder on one-channel slices: the pooled bottleneck (16f) takes the place of ResNet-50's 2048 features, and
-the head keeps its shape (as wide as the feature, then 128); views are those of `mcd.pretraining.views`; Adam takes the place
-of LARS, which is for batches of thousands; neighbouring slices of a subject do not meet in a batch, where they would be each
+Adapted to a U-Net encoder on one-channel slices: the pooled bottleneck (16f) replaces ResNet-50's 2048 features, and
+the head keeps its shape (as wide as the feature, then 128); views are those of `mcd.pretraining.views`; Adam replaces LARS,
+which is for batches of thousands; neighbouring slices of a subject do not share a batch, where they would be each
 other's negatives.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ from mcd.pretraining.health import embedding_sd, retrieval_accuracy
 from mcd.pretraining.options import SimCLROptions
 from mcd.pretraining.views import random_view
 from mcd.slices.batches import Batch, SliceSet, spread_batches
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
@@ -44,6 +46,9 @@ class SimCLR(EncoderPretraining):
             "accuracy": retrieval_accuracy(a, b),
             "embedding_sd": embedding_sd(a),
         }
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("total",), chance={"total": math.log(2 * batch_size - 1)})
 
     def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         return spread_batches(slices.subject_of, slices.height_of, batch_size, rng)

@@ -1,19 +1,20 @@
-"""SwAV: from one view's embedding, predict to which prototypes another view of the slice was assigned.
+"""SwAV: from one view's embedding, predict to which prototypes another view of the slice is assigned.
 
 M. Caron et al.: Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, NeurIPS 2020.
 
     z = head(encoder(view)) / |.|       scores = z C^T, prototypes C of length 1
-    codes q of the two large views: Sinkhorn over exp(scores / epsilon), so that a batch uses all prototypes alike (Eq. 3 to 5)
+    codes q of the two large views: Sinkhorn over exp(scores / epsilon), so that a batch uses all prototypes equally (Eq. 3-5)
     L = mean over large views i and all views j != i of  - q_i . log softmax(scores_j / t)   (Eq. 2 and 6)
 
-Settings are those of the authors' script for small batches (`swav_200ep_bs256_pretrain.sh`), but for what has to shrink with
-the data: prototypes (3000 for a million images), queue (15 batches, as theirs), small views (4 in place of 6). Adapted to a
-U-Net encoder on one-channel slices: large views have the slice's size, small ones 96/224 of it to a multiple of 16; the head
-is as wide as the pooled feature; a view is a crop within the body and holds tissue, since the small ones would often be empty;
-Adam takes the place of LARS; neighbouring slices of a subject, which belong to one cluster, do not share a batch, whose codes
-have to differ.
+Settings are those of the authors' script for small batches (`swav_200ep_bs256_pretrain.sh`), except for what has to shrink with
+the data: prototypes (theirs: 3000 for a million images), queue (15 batches, as theirs), small views (4 instead of 6). Adapted
+to a U-Net encoder on one-channel slices: large views have the slice's size, small ones 96/224 of it, rounded to a multiple of
+16; the head is as wide as the pooled feature; a view is a crop within the body that contains tissue, since small ones would
+often be empty; Adam replaces LARS; neighbouring slices of a subject, which belong to one cluster, do not share a batch, whose
+codes have to differ.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -30,6 +31,7 @@ from mcd.pretraining.health import embedding_sd, retrieval_accuracy
 from mcd.pretraining.options import SwAVOptions
 from mcd.pretraining.views import random_view, view_size
 from mcd.slices.batches import Batch, SliceSet, spread_batches
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
@@ -37,7 +39,7 @@ class SwAV(EncoderPretraining):
     """One encoder, one head, prototypes and a queue of embeddings of both large views.
 
     Logs how often a large view finds its partner, the spread of the embeddings, and `prototypes_used`: the share of the
-    prototypes that the batch's predictions spread over (the exponential of their entropy over the count).
+    prototypes over which the batch's predictions spread (the exponential of their entropy, divided by the count).
     """
 
     options: SwAVOptions
@@ -59,7 +61,7 @@ class SwAV(EncoderPretraining):
     def losses(self, batch: Batch, player: str) -> Losses:
         self.prototypes.renormalise()
         embeddings = self._embeddings(batch.images)
-        # a frozen prototype gets no gradient: then Adam does not touch it, and its running moments stay clean
+        # a frozen prototype gets no gradient, so that Adam changes neither it nor its running moments
         scores = self.prototypes(embeddings, frozen=self.frozen)
         predictions = torch.softmax(scores.detach() / self.options.temperature, dim=-1).mean((0, 1))
         return {
@@ -68,6 +70,10 @@ class SwAV(EncoderPretraining):
             "embedding_sd": embedding_sd(embeddings[0]),
             "prototypes_used": torch.exp(-torch.xlogy(predictions, predictions).sum()) / len(predictions),
         }
+
+    def levels(self, batch_size: int) -> Levels:
+        # not a falling total: its codes are others when the queue begins
+        return Levels(chance={"total": math.log(self.options.prototypes)})
 
     def _embeddings(self, images: Tensor) -> Tensor:
         """(views, N, projection) of length 1, the two large views first."""
@@ -82,7 +88,7 @@ class SwAV(EncoderPretraining):
     def _codes(self, embeddings: Tensor) -> Tensor:
         """Codes (2, N, prototypes) of the large views' embeddings (2, N, D), which then enter the queue."""
         everyone = embeddings
-        if self.uses_queue and bool(self.queue[0, -1].any()):  # full: its last row was ever written
+        if self.uses_queue and bool(self.queue[0, -1].any()):  # full: its last row has been written
             everyone = torch.cat([embeddings, self.queue], dim=1)
         scores = self.prototypes(everyone)
         codes = log_sinkhorn(

@@ -14,7 +14,7 @@ def tile_side(size: tuple[int, int], smallest: int = 1) -> int:
     A quarter is Noroozi and Favaro's 64 of 255 pixels and van den Oord et al.'s 64 of 256; a U-Net halves four times.
 
     Args:
-        smallest: least multiple of 16.
+        smallest: of the result, in units of 16 pixels.
     """
     return SIZE_FACTOR * max(round(min(size) / (4 * SIZE_FACTOR)), smallest)
 
@@ -23,15 +23,15 @@ def cut_tiles(images: Tensor, grid: int, side: int, share: float = 1.0, jitter: 
     """Lay `grid` x `grid` cells over the body of each slice and cut a tile from each.
 
     The cells cover the body's bounding box (that of all channels together, at least half of the slice), since a tile of
-    plain background belongs nowhere. Tiles are resized by bilinear interpolation, once: a 64-pixel slice has cells of some
-    17 pixels, and a U-Net wants multiples of 16.
+    background has no position. Tiles are resized by one bilinear interpolation: a 64-pixel slice has cells of some
+    17 pixels, and a U-Net needs multiples of 16.
 
     Args:
         images: (N, C, H, W), background 0.
         side: of a tile in the result, pixels.
         share: of a cell's height and width that a tile takes.
-        jitter: put the tile anywhere in its cell, each at random, rather than in the middle: with a gap of unknown width
-            between them, tiles cannot be matched by the edges that they share.
+        jitter: place each tile at random in its cell, rather than in the middle: with gaps of unknown width
+            between them, tiles cannot be matched by their common edges.
 
     Returns:
         (N, grid * grid, C, side, side), in reading order.
@@ -61,7 +61,7 @@ def cut_tiles(images: Tensor, grid: int, side: int, share: float = 1.0, jitter: 
 
 
 def reorder(tiles: Tensor, order: Tensor) -> Tensor:
-    """Tiles (N, T, ...) with tile `order[n, j]` in place j; `order` is (N, T). `order.argsort(1)` puts them back."""
+    """Tiles (N, T, ...) with tile `order[n, j]` at position j; `order` is (N, T). `order.argsort(1)` undoes it."""
     return tiles[torch.arange(len(tiles), device=tiles.device)[:, None], order]
 
 
@@ -71,6 +71,6 @@ def blank(tiles: Tensor, least: float = 0.05) -> Tensor:
 
 
 def standardised(tiles: Tensor) -> Tensor:
-    """Each of the tiles (..., C, S, S) with mean 0 and standard deviation 1; a tile of one value becomes 0."""
+    """Each of the tiles (..., C, S, S) with mean 0 and standard deviation 1; a constant tile becomes 0."""
     sd, mean = torch.std_mean(tiles, dim=(-3, -2, -1), keepdim=True, correction=0)
     return (tiles - mean) / sd.clamp_min(1e-3)

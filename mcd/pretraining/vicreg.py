@@ -1,4 +1,4 @@
-"""VICReg: two views agree, while every coordinate of the embedding varies and no two vary alike. No negatives, no target.
+"""VICReg: two views agree, while every coordinate of the embedding varies and no two are correlated. No negatives, no target.
 
 A. Bardes, J. Ponce, Y. LeCun: VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning, ICLR 2022.
 
@@ -7,7 +7,7 @@ A. Bardes, J. Ponce, Y. LeCun: VICReg: Variance-Invariance-Covariance Regulariza
 
 Not in the paper's tables: the example of `docs/how_to/adding_a_baseline.md`. Adapted to a U-Net encoder on one-channel slices:
 the expander keeps the authors' proportions, two hidden layers and an output four times as wide as the feature; views are those
-of `mcd.pretraining.views`; Adam takes the place of LARS.
+of `mcd.pretraining.views`; Adam replaces LARS.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ class VICReg(EncoderPretraining):
 
 
 def variance_loss(embeddings: Tensor) -> Tensor:
-    """How much the standard deviations of the coordinates of (N, D) fall short of 1, on average (Eq. 1)."""
+    """How far the standard deviations of the coordinates of (N, D) fall short of 1, on average (Eq. 1)."""
     return F.relu(1 - torch.sqrt(embeddings.var(0) + 1e-4)).mean()
 
 

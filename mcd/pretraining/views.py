@@ -1,10 +1,10 @@
 """Random views of one-channel slices: the augmentation that every view-based pre-training shares.
 
-What ImageNet recipes do to colour (hue, saturation, grey, solarisation, three-channel statistics) means nothing to a z-score;
-and much of a slice is background, so that a blind random crop is often empty. A view here is a crop inside the body, resized,
-perhaps mirrored, with another brightness, contrast, gamma, sharpness and noise *inside the tissue*; its background stays
-exactly 0, which would else tell two views of a slice apart from others. Everything runs on whole batches, on the device where
-they are, with torch's global generator.
+Colour augmentations of ImageNet recipes (hue, saturation, grey, solarisation, three-channel statistics) have no meaning for
+z-scores; and much of a slice is background, so that a random crop is often empty. A view here is a crop inside the body,
+resized, perhaps mirrored, with random brightness, contrast, gamma, blur and noise *inside the tissue*; its background stays
+exactly 0, since it could otherwise identify the two views of a slice. Everything runs on whole batches, on their device,
+with torch's global generator.
 """
 
 import math
@@ -17,15 +17,15 @@ from mcd.models.unet import SIZE_FACTOR
 from mcd.pretraining.options import ViewOptions
 
 CANDIDATES = 8
-"""Positions tried for a crop before the one with the most tissue is taken."""
+"""Positions tried for a crop before the one with the most tissue is used."""
 
 SMALLEST_BOX = 0.5
-"""A crop is a share of the body's bounding box, grown to this share of the slice: an apex slice of a few pixels would
-otherwise be blown up until nothing is left to see."""
+"""The body's bounding box is enlarged to at least this share of the slice before it is cropped: an apex slice with a few
+pixels of body would otherwise be magnified beyond recognition."""
 
 
 def view_size(size: tuple[int, int], share: float) -> tuple[int, int]:
-    """`share` of a slice's height and width, to the nearest multiple of 16 that a U-Net takes, at least 16."""
+    """`share` of a slice's height and width, to the nearest multiple of 16, which a U-Net needs, and at least 16."""
     height, width = (max(round(share * pixels / SIZE_FACTOR), 1) * SIZE_FACTOR for pixels in size)
     return height, width
 
@@ -34,13 +34,13 @@ def view_size(size: tuple[int, int], share: float) -> tuple[int, int]:
 def random_view(images: Tensor, options: ViewOptions, size: tuple[int, int] | None = None) -> Tensor:
     """One random view of each slice: (N, 1, H, W) z-scores with background 0 -> (N, 1, *size) float32.
 
-    For V views a slice give `images.repeat(V, 1, 1, 1)`.
+    For V views per slice give `images.repeat(V, 1, 1, 1)`.
 
     Args:
-        size: of the view, multiples of 16; None for the slice's own.
+        size: (height, width) of the view, multiples of 16; None for the slice's own.
 
     Raises:
-        ValueError: when a U-Net could not take views of this size.
+        ValueError: if the size is not a multiple of 16.
     """
     size = size or (images.shape[-2], images.shape[-1])
     if size[0] % SIZE_FACTOR or size[1] % SIZE_FACTOR:
@@ -70,13 +70,15 @@ def random_crop(images: Tensor, options: ViewOptions, size: tuple[int, int]) -> 
     grid = F.affine_grid(theta.view(-1, 2, 3), [len(images), 1, *size], align_corners=False)
     both = F.grid_sample(torch.cat([images, tissue.to(images)], dim=1), grid, mode="bilinear", align_corners=False)
     view, weight = both[:, :1], both[:, 1:]
-    return view / weight.clamp_min(1e-6), weight >= 0.5  # divided: the background's 0 does not bleed into the rim
+    return view / weight.clamp_min(
+        1e-6
+    ), weight >= 0.5  # divided, so that the background's 0 does not bleed into the rim
 
 
 def _windows(tissue: Tensor, options: ViewOptions, shape: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Top, left, height and width (N,) in pixels of a crop of each mask (N, H, W): in the body's box, centred on tissue.
 
-    `shape` is the width to height of an undistorted view.
+    `shape` is the ratio of width to height of an undistorted view.
     """
     count, _, width = tissue.shape
     device = tissue.device
@@ -97,14 +99,14 @@ def _windows(tissue: Tensor, options: ViewOptions, shape: float) -> tuple[Tensor
         ((centres % width) + 0.5 - columns[:, None] / 2).clamp_min(left[:, None]), (right - columns)[:, None]
     )
     share = _tissue_within(tissue, tops, lefts, rows[:, None], columns[:, None])
-    # the first position with tissue enough, so that among those chance decides; else the one with the most
+    # the first position with enough tissue, hence a random one of these; else the one with the most
     chosen = torch.where((share >= options.tissue).any(1), (share >= options.tissue).float().argmax(1), share.argmax(1))
     pick = chosen[:, None]
     return tops.gather(1, pick)[:, 0], lefts.gather(1, pick)[:, 0], rows, columns
 
 
 def extent_of(occupied: Tensor) -> tuple[Tensor, Tensor]:
-    """Start and stop (N,) of the True part of (N, L), grown about its middle to SMALLEST_BOX of L; all of L where none."""
+    """Start and stop (N,) of the True part of (N, L), enlarged about its middle to SMALLEST_BOX of L; all of L if none."""
     length = occupied.shape[1]
     start = occupied.float().argmax(1).float()
     stop = length - occupied.flip(1).float().argmax(1).float()
@@ -131,7 +133,7 @@ def _tissue_within(tissue: Tensor, tops: Tensor, lefts: Tensor, rows: Tensor, co
 
 @torch.no_grad()
 def change_intensity(view: Tensor, tissue: Tensor, options: ViewOptions) -> Tensor:
-    """The view's intensities alone: gamma, contrast, brightness, blur and noise on (N, 1, H, W) within `tissue`; 0 outside."""
+    """The view's intensities: random gamma, contrast, brightness, blur and noise on (N, 1, H, W) within `tissue`; 0 outside."""
     count, device = len(view), view.device
 
     def uniform(low: float, high: float) -> Tensor:
@@ -159,7 +161,9 @@ def gaussian_blur(view: Tensor, tissue: Tensor, sigma: Tensor, largest: float) -
     kernel = torch.exp(-0.5 * (steps / sigma.clamp_min(1e-3).view(-1, 1)) ** 2)
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(2, dim=0)
     weight = tissue.to(view)
-    both = torch.cat([view * weight, weight], dim=1).view(1, 2 * count, *view.shape[-2:])  # one group an image and mask
+    both = torch.cat([view * weight, weight], dim=1).view(
+        1, 2 * count, *view.shape[-2:]
+    )  # one group per image and mask
     both = F.conv2d(both, kernel.view(2 * count, 1, -1, 1), padding=(radius, 0), groups=2 * count)
     both = F.conv2d(both, kernel.view(2 * count, 1, 1, -1), padding=(0, radius), groups=2 * count)
     both = both.view(count, 2, *view.shape[-2:])

@@ -1,1 +1,1 @@
-"""What a reader sees: tables, figures and claims, from the scores that runs left behind (no training here)."""
+"""Tables, figures and claims, and the page that shows them, from the results of runs (nothing is trained here)."""

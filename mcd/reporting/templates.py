@@ -1,4 +1,4 @@
-"""The one place where HTML is made: Jinja2, which escapes whatever is put into a template."""
+"""The only place where HTML is generated: Jinja2, which escapes every value put into a template."""
 
 import re
 from functools import cache
@@ -12,12 +12,12 @@ ROOT = Path(__file__).parent
 
 
 def render(template: str, **values: Any) -> Markup:
-    """The text of a template (path below `mcd/reporting`), each value escaped unless it is HTML of ours (`Markup`)."""
+    """The text of a template (path below `mcd/reporting`), each value escaped unless it is our own HTML (`Markup`)."""
     return Markup(_environment().get_template(template).render(values))
 
 
 def verbatim(*files: str) -> Markup:
-    """Style sheets and scripts of ours (paths below `mcd/reporting`), one below the other, as they are."""
+    """Our own style sheets and scripts (paths below `mcd/reporting`), concatenated without escaping."""
     return Markup("\n".join((ROOT / file).read_text(encoding="utf-8").strip() for file in files))
 
 

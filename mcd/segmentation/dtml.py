@@ -1,7 +1,7 @@
 """DTML: dual-task mutual learning (Zhang and Zhang, arXiv 2103.04708, 2021).
 
 Two U-Nets learn two tasks from the same slices: `unet` the regions, a second one their signed distance maps (tanh). A steep
-sigmoid makes masks of the maps, and on labelled and unlabelled slices alike each network is drawn towards the other's masks:
+sigmoid turns the maps into masks, and on labelled and unlabelled slices alike each network is drawn towards the other's masks:
 
     L_seg = 1/2 (Dice + CE)(sigmoid(logits), y)                                           labelled
     L_dis = Dice(sigmoid(-k SDM), y) + regression * mean |SDM - SDM(y)|                   labelled
@@ -10,13 +10,13 @@ sigmoid makes masks of the maps, and on labelled and unlabelled slices alike eac
 Settings are those of the published code (train_la_dtml.py). The segmentation network predicts, as there. Adapted:
 
  - one map per region; maps as in `mcd.losses.signed_distance`, which says what is different in two dimensions.
- - `regression`: the code computes the last term of L_dis and leaves it out of the loss, so here its weight is 0. What
-   is left teaches the maps through the steep sigmoid alone, which has no gradient but in pixels within a hundredth of the
+ - `regression`: the code computes the last term of L_dis but leaves it out of the loss, so here its weight is 0. The
+   rest trains the maps only through the steep sigmoid, which has a gradient only in pixels within a hundredth of the
    boundary: a network that puts all pixels of all slices outside stays there. Where `distance` stays near 1, give
    the term the weight that the code declares (beta = 0.3) and does not use. On the simulated PET it was not needed (DSC of
    three seeds with 0: 0.50, 0.51, 0.24; with 0.3: 0.35, 0.50, 0.12).
  - the code back-propagates the consistency twice, once with each network's loss, neither of them detached, and thus trains
-   with 2 w(t). Here it counts once, as written; `consistency: 2.0` is the code as it runs.
+   with 2 w(t). Here it counts once, as published; `consistency: 2.0` is the code as it runs.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,7 @@ from mcd.segmentation.options import DTMLOptions
 from mcd.segmentation.semi_supervised import SemiSupervised
 from mcd.slices.batches import Batch
 from mcd.slices.options import Augmentation
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
@@ -64,3 +65,6 @@ class DTML(SemiSupervised):
             losses["regression"] = F.l1_loss(maps[labelled], signed_distance_maps(targets))
             total = total + self.options.regression * losses["regression"]
         return {"total": total, **losses, "consistency_weight": weight}
+
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("segmentation",))  # the total holds a weight that ramps up

@@ -8,8 +8,8 @@ The teacher is the moving average of the student:
 
 Settings are SSL4MIS' (train_mean_teacher_2D.py). As there, the consistency is over the unlabelled half alone (the original
 takes the whole batch), the teacher runs in train mode with batch statistics of its own, and the **student** predicts.
-Adapted: sigmoids in place of a softmax, since our regions overlap. The U-Net of Table I has no dropout, so the noise
-is the only difference between what the two see. Noise is put on tissue only, as our background is exactly 0.
+Adapted: sigmoids instead of a softmax, since our regions overlap. The U-Net of Table I has no dropout, so the noise
+is the only difference between what the two see. Noise is added to tissue only, as our background is exactly 0.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,12 @@ from mcd.segmentation.semi_supervised import SemiSupervised
 from mcd.slices.batches import Batch
 from mcd.slices.options import Augmentation
 from mcd.training.ema import follower, update_ema
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
 class MeanTeacher(SemiSupervised):
-    """A student (`unet`) and the teacher that follows it."""
+    """A student (`unet`) and its teacher, the moving average of its weights."""
 
     options: MeanTeacherOptions
 
@@ -55,6 +56,9 @@ class MeanTeacher(SemiSupervised):
             "consistency_weight": weight,
         }
 
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("supervised",))  # the total holds a weight that ramps up
+
     @torch.no_grad()
     def _teacher_predictions(self, images: Tensor) -> Tensor:
         noise = (torch.randn_like(images) * self.options.noise).clamp(
@@ -64,4 +68,4 @@ class MeanTeacher(SemiSupervised):
 
     def after_step(self, step: int, steps: int) -> None:
         super().after_step(step, steps)
-        update_ema(self.teacher, self.unet, min(1 - 1 / step, self.options.decay))  # the plain mean while it is younger
+        update_ema(self.teacher, self.unet, min(1 - 1 / step, self.options.decay))  # a plain mean at first

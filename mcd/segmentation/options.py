@@ -21,7 +21,7 @@ class SemiSupervisedOptions(SegmentationOptions):
 
     ramp: PositiveShare = Field(
         1.0,
-        description="share of the training over which the weight of what is learnt from unlabelled slices rises from e^-5 of "
+        description="share of the training over which the weight of the loss on unlabelled slices rises from e^-5 of "
         "its value to all of it; 1 in the three published codes (30 000 of 30 000, 6 000 of 6 000 iterations)",
     )
 
@@ -32,13 +32,13 @@ class MeanTeacherOptions(SemiSupervisedOptions):
     consistency: Weight = Field(0.1, description="weight of the consistency at the end of the ramp")
     start: Share = Field(
         1 / 30,
-        description="share of the training before which the weight is 0, for the teacher to become one (1 000 of 30 000 "
+        description="share of the training before which the weight is 0, while the teacher is still poor (1 000 of 30 000 "
         "iterations)",
     )
     decay: Share = Field(0.99, description="of the moving average, once it is warm")
     noise: Weight = Field(
         0.1,
-        description="sd of the Gaussian noise on the teacher's images, in z-scores (there in units of images scaled to 0..1)",
+        description="sd of the Gaussian noise on the teacher's images, in z-scores (in the code, of images scaled to 0..1)",
     )
     noise_bound: Weight = Field(0.2, description="largest noise")
 
@@ -48,22 +48,22 @@ class DTMLOptions(SemiSupervisedOptions):
 
     consistency: Weight = Field(1.0, description="weight of the consistency at the end of the ramp")
     regression: Weight = Field(0.0, description="weight of the distance maps' own error (see the module)")
-    sharpness: Positive = Field(1500.0, description="k of the sigmoid that makes a mask of a map")
+    sharpness: Positive = Field(1500.0, description="k of the sigmoid that turns a map into a mask")
 
 
 class SASSOptions(SemiSupervisedOptions):
     """Options of SASS; the defaults are the published code's."""
 
     adversarial: Weight = Field(
-        0.01, description="weight of the adversarial loss at the end of the ramp (there called consistency)"
+        0.01, description="weight of the adversarial loss at the end of the ramp (in the code: consistency)"
     )
-    regression: Weight = Field(0.3, description="weight of the distance maps' error (there beta)")
+    regression: Weight = Field(0.3, description="weight of the distance maps' error (in the code: beta)")
     discriminator_filters: Count = Field(64, description="channels of the discriminator's first layer")
     dropout: Number = Field(0.5, ge=0, lt=1, description="of the discriminator's channels")
 
 
 class FinetuningTask(Section):
-    """What decides the weights of a fine-tuning, apart from the slices and the weights that it starts from."""
+    """What determines the weights of a fine-tuning, apart from the slices and the initial weights."""
 
     algorithm: str = Field("supervised", description="a key of `mcd.segmentation.registry.REGISTRY`")
     options: dict[str, Any] = Field(default_factory=dict, description="of the algorithm")

@@ -21,7 +21,7 @@ from mcd.slices.splits import Split, read_split
 from mcd.training.alone import training_alone
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, weights_digest
 from mcd.training.device import prepare
-from mcd.training.history import History
+from mcd.training.history import History, warnings_of
 from mcd.training.loop import train
 from mcd.training.schedule import Compute, Schedule
 from mcd.version import UNKNOWN, code_version, lineage
@@ -40,16 +40,15 @@ def finetune(
     resume: str | Path | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> History:
-    """Train one modality's U-Net on the labelled subjects' slices that hold a target; write the checkpoint to `output`.
+    """Train one modality's U-Net on the labelled subjects' slices with a target; write the checkpoint to `output`.
 
-    A semi-supervised algorithm sees every slice with content, and the other training subjects' too, without their labels.
+    A semi-supervised algorithm sees every slice with content, including those of the other training subjects without labels.
 
     Args:
         pretrained: a pre-training checkpoint to start from; None for random weights.
         resume: where the running state is kept; a killed call resumes from it and ends with the same weights. The caller
-            removes it when nothing of the job can be lost any more. No other process may train with the same one at the
-            time.
-        about: put into the checkpoint's description as it is.
+            removes it when the whole job is done. No other process may train with the same one at the time.
+        about: added unchanged to the checkpoint's description.
 
     Returns:
         The losses, one row per epoch.
@@ -61,7 +60,9 @@ def finetune(
     compute = compute or Compute()
     device = prepare(compute)
     options = options_class(task.algorithm).read(task.options, f"options of {task.algorithm}")
-    own_seed = derive_seed(task.seed, task.modality, task.label_ratio)  # not the method: rows differ in nothing else
+    own_seed = derive_seed(
+        task.seed, task.modality, task.label_ratio
+    )  # without the method, so that rows differ only in it
     torch.manual_seed(derive_seed(own_seed, "weights"))
     unet = UNet(task.filters, out_channels=len(task.regions))
     description: dict[str, Any] = {
@@ -75,11 +76,12 @@ def finetune(
         "transferred": [],
         "seed": task.seed,
     }
-    version = ""
+    version, warned = "", []
     if pretrained is not None:
         checkpoint = load_checkpoint(pretrained, "pretraining")
         description["transferred"] = _transfer(checkpoint, unet, task, str(pretrained))
         version = checkpoint.description.get("mcd_version", UNKNOWN)
+        warned = checkpoint.description.get("warnings", [])
     identity = {
         **task.model_dump(mode="json"),
         "options": description["options"],
@@ -100,20 +102,21 @@ def finetune(
             identity=identity,
         )
         sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(task.label_ratio)), "slices": len(slices)}
+        description["warnings"] = [*(f"pre-training, {warning}" for warning in warned), *warnings_of(history)]
         description["card"] = {**description.get("card", {}), "training": sizes}
         save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
     return history
 
 
 def _transfer(checkpoint: Checkpoint, unet: UNet, task: FinetuningTask, name: str) -> list[str]:
-    """Load pre-trained weights into `unet`; the names of the tensors that came from there."""
+    """Load pre-trained weights into `unet`; return the names of the transferred tensors."""
     transferred = transfer(checkpoint, unet, task.modality, task.depth, name=name)
     log.info("transferred %d of %d tensors from %s", len(transferred), len(unet.state_dict()), name)
     return transferred
 
 
 def _schedule(task: FinetuningTask) -> Schedule:
-    """The task's schedule; half of a mixed batch is labelled, so twice the steps show the labelled slices as often."""
+    """The task's schedule; only half of a mixed batch is labelled, so twice the steps show the labelled slices as often."""
     steps = task.schedule.steps_per_epoch
     if steps is None or not find(REGISTRY, task.algorithm).unlabelled:
         return task.schedule
@@ -123,10 +126,10 @@ def _schedule(task: FinetuningTask) -> Schedule:
 def training_slices(
     shards: Shards, split: Split, task: FinetuningTask, device: torch.device, memory_limit: float
 ) -> SliceSet:
-    """The slices with a target of the subjects whose labels may be used (Sec. V); where `mixed`, all slices of everybody.
+    """The slices with a target of the labelled subjects (Sec. V); for a semi-supervised algorithm, slices of all subjects.
 
-    It is unknown which unlabelled slices hold a target, so a mixed set takes every slice with content, of the labelled
-    subjects too: see `mcd.segmentation.semi_supervised`.
+    It is unknown which unlabelled slices contain a target, so a mixed set has every slice with content, also of the labelled
+    subjects: see `mcd.segmentation.semi_supervised`.
     """
     mixed = find(REGISTRY, task.algorithm).unlabelled
     modality, regions = task.modality, task.regions
@@ -134,7 +137,7 @@ def training_slices(
     others = split.train[len(subjects) :]
     if mixed and not others:
         raise McdError(
-            f"label_ratio {task.label_ratio:g}: labels every training subject, and a semi-supervised algorithm needs "
+            f"label_ratio {task.label_ratio:g}: labels every training subject, but a semi-supervised algorithm needs "
             "unlabelled ones too; lower it"
         )
     limit = memory_limit / 2 if mixed else memory_limit  # either part may be the larger

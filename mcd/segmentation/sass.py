@@ -1,8 +1,8 @@
 """SASS: shape-aware semi-supervised segmentation, SASSNet (Li, Zhang and He, MICCAI 2020).
 
-On the features of the U-Net's last layer sits a second head, which predicts the regions' signed distance maps (tanh). A
-discriminator tells by map and image whether a slice is a labelled one; the network learns to make the maps of unlabelled
-slices pass for those of labelled ones. That is what it learns of shape without labels:
+A second head on the features of the U-Net's last layer predicts the regions' signed distance maps (tanh). A
+discriminator decides from map and image whether a slice is labelled; the network learns to make the maps of unlabelled
+slices indistinguishable from those of labelled ones, and so learns shape without labels:
 
     L_G = (Dice + CE)(sigmoid(logits), y) + regression * mean (SDM - SDM(y))^2    labelled
         + adversarial * ramp(t) * -log D(SDM, x)                                  unlabelled
@@ -11,14 +11,14 @@ slices pass for those of labelled ones. That is what it learns of shape without 
 Settings are those of the published code (train_gan_sdfloss.py). D sees predicted maps only, never those of the labels.
 Adapted:
 
- - the first head has the table's common loss. The code computes the cross-entropy and leaves it out; Dice alone has hardly
-   begun to learn when a short training of few slices ends (simulated PET, DSC of three seeds: 0.33, 0.04, 0.02; with
-   cross-entropy 0.34, 0.54, 0.04).
+ - the first head has the table's common loss. The code computes the cross-entropy but leaves it out; with Dice alone the
+   network has hardly begun to learn when a short training on few slices ends (simulated PET, DSC of three seeds: 0.33, 0.04,
+   0.02; with cross-entropy 0.34, 0.54, 0.04).
  - one map per region; maps as in `mcd.losses.signed_distance`, which says what is different in two dimensions.
- - the discriminator is the code's 3D one with 2D layers (its own 2D one lacks an activation), and averages over whatever
-   size is left, in place of a fixed 7x7.
- - it has one logit where the code has two, which is the same, and learns with the common Adam (there 1e-4, betas 0.9 and
-   0.99), from the predictions that the network's own step made, which saves a forward pass.
+ - the discriminator is the code's 3D one with 2D layers (the code's 2D one lacks an activation), and averages over whatever
+   size is left, instead of a fixed 7x7.
+ - it has one logit where the code has two, which is equivalent, and learns with the common Adam (in the code 1e-4, betas 0.9
+   and 0.99), from the predictions of the network's own step, which saves a forward pass.
 """
 
 from collections.abc import Sequence
@@ -36,11 +36,12 @@ from mcd.segmentation.options import SASSOptions
 from mcd.segmentation.semi_supervised import SemiSupervised
 from mcd.slices.batches import Batch
 from mcd.slices.options import Augmentation
+from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
 class MapDiscriminator(nn.Module):
-    """Whether a slice is a labelled one: maps (N, R, H, W) and images (N, 1, H, W) -> logits (N,).
+    """Whether a slice is labelled: maps (N, R, H, W) and images (N, 1, H, W) -> logits (N,).
 
     A 4x4 convolution of stride 2 for the maps and one for the image, added; three more; leaky ReLU 0.2 and dropout of channels
     between them; the mean over what is left, and a linear layer.
@@ -66,7 +67,7 @@ class MapDiscriminator(nn.Module):
         self.output = nn.Linear(filters * 8, 1)
 
     def forward(self, maps: Tensor, images: Tensor) -> Tensor:
-        """Above 0 the slice is taken for a labelled one."""
+        """Logits (N,): above 0 means labelled."""
         return self.output(self.body(self.of_maps(maps) + self.of_image(images))).squeeze(1)
 
 
@@ -91,12 +92,15 @@ class SASS(SemiSupervised):
     def losses(self, batch: Batch, player: str) -> Losses:
         return self._network_losses(batch) if player == "network" else self._discriminator_losses()
 
+    def levels(self, batch_size: int) -> Levels:
+        return Levels(falling=("segmentation",))  # the total holds a weight that ramps up
+
     def _network_losses(self, batch: Batch) -> Losses:
         images, targets, labelled = self.augmented(batch)
         logits, stages = self.unet.forward_with_stages(images)
         maps = torch.tanh(at_least_single(self.distance_head(stages[-1])))
         self._predicted = (maps.detach(), images, labelled)
-        self.discriminator.eval()  # a judge without dropout, as in the code
+        self.discriminator.eval()  # no dropout here, as in the code
         losses = {
             "segmentation": dice_and_cross_entropy(logits[labelled], targets),
             "regression": F.mse_loss(maps[labelled], signed_distance_maps(targets)),

@@ -1,17 +1,17 @@
 """What the semi-supervised baselines have in common: mixed batches, and a weight that ramps up.
 
-All three learn in one stage from random weights (paper Sec. V), on batches of which one half is labelled and one is not (as
-in their published codes). Optimiser, schedule, augmentation and length are those of every method of the table, in place of
+All three learn in one stage from random weights (paper Sec. V), on batches that are half labelled and half unlabelled (as
+in their published codes). Optimiser, schedule, augmentation and length are those of every method of the table, instead of
 the codes' SGD.
 
-Both halves are drawn from all slices with content. The paper fine-tunes on slices with a target alone, and it is unknown
-which unlabelled slices those are; but with targets in every labelled slice and in few of the unlabelled ones, the halves are
-not what the three methods suppose, two draws from the same patients. A discriminator then learns to find targets, not
-labels, and the statistics of batch norm are those of no slice: on simulated PET with two labelled subjects the mean
+Both halves are drawn from all slices with content. The paper fine-tunes only on slices with a target, and it is unknown
+which unlabelled slices have one; with targets in every labelled slice but in few of the unlabelled ones, the halves would not
+be two draws from the same distribution, as the three methods assume. A discriminator would learn to find targets, not
+labels, and the statistics of batch norm would fit neither half: on simulated PET with two labelled subjects the mean
 teacher's DSC was 0.02 that way, and 0.61 with all slices (Fully Supervised 0.44; one seed).
 
-The codes count their ramps in iterations, and end them where their training ends; here a ramp is a share of the training, so
-that it ends there whatever the length.
+The codes count their ramps in iterations, and end them with the training; here a ramp is a share of the training, so
+that it does so whatever the length.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class SemiSupervised(Segmentation):
     """A `Segmentation` that learns from `MixedSlices`.
 
     Attributes:
-        progress: share of the training that is done: a buffer, so that a resumed training knows it.
+        progress: share of the training that is done: a buffer, so that a resumed training has it.
     """
 
     options: SemiSupervisedOptions

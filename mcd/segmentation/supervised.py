@@ -14,9 +14,9 @@ from mcd.training.method import Losses, Method
 
 
 class Segmentation(Method):
-    """A method that learns to segment: holds a U-Net whose sigmoid outputs are the regions.
+    """A method that learns to segment: it has a U-Net whose sigmoid outputs are the regions.
 
-    `unet` is what predicts and what is saved; whatever else a method needs to learn lives beside it.
+    `unet` predicts and is saved; whatever else a method needs for learning is not.
 
     Args:
         unet: with one output per region, pre-trained or not.

@@ -1,4 +1,4 @@
-"""Carrying pre-trained weights into a segmentation network (Sec. IV-D, Table VIII)."""
+"""Transfer of pre-trained weights to a segmentation network (Sec. IV-D, Table VIII)."""
 
 from torch import Tensor
 
@@ -8,23 +8,23 @@ from mcd.training.checkpoint import Checkpoint
 
 
 def transfer(checkpoint: Checkpoint, unet: UNet, modality: str, depth: int, name: str = "checkpoint") -> list[str]:
-    """Load the encoder, the shared layers and the first `depth` further up layers into `unet`; the rest stays fresh.
+    """Load the encoder, the shared layers and the first `depth` further up layers into `unet`; the rest stays random.
 
-    The output layer always starts fresh: it is the task's own. `depth` counts from the shared layers, or, where nothing is
+    The output layer is never transferred: it belongs to the task. `depth` counts from the shared layers or, if nothing is
     shared, from up layer 1, so that a row of Table VIII means the same for every variant. What the method did not
-    pre-train (the decoder, for most baselines) stays fresh too.
+    pre-train (the decoder, for most baselines) stays random, too.
 
     Args:
         checkpoint: of kind `pretraining`.
         modality: whose branch to take.
         depth: 0 to 3; 3 is the paper's.
-        name: how to call the checkpoint in an error.
+        name: of the checkpoint in error messages.
 
     Returns:
-        The names that were transferred, in the U-Net's order.
+        The keys that were transferred, in the U-Net's order.
 
     Raises:
-        McdError: naming the modality, the missing or the misshapen key.
+        McdError: naming the modality, or a key that is missing or has the wrong shape.
     """
     if modality not in checkpoint.weights:
         raise McdError(f"{name}: was pre-trained on {', '.join(checkpoint.weights)}, not on {modality}")
@@ -44,6 +44,6 @@ def transfer(checkpoint: Checkpoint, unet: UNet, modality: str, depth: int, name
         state[key] = source[key]
     strangers = trained - set(target)
     if strangers:
-        raise McdError(f"{name}: {sorted(strangers)[0]} is no layer of the U-Net; pre-train again")
+        raise McdError(f"{name}: {sorted(strangers)[0]} is not a layer of the U-Net; pre-train again")
     unet.load_state_dict(state, strict=False)
     return keys

@@ -1,7 +1,7 @@
-"""What simulated patients are made of: seeded generators, sampling grids, smooth random fields, deformations, shapes.
+"""Building blocks of simulated patients: seeded generators, sampling grids, smooth random fields, deformations, shapes.
 
-All arrays are (z, y, x) float32 and all lengths are mm. Random fields live on knots at fixed places in the field of
-view, so that one patient drawn on 1 mm and on 2 mm is the same patient, sampled differently; only voxel noise depends
+All arrays are (z, y, x) float32 and all lengths are mm. Random fields are defined on knots at fixed positions in the field of
+view, so that a patient drawn at 1 mm and at 2 mm is the same patient, sampled differently; only voxel noise depends
 on the grid.
 """
 
@@ -22,7 +22,7 @@ _SPLINE_RMS = (151 / 315) ** 1.5
 def generator(seed: int, subject: str, purpose: str = "") -> np.random.Generator:
     """A random generator that depends on these three values only, the same on every machine and in any order of calls.
 
-    Separate purposes ("anatomy", "noise", ...) draw from independent streams: what one draws does not shift another.
+    Different purposes ("anatomy", "noise", ...) draw from independent streams: drawing from one does not affect another.
     """
     digest = hashlib.sha256(f"{seed}\x1f{subject}\x1f{purpose}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
@@ -58,7 +58,7 @@ class SamplingGrid:
         return SamplingGrid(self.extent, self.spacing, (start[0], start[1], start[2]), (shape[0], shape[1], shape[2]))
 
     def slices_in(self, other: "SamplingGrid") -> tuple[slice, slice, slice]:
-        """Where this crop lies in an array over `other`."""
+        """The position of this crop in an array over `other`."""
         z, y, x = (slice(a - b, a - b + n) for a, b, n in zip(self.start, other.start, self.shape, strict=True))
         return z, y, x
 
@@ -87,11 +87,11 @@ def _basis(positions: Array, knots: int, scale: float) -> Array:
 def smooth_field(rng: np.random.Generator, grid: SamplingGrid, scale: float | Triple) -> Array:
     """A Gaussian random field of zero mean and unit standard deviation, twice differentiable.
 
-    `scale`: distance of the spline knots (z, y, x), about the size of its bumps. Cheap also on large
+    `scale`: distance of the spline knots (z, y, x), about the size of its bumps. Cheap even on large
     grids: three matrix products.
     """
     scales = (scale, scale, scale) if isinstance(scale, int | float) else scale
-    # One voxel of slack: a grid rounded up to whole voxels may reach past the field of view.
+    # One voxel of slack: a grid rounded up to whole voxels may extend beyond the field of view.
     knots = [int(extent / s + 1) + 5 for extent, s in zip(grid.extent, scales, strict=True)]
     field = rng.standard_normal(knots, dtype=np.float32) / np.float32(_SPLINE_RMS)
     for dimension in range(3):
@@ -119,7 +119,7 @@ def deformation(rng: np.random.Generator, grid: SamplingGrid, scale: float, ampl
 
 
 def random_rotation(rng: np.random.Generator, degrees: float | None = None) -> NDArray[np.float64]:
-    """A 3 x 3 rotation: by normal angles of this standard deviation about the three axes, or any when None."""
+    """A 3 x 3 rotation: by normal angles of this standard deviation about the three axes, or a uniform one if None."""
     if degrees is None:
         q, r = np.linalg.qr(rng.standard_normal((3, 3)))
         q = q * np.sign(np.diag(r))
@@ -153,9 +153,9 @@ def lobulated(
     roughness: float = 0.25,
     stretch: float = 0.25,
 ) -> Array:
-    """Depth in mm below the surface of a random lump: a stretched ellipsoid whose surface waves in and out.
+    """Depth in mm below the surface of a random lump: a stretched ellipsoid with an undulating surface.
 
-    `roughness`: standard deviation of the waves as a part of the radius; `stretch`: that of the log of the three radii.
+    `roughness`: standard deviation of the undulation as a share of the radius; `stretch`: that of the log of the three radii.
     """
     factors = np.exp(stretch * rng.standard_normal(3))
     factors /= np.cbrt(np.prod(factors))
@@ -165,7 +165,7 @@ def lobulated(
 
 
 def soft(depth: Array, width: float) -> Array:
-    """Part of a voxel that lies inside a surface: 0 to 1 over `width` mm of depth around 0 (partial volume)."""
+    """Fraction of a voxel inside a surface: 0 to 1 over `width` mm of depth around 0 (partial volume)."""
     return np.clip(depth / np.float32(width) + np.float32(0.5), 0, 1)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mcd.errors import McdError
+from mcd.imaging.alike import anatomical_spacing
 from mcd.slices.shards import Shards
 from mcd.version import UNKNOWN, lineage
 
@@ -50,10 +51,3 @@ def prepared_by(shards: Shards, subjects: Sequence[str]) -> str:
     """The versions of the code that preprocessed some subjects (`mcd.version.lineage`)."""
     infos = (shards.subject(subject).info for subject in subjects)
     return lineage(*sorted({info.get("mcd_version", UNKNOWN) for info in infos}))
-
-
-def anatomical_spacing(grid: Mapping[str, Any]) -> list[float]:
-    """The spacing in mm of a grid (`mcd.imaging.geometry.Grid.to_json`) along (left-right, front-back, feet-head)."""
-    turned = np.abs(np.reshape(grid["direction"], (3, 3)))  # one row per world axis, one column per voxel axis
-    order = turned.argmax(axis=1)
-    return [float(grid["spacing"][axis]) for axis in order]

@@ -1,4 +1,4 @@
-"""What every extension is checked for, in seconds and on a CPU. A check that fails raises `AssertionError` that says why."""
+"""Checks for every extension, in seconds and on a CPU. A check that fails raises an `AssertionError` that says why."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -26,12 +26,12 @@ FILTERS, EPOCHS = 4, 3
 def check_pretraining(algorithm: str, options: Mapping[str, Any] | None = None) -> None:
     """Check a registered self-supervised method on a tiny cohort.
 
-    It is a row that a configuration can name. It trains, and gives the same weights again and others with another seed. Killed
-    in the middle of its last epoch, it resumes to the weights of a training that was never interrupted. A fine-tuning that
-    starts from it takes over the layers that it says it trained.
+    A configuration can name it as a row. It trains reproducibly, and to other weights with another seed. Killed
+    in the middle of its last epoch, it resumes to the weights of an uninterrupted training. A fine-tuning that
+    starts from it transfers exactly the layers that it says it trained.
 
     Args:
-        options: smaller ones than the defaults, to be quick.
+        options: such as smaller sizes than the defaults, for speed.
     """
     from mcd.pretraining.options import PretrainingTask
     from mcd.pretraining.registry import pretraining_class
@@ -85,8 +85,8 @@ def _check_transfer(algorithm: str, cohort: TinyCohort, pretrained: Path, folder
 def check_segmentation(algorithm: str, options: Mapping[str, Any] | None = None) -> None:
     """Check a registered method that learns to segment, on a tiny cohort.
 
-    It is a row that a configuration can name. It trains, gives the same weights again, resumes to them after a kill, and what
-    it saves is a plain U-Net that predicts every test patient.
+    A configuration can name it as a row. It trains reproducibly, resumes to the same weights after a kill, and
+    saves a plain U-Net that predicts every test patient.
     """
     from mcd.prediction.masks import predicted_subjects
     from mcd.prediction.run import predict_test
@@ -115,7 +115,7 @@ def check_segmentation(algorithm: str, options: Mapping[str, Any] | None = None)
 
 
 def check_metric(key: str) -> None:
-    """Check a registered metric on random, equal and empty masks: within its bounds, or NaN, and best for equal masks."""
+    """Check a registered metric on random, equal and empty masks: within its bounds or NaN, and best for equal masks."""
     (metric,) = [metric for metric in METRICS if metric.key == key]
     low, high = metric.bounds
     rng = np.random.default_rng(0)
@@ -137,7 +137,7 @@ def check_metric(key: str) -> None:
 
 
 def check_layout(name: str, folder: str | Path) -> None:
-    """Check a registered layout on a folder that has it: patients with files that are there, the same whatever is asked for."""
+    """Check a registered layout on a folder that has it: it finds patients whose files exist, for any choice of modalities."""
     subjects = find_layout(name).find(Path(folder))
     assert subjects, f"{name}: finds no patient in {folder}"
     assert [subject.id for subject in subjects] == sorted({subject.id for subject in subjects})
@@ -171,7 +171,7 @@ def same_weights(one: "Checkpoint", other: "Checkpoint") -> bool:
 def _check_resumes(
     algorithm: str, method_class: "type[Method]", start: Callable[..., Any], train: str, folder: Path
 ) -> "Checkpoint":
-    """Train twice, and once more with a kill in between: always to the same weights, whose checkpoint is returned.
+    """Train twice, and once more with a kill in between: always to the same weights. Return the checkpoint.
 
     Args:
         start: starts the training, given `output` and `resume`; it calls `mcd.training.loop.train` by the name `train`.

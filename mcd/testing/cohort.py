@@ -1,4 +1,4 @@
-"""A tiny cohort for tests that need slices; no image library is needed until its volumes are asked for as files."""
+"""A tiny cohort for tests that need slices; no image library is needed unless its volumes are requested as files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class TinyCohort:
 
 @dataclass
 class TinyVolumes:
-    """What a shard takes of a subject."""
+    """What a shard needs of a subject."""
 
     volumes: dict[str, np.ndarray]
     label: np.ndarray | None
@@ -48,7 +48,7 @@ class TinyVolumes:
 
 
 def tiny_volumes(seed: int, size: tuple[int, int] = (32, 32), depth: int = 8) -> TinyVolumes:
-    """One subject; its first and last slices are black in B, and its outer slices hold no label."""
+    """One subject, (z, y, x); its first and last slices are black in B, and its outer slices have no label."""
     rng = np.random.default_rng(seed)
     z, y, x = np.mgrid[:depth, : size[0], : size[1]].astype(float)
     body = ((y - size[0] / 2) ** 2 + (x - size[1] / 2) ** 2 < (0.42 * min(size)) ** 2) & (z >= 0)
@@ -93,7 +93,7 @@ def tiny_volumes(seed: int, size: tuple[int, int] = (32, 32), depth: int = 8) ->
 
 
 def tiny_subject(seed: int, size: tuple[int, int] = (32, 32), depth: int = 8) -> "Preprocessed":
-    """The same as preprocessing returns it."""
+    """The same subject, as preprocessing returns it."""
     from mcd.imaging.geometry import Grid
     from mcd.imaging.preprocess import Preprocessed
 

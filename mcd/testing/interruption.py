@@ -1,4 +1,4 @@
-"""The one way in which tests kill a training."""
+"""Killing a training in tests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ class Killed(BaseException):
 
 @contextmanager
 def epochs_begun(method_class: type[Method]) -> Iterator[list[int]]:
-    """Hand over the numbers of the epochs, from 0, that trainings of a class begin within, in order."""
+    """Yield a list to which trainings of a class add the numbers of the epochs, from 0, as they begin."""
     begun: list[int] = []
     before_epoch = method_class.before_epoch
 

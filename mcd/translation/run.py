@@ -1,4 +1,4 @@
-"""One pre-training's generators on the test patients, from checkpoint to scores: what the workflow's rule calls.
+"""Translating and scoring the test patients with one pre-training's generators: what the workflow's rule calls.
 
     translation      X' = G_b(Y)    Y' = G_a(X)      reconstruction   X'' = G_b(Y')   Y'' = G_a(X')
 
@@ -73,20 +73,20 @@ def translate(
     seed: int = 0,
     compute: Compute | None = None,
 ) -> pd.DataFrame:
-    """Translate every test slice that is black in neither modality, and score what came out.
+    """Translate every test slice that is black in neither modality, and score the results.
 
     All-black slices are left out as in pre-training: they would score 1 whatever the method. SSIM and FID see an image on the
     scale of its patient's real volume: SSIM with that volume's range as its data range, FID's network with that range as
-    0 to 1 (beyond it is clipped).
+    0 to 1 (values beyond are clipped).
 
     Args:
         scores: CSV to write, SSIM by patient and image.
         distances: CSV to write, FID by image, over all test slices together; empty without an extractor.
-        examples: HDF5 to write, for the figures: the slice with the most target of the patient whose target is nearest to the
-            median, and `pairs` random slices' similarities of features (Fig. 3: 40), the same for every method.
-        columns: put first in each row of both CSVs (cohort, pair, ...).
-        regions: whose slices are shown; a cohort without labels shows the middle of its first patient.
-        inception: TorchScript file of FID's network; None for the one that a package carries.
+        examples: HDF5 to write, for the figures: the slice with the largest target of the patient whose target is nearest to
+            the median, and the feature similarities of `pairs` random slices (Fig. 3: 40), the same for every method.
+        columns: first columns of each row of both CSVs (cohort, pair, ...).
+        regions: the target, by which the slice is chosen; without labels it is the middle one of the first patient.
+        inception: TorchScript file of FID's network; None for that of an installed package.
 
     Returns:
         The rows of `scores`.
@@ -134,7 +134,7 @@ def translate(
 
 
 def _rows(columns: Mapping[str, Any], quality: Mapping[str, list[np.ndarray]], slices: int) -> list[dict[str, Any]]:
-    """A patient's scores: the mean over its slices, one row per image that was made."""
+    """A patient's scores: the mean over its slices, one row per generated image."""
     return [
         {**columns, "image": name, "slices": slices, "SSIM": np.concatenate(values).mean()}
         for name, values in quality.items()
@@ -143,7 +143,7 @@ def _rows(columns: Mapping[str, Any], quality: Mapping[str, list[np.ndarray]], s
 
 
 class _Features:
-    """The extractor's features of all slices, real and made, image by image."""
+    """The extractor's features of all slices, real and generated, by image."""
 
     def __init__(self, extractor: Extractor | None, made: Sequence[str]) -> None:
         self.extractor = extractor
@@ -169,7 +169,7 @@ class _Features:
 
 
 def _ssim(images: Mapping[str, Tensor], name: str, ranges: np.ndarray) -> np.ndarray:
-    """The similarity of each made slice to the real one of its modality."""
+    """The similarity of each generated slice to the real one of its modality."""
     low, high = _range_of(name, ranges)
     real, made = (images[key][:, 0].cpu().numpy() for key in (name[0], name))
     return ssim(real, made, high - low)
@@ -193,7 +193,7 @@ def _write_csv(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def _images(method: DSGAN, batch: Tensor, compute: Compute) -> dict[str, Tensor]:
-    """Real and made images of paired slices (N, 2, H, W): X, Y and the `IMAGES` that the method makes, (N, 1, H, W)."""
+    """Real and generated images of paired slices (N, 2, H, W): X, Y and the method's `IMAGES`, each (N, 1, H, W)."""
     x, y = batch[:, :1], batch[:, 1:2]
     with autocast(compute, batch.device):
         made = {"X_trans": method.to_x(y)[0], "Y_trans": method.to_y(x)[0]}

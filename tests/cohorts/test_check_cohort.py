@@ -141,6 +141,20 @@ def test_codes_and_labels_are_compared_over_the_cohort(cohort: Path) -> None:
     ]
 
 
+def test_a_patient_in_another_unit_and_masks_for_some_are_warnings(cohort: Path) -> None:
+    write_volume(GRID.image(scans(3)["A"] / 1000 - 0.1), cohort / "p3_A.nii.gz")
+    write_volume(GRID.image((scans(0)["A"] > 0).astype(np.uint8)), cohort / "p0_mask.nii.gz")
+    header, first, *rest = (cohort / "sheet.tsv").read_text().splitlines()
+    lines = [f"{header}\tmask", f"{first}\tp0_mask.nii.gz", *(f"{line}\t" for line in rest)]
+    (cohort / "sheet.tsv").write_text("\n".join(lines) + "\n")
+    status, found = check(cohort)
+    assert status == 0
+    ((unit, *_), (masks, *_)) = ([row for row in found if word in row["problem"]] for word in ("unit", "mask"))
+    assert (unit["patient"], unit["severity"], Path(unit["file"]).name) == ("p3", "warning", "p3_A.nii.gz")
+    assert masks["problem"].startswith("4 of 5 patients have no mask (p1, p2, p3, ...)")
+    assert len(found) == 2
+
+
 def test_a_label_that_lost_its_header_is_noticed(cohort: Path) -> None:
     bare = Grid(GRID.size, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), GRID.direction)
     write_volume(bare.image(scans(0)["label"]), cohort / "p0_label.nii.gz")

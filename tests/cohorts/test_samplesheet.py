@@ -8,7 +8,7 @@ import pytest
 
 from mcd.cohorts import samplesheet
 from mcd.errors import McdError
-from mcd.slices.splits import make_split
+from mcd.slices.splits import Origin, make_split
 
 
 @pytest.fixture
@@ -60,7 +60,14 @@ def test_without_a_choice_every_other_column_is_a_modality(sheet: Path) -> None:
         (HEADER, "no row"),
         (HEADER.replace("\t", ","), "tab-separated, not comma"),
         (HEADER.replace("subject", "patient") + ROW_A, "no column 'subject'"),
-        (HEADER.replace("PET", "pet") + ROW_A, r"no column 'PET' \(there are: .*pet"),
+        (HEADER.replace("PET", "PT") + ROW_A, r"no column 'PET' \(there are: .*PT"),
+        (HEADER.replace("\t", "   ") + ROW_A, "blanks and no tab"),
+        (HEADER.replace("age", "ct") + ROW_A, "'CT' appears twice"),
+        (HEADER.replace("label", "labels") + ROW_A, "'labels' is nearly 'label'"),
+        (HEADER.replace("split", "spilt") + ROW_A, "'spilt' is nearly 'split'"),
+        (HEADER.replace("age", "masks") + ROW_A, "'masks' is nearly 'mask'"),
+        (HEADER.replace("age", "patients") + ROW_A, "'patients' is nearly 'patient'"),
+        (HEADER.replace("age", "boxes") + ROW_A, "'boxes' is nearly 'box'"),
         (HEADER.replace("age", "CT") + ROW_A, "'CT' appears twice"),
         (HEADER + ROW_A + ROW_A, "line 3, column subject: a appears twice"),
         (HEADER + ROW_A.replace("a\t", "../a\t", 1), "line 2, column subject.*'../a'"),
@@ -77,6 +84,37 @@ def test_names_the_line_the_column_and_the_remedy(sheet: Path, text: str, messag
         samplesheet.subjects(sheet, ["CT", "PET"])
     assert str(caught.value).startswith(str(sheet))
     assert "\n" not in str(caught.value)
+
+
+def test_columns_are_known_whatever_their_case(sheet: Path) -> None:
+    """A `Split` that was overlooked would draw test patients into training."""
+    sheet.write_text("SUBJECT\tct\tPet\tLabel\tSplit\n" + "a\ta_ct.nii.gz\ta_pet.nrrd\ta_label.nii.gz\ttest\n")
+    (subject,) = samplesheet.subjects(sheet, ["CT", "PET"])
+    assert list(subject.images) == ["CT", "PET"]
+    assert subject.split == "test"
+    assert subject.label == sheet.parent / "a_label.nii.gz"
+
+
+def test_a_column_that_is_not_used_is_named(sheet: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sheet.write_text(HEADER + ROW_A)
+    samplesheet.subjects(sheet, ["CT"])
+    assert [record.getMessage() for record in caplog.records] == [f"{sheet}: columns that are not used: PET, age"]
+
+
+def test_tabs_at_the_ends_of_lines_are_no_columns(sheet: Path) -> None:
+    sheet.write_text(HEADER.replace("\n", "\t\t\n") + ROW_A.replace("\n", "\t\t\n"))
+    assert samplesheet.subjects(sheet, ["CT", "PET"])[0].id == "a"
+    sheet.write_text(HEADER + ROW_A.replace("\n", "\t\t\n"))
+    assert samplesheet.subjects(sheet, ["CT", "PET"])[0].id == "a"
+
+
+def test_paths_in_a_sheet_are_those_of_a_configuration(sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCANS", str(sheet.parent))
+    sheet.write_text("subject\tCT\na\t$SCANS/a_ct.nii.gz\n")
+    assert samplesheet.subjects(sheet, ["CT"], root=Path("/elsewhere"))[0].images["CT"] == sheet.parent / "a_ct.nii.gz"
+    sheet.write_text("subject\tCT\na\t$NOT_SET_AT_ALL/a_ct.nii.gz\n")
+    with pytest.raises(McdError, match=r"line 2, column CT: .*the environment variable \$NOT_SET_AT_ALL is not set"):
+        samplesheet.subjects(sheet, ["CT"])
 
 
 def test_a_missing_sheet_a_folder_and_a_binary_are_errors(sheet: Path) -> None:
@@ -109,6 +147,5 @@ def test_the_documentations_sheet_is_read_and_split(tmp_path: Path) -> None:
     read = samplesheet.subjects(tmp_path / "sheet.tsv")
     assert [list(subject.images) for subject in read] == [["CT", "PET"]] * 2
     assert all(subject.label for subject in read)
-    fixed = {subject.id: subject.split for subject in read if subject.split}
-    split = make_split([subject.id for subject in read], 0.5, cohort="lung", seed=0, fixed=fixed)
+    split = make_split(Origin("lung", 0.5, {subject.id: subject.split for subject in read}), 0)
     assert (split.train, split.test) == (["lung_01"], ["lung_02"])

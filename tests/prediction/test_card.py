@@ -123,6 +123,13 @@ def test_a_card_says_what_the_model_is_and_is_not_for(model: Path) -> None:
         assert words in text, words
 
 
+def test_a_card_passes_on_the_warnings_of_its_trainings(model: Path) -> None:
+    checkpoint = load_checkpoint(model)
+    assert "Warnings" not in render(checkpoint)
+    checkpoint.description["warnings"] = ["pre-training, epochs 5 to 9: the features have collapsed"]
+    assert "Warnings while it was trained:\n\n- pre-training, epochs 5 to 9: the features" in render(checkpoint)
+
+
 def test_a_card_of_real_patients_claims_no_licence_and_no_simulation(model: Path) -> None:
     checkpoint = load_checkpoint(model)
     checkpoint.description["simulated"] = False

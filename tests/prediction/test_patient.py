@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mcd.errors import McdError
 from mcd.evaluation.overlap import dsc
+from mcd.imaging.alike import anatomical_spacing
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume, write_volume
 from mcd.imaging.options import PreprocessOptions
@@ -23,7 +24,7 @@ from mcd.prediction.run import predict_test
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
 from mcd.slices.options import Augmentation
-from mcd.slices.preparation import anatomical_spacing, training_data
+from mcd.slices.preparation import training_data
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, write_split
 from mcd.slices.write_shards import write_shard
@@ -237,7 +238,7 @@ def test_what_does_not_go_together_is_refused(trained: dict[str, Path], tmp_path
     with pytest.raises(McdError, match="no model for C; the models are for A, B"):
         predict_patient(models, {"C": tmp_path / "c.nii.gz"}, compute=CPU)
     masked = Model(models[0].network, {**models[0].description, "masked": True}, "m.pt")
-    with pytest.raises(McdError, match=r"m\.pt: its training patients had a mask each; give this patient's by --mask"):
+    with pytest.raises(McdError, match=r"m\.pt: its training patients all had a mask; give this patient's by --mask"):
         predict_patient([masked], {"A": tmp_path / "a.nii.gz"}, compute=CPU)
     for key, value, words in (
         ("regions", {"WT": [1]}, "predicts WT, model WT, TC; fuse models of one kind"),
@@ -259,9 +260,10 @@ def info_of(spacing: tuple[float, float, float], low: float, high: float) -> dic
     [
         (info_of((1.0, 2.0, 3.0), 0.0, 2.0), []),
         (info_of((1.0, 1.0, 8.9), -0.9, 2.9), []),  # a little beyond is another scanner, not another world
-        (info_of((1.0, 1.0, 9.1), 0.0, 2.0), ["voxels of 1 × 1 × 9.1 mm; the training data had 1..3 × 1..3 × 1..6"]),
+        (info_of((1.0, 1.0, 9.1), 0.0, 2.0), ["voxels of 1 × 1 × 9.1 mm; in the training data 1..3 × 1..3 × 1..6"]),
         (info_of((0.6, 1.0, 2.0), 0.0, 2.0), ["voxels of 0.6 × 1 × 2 mm"]),
-        (info_of((1.0, 2.0, 3.0), 0.0, 3.1), ["intensities from 0 to 3.1; the training data's went from 0 to 2"]),
+        (info_of((1.0, 2.0, 3.0), 0.0, 3.1), ["intensities from 0 to 3.1; in the training data from 0 to 2"]),
+        (info_of((1.0, 2.0, 3.0), 0.0, 1000.0), ["from 0 to 2: another unit, with a range 500 times as large"]),
         (info_of((1.0, 2.0, 9.9), -1024.0, 2.0), ["voxels of", "intensities from -1024 to 2"]),
     ],
 )

@@ -94,7 +94,7 @@ def test_a_missing_or_misshapen_key_is_named(pretrained: Path) -> None:
     with pytest.raises(McdError, match=r"encoder.2.1.running_var is missing for A"):
         transfer(checkpoint, UNet(4), "A", 3)
     checkpoint.description["trained"].append("encoder.9.weight")
-    with pytest.raises(McdError, match=r"encoder\.9\.weight is no layer"):
+    with pytest.raises(McdError, match=r"encoder\.9\.weight is not a layer"):
         transfer(checkpoint, UNet(4), "B", 3)
 
 
@@ -122,6 +122,21 @@ def run_finetuning(cohort: TinyCohort, folder: Path, **options: Any) -> Path:
 @pytest.fixture(scope="module")
 def model(tiny_cohort: TinyCohort, pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_finetuning(tiny_cohort, tmp_path_factory.mktemp("model"), pretrained=pretrained)
+
+
+def test_what_went_wrong_in_a_pre_training_stands_in_its_checkpoint_and_in_the_model(
+    tiny_cohort: TinyCohort, tmp_path: Path
+) -> None:
+    task = PretrainingTask(
+        algorithm="rotation", options={"learning_rate": 1e-12}, modalities=("A", "B"), filters=4, epochs=4, batch_size=6
+    )
+    start = tmp_path / "start.pt"
+    pretrain(task, shards=tiny_cohort.shards, split=tiny_cohort.split, output=start)
+    warned = load_checkpoint(start).description["warnings"]
+    assert [warning.partition(":")[0] for warning in warned] == ["A, epochs 3 to 4", "B, epochs 3 to 4"]
+    assert all("the weights no longer move; raise learning_rate" in warning for warning in warned)
+    model = run_finetuning(tiny_cohort, tmp_path, pretrained=start)
+    assert load_checkpoint(model).description["warnings"] == [f"pre-training, {warning}" for warning in warned]
 
 
 def run_evaluation(cohort: TinyCohort, model: Path) -> tuple[pd.DataFrame, Path]:

@@ -1,5 +1,6 @@
 """The training loop: resumable, reproducible, and clear when it goes wrong."""
 
+import csv
 import itertools
 import subprocess
 import sys
@@ -20,8 +21,9 @@ from mcd.slices.batches import Batch, SliceSet
 from mcd.slices.shards import Shards
 from mcd.testing.cohort import TinyCohort
 from mcd.testing.interruption import killed_in
+from mcd.training.adam import Adam, last_move
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, load_resume, save_checkpoint
-from mcd.training.history import History, write_history
+from mcd.training.history import History, warnings_of, write_history
 from mcd.training.loop import train
 from mcd.training.method import Losses, Method
 from mcd.training.schedule import Compute, Schedule
@@ -111,13 +113,88 @@ def test_a_player_moves_its_own_parameters_only(slices: SliceSet) -> None:
 
 
 class Diverging(TwoPlayers):
+    """The second player's `part` is not finite in the batch numbered `at`, counted over the training."""
+
+    def __init__(self, at: int, value: float = float("nan")) -> None:
+        super().__init__()
+        self.at, self.value = at, value
+        self.drawn: list[set[int]] = []
+
     def losses(self, batch: Batch, player: str) -> Losses:
-        return {"total": (self.one + self.two).sum() * float("nan")}
+        part = (self.one + self.two).sum()
+        if player == "one":
+            self.drawn.append(set(batch.subjects.tolist()))
+        elif len(self.drawn) == self.at:
+            part = part * self.value
+        return {"part": part, "total": 2 * part} if player == "two" else {"total": part}
 
 
-def test_a_loss_that_is_not_finite_ends_the_training_with_its_name(slices: SliceSet) -> None:
-    with pytest.raises(McdError, match=r"one_total became nan in epoch 1; lower the learning rate"):
-        run(Diverging(), slices)
+@pytest.mark.parametrize(("at", "epoch", "step", "value"), [(1, 1, 1, "nan"), (3, 1, 3, "inf"), (9, 2, 4, "nan")])
+def test_a_loss_that_is_not_finite_ends_the_training_with_its_name_and_its_patients(
+    slices: SliceSet, at: int, epoch: int, step: int, value: str
+) -> None:
+    method = Diverging(at, float(value))
+    with pytest.raises(McdError) as caught:
+        run(method, slices, Schedule(epochs=2, batch_size=2, steps_per_epoch=5))
+    patients = ", ".join(slices.subjects[position] for position in sorted(method.drawn[at - 1]))
+    assert len(method.drawn) == 5 * epoch  # looked at once an epoch
+    assert str(caught.value) == (
+        f"training: in step {step}, with slices of {patients}, the loss part became {value} in epoch {epoch}; "
+        "lower the learning rate or its weight"
+    )
+
+
+def test_images_that_are_not_finite_are_blamed_on_their_patient(tiny_cohort: TinyCohort) -> None:
+    broken = SliceSet(Shards(tiny_cohort.shards), ["p0", "p1", "p2"], ["A", "B"])
+    assert broken._images is not None
+    broken._images[np.flatnonzero(broken.subject_of == 1)[2], 0, 5, 5] = torch.inf
+    with pytest.raises(McdError, match=r"with slices of p1, the loss .* their images are not finite: preprocess them"):
+        run(make_dsgan(), broken, Schedule(epochs=1, batch_size=len(broken)))
+
+
+class Still(TwoPlayers):
+    """No gradient reaches the second player from the third epoch on."""
+
+    def before_epoch(self, epoch: int, epochs: int) -> None:
+        self.factor = 1.0 if epoch < 2 else 0.0
+
+    def losses(self, batch: Batch, player: str) -> Losses:
+        return {"total": (self.one.square() + self.two.square() * self.factor).sum()}
+
+
+def test_a_warning_is_logged_once_and_stands_in_every_row_that_it_holds_in(
+    slices: SliceSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule = Schedule(epochs=7, batch_size=2, steps_per_epoch=200, learning_rate=1e-4)
+    history = run(Still(), slices, schedule)
+    begun = [number for number, row in enumerate(history) if row["warning"]]
+    assert begun == [4, 5, 6]  # after the third epoch that stood still
+    assert history[4]["weights_moved"] == 0
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"epoch 5: {history[4]['warning']}"
+    ]
+    assert warnings_of(history) == [f"epochs 5 to 7: {history[4]['warning']}"]
+    write_history(history, tmp_path / "losses.csv")
+    with open(tmp_path / "losses.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["warning"]) for row in rows] == [False] * 4 + [True] * 3
+    assert warnings_of(rows) == warnings_of(history)
+
+
+def test_the_last_step_is_measured_against_the_weights() -> None:
+    torch.manual_seed(0)
+    weights = [nn.Parameter(torch.randn(40)), nn.Parameter(torch.randn(3, 4))]
+    unused = nn.Parameter(torch.ones(2))
+    optimizer = Adam([*weights, unused], lr=1e-2, betas=(0.5, 0.9))
+    assert last_move(optimizer) == 0
+    for _ in range(5):
+        before = [weight.detach().clone() for weight in weights]
+        optimizer.zero_grad()
+        torch.stack([(weight.sin() * weight).sum() for weight in weights]).sum().backward()
+        optimizer.step()
+    moved = sum(float((weight - old).detach().square().sum()) for weight, old in zip(weights, before, strict=True))
+    norm = sum(float(weight.detach().square().sum()) for weight in [*weights, unused])
+    assert last_move(optimizer) == pytest.approx((moved / norm) ** 0.5, rel=1e-4)
 
 
 def test_steps_per_epoch_counts_whatever_the_number_of_slices(slices: SliceSet) -> None:

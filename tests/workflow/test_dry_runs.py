@@ -10,6 +10,9 @@ from fake_cohorts import make
 from snakemake_run import ROOT, snakemake
 from workflow_rules import rules, script_of
 
+from mcd.cli import main
+from mcd.slices.splits import Origin, make_split, read_split, write_split
+
 pytestmark = pytest.mark.workflow
 
 
@@ -43,6 +46,41 @@ def test_every_configuration_plans(config: str, fake_cohorts: dict[str, str], tm
     run = snakemake("all", "-n", "--quiet", "rules", "--cores", "2", folder=tmp_path, config=config, env=fake_cohorts)
     assert run.returncode == 0, run.stdout[-3000:]
     assert "aggregate_table" in run.stdout
+
+
+# modalities and pairs -> columns of the table, pre-trainings of a method that sees a pair, and of one that does not
+ODD_COHORTS = {
+    ("[T2]", "[]"): (1, 0, 1),
+    ("[T2, T1]", "[]"): (2, 0, 2),
+    ("[T1CE, T2, T1]", "[T1CE-T2]"): (3, 1, 2),
+    ("[T1CE, T2, T1]", "[T1CE-T2, T2-T1]"): (3, 2, 2),
+}
+
+
+@pytest.mark.parametrize("methods", ["all", "[fully_supervised, simclr, multi_condos]"])
+@pytest.mark.parametrize(("modalities", "pairs"), ODD_COHORTS)
+def test_a_cohort_without_neat_pairs_plans(modalities: str, pairs: str, methods: str, tmp_path: Path) -> None:
+    """No modality vanishes: each is fine-tuned by every method that it can have."""
+    if pairs == "[]" and methods != "all":
+        methods = "[fully_supervised, simclr]"
+    (tmp_path / "odd.yaml").write_text(
+        "cohorts:\n  brats:\n    layout: brats2018\n    simulate: {subjects: 6}\n"
+        f"    modalities: {modalities}\n    pairs: {pairs}\n    regions: {{WT: [1, 2, 4]}}\n"
+        "    preprocessing: {size: [32, 32]}\n    test: 2\n"
+        f"methods: {methods}\nlabel_ratios: [0.5]\nfull_ratios: []\nfilters: 4\n"
+    )
+    config = str(tmp_path / "odd.yaml")
+    arguments = ("-n", "--cores", "1", "--config", "report=all")
+    whole = snakemake("all", "--quiet", "rules", *arguments, folder=tmp_path, config=config)
+    assert whole.returncode == 0, whole.stdout[-3000:]
+    table = snakemake("results/table2.csv", *arguments, folder=tmp_path, config=config)
+    trained = set(re.findall(r"(work/brats/\S+/fully_supervised/\w+)/labels50/seed0/model\.pt", table.stdout))
+    assert {path.rpartition("/")[2] for path in trained} == set(modalities.strip("[]").split(", "))
+    columns, paired, single = ODD_COHORTS[modalities, pairs]
+    assert len({path.rpartition("/")[2] for path in trained}) == columns
+    pretrained = re.findall(r"output: work/brats/(\S+)/pretraining/(\w+)/seed0/checkpoint\.pt", table.stdout)
+    assert sum(method == "multi_condos" for _, method in pretrained) == paired
+    assert sum(method == "simclr" for _, method in pretrained) == single
 
 
 def test_the_papers_plan_has_the_papers_numbers(fake_cohorts: dict[str, str], tmp_path: Path) -> None:
@@ -167,3 +205,84 @@ def test_every_table_and_figure_stands_in_snakemakes_report() -> None:
     }
     assert len(shown) >= 11
     assert [path for path, report in shown.items() if not (report and report.caption and report.category)] == []
+
+
+def written_sheet(folder: Path, patients: list[str], **columns: str) -> None:
+    """A sheet of empty files; `columns` are texts of cells that every row has."""
+    header = ["subject", "A", "B", *columns]
+    rows = [[name, f"{name}_A.nii.gz", f"{name}_B.nii.gz", *columns.values()] for name in patients]
+    (folder / "sheet.tsv").write_text("".join("\t".join(row) + "\n" for row in [header, *rows]))
+    for row in rows:
+        for cell in row[1:3]:
+            (folder / cell).touch()
+
+
+def configured(folder: Path, seeds: str = "[0]", cohorts: str = "a", test: str = "1") -> str:
+    """A configuration of cohorts that share a sheet."""
+    text = "".join(
+        f"  {name}: {{layout: samplesheet, sheet: {folder}/sheet.tsv, modalities: [A, B], pairs: [A-B], regions: {{R: [1]}}, "
+        f"test: {test}, preprocessing: {{size: [32, 32]}}}}\n"
+        for name in cohorts
+    )
+    path = folder / "config.yaml"
+    path.write_text(f"cohorts:\n{text}seeds: {seeds}\nmethods: [multi_condos]\nlabel_ratios: [0.5]\nfull_ratios: []\n")
+    return str(path)
+
+
+def test_a_split_that_is_there_is_never_drawn_again(tmp_path: Path) -> None:
+    """A cohort and a seed are added: their product covers the split that somebody has edited."""
+    written_sheet(tmp_path, ["P1", "P2", "P3", "P4"])
+    split = tmp_path / "splits/a/seed0.json"
+    split.parent.mkdir(parents=True)
+    split.write_text('{"format": "mcd-split/1", "train": ["P4", "P3", "P1"], "test": ["P2"]}')
+    config = configured(tmp_path, seeds="[0, 1]", cohorts="ab")
+    run = snakemake("shards", "-n", "--cores", "1", "--forceall", folder=tmp_path, config=config)
+    assert run.returncode == 0, run.stdout[-3000:]
+    planned = set(re.findall(r"output: (splits/\S+)", run.stdout))
+    assert planned == {"splits/a/seed1.json", "splits/b/seed0.json", "splits/b/seed1.json"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("patient", "P5 is new"),
+        ("gone", "P4 is gone"),
+        ("test", "`test` was 1 and is 2"),
+        ("column", "the split column was changed for 4 patients"),
+    ],
+)
+def test_a_cohort_that_has_changed_stops_the_run_until_somebody_decides(tmp_path: Path, change: str, told: str) -> None:
+    patients = ["P1", "P2", "P3", "P4"]
+    written_sheet(tmp_path, patients)
+    (tmp_path / "work/a").mkdir(parents=True)
+    origin = Origin("a", 1, dict.fromkeys(patients))
+    path = tmp_path / "splits/a/seed0.json"
+    write_split(make_split(origin, 0), path)
+    before = read_split(path)
+    if change == "column":
+        written_sheet(tmp_path, patients, split="train")
+    elif change != "test":
+        written_sheet(tmp_path, [*patients, "P5"] if change == "patient" else patients[:-1])
+    config = configured(tmp_path, test="2" if change == "test" else "1")
+    run = snakemake("results/table2.csv", "-n", "--cores", "1", folder=tmp_path, config=config)
+    assert run.returncode != 0
+    assert f"error: splits/a/seed0.json: the cohort is no longer the one that it was drawn from: {told}" in run.stdout
+    assert f"mcd split keep, extend or redraw splits/a/seed0.json --config {config}" in run.stdout
+    assert "Traceback" not in run.stdout
+    assert main(["split", "extend", str(path), "--config", config]) == 0
+    run = snakemake("results/table2.csv", "-n", "--cores", "1", folder=tmp_path, config=config)
+    assert run.returncode == 0, run.stdout[-3000:]
+    after = read_split(path)
+    assert after.test == before.test if "P4" not in before.test or change != "gone" else after.test == []
+    assert after.train[:2] == [name for name in before.train if change != "gone" or name != "P4"][:2]
+
+
+def test_another_configuration_of_the_same_name_does_not_take_the_split(tmp_path: Path) -> None:
+    """The embedded default in a folder with the miniature's splits would learn from two patients."""
+    write_split(
+        make_split(Origin("brats", 2, dict.fromkeys(f"SIM000{n}" for n in range(1, 5))), 0),
+        tmp_path / "splits/brats/seed0.json",
+    )
+    run = snakemake("results/table2.csv", "-n", "--cores", "1", folder=tmp_path, config=None)
+    assert run.returncode != 0
+    assert "error: splits/brats/seed0.json: the cohort is no longer the one that it was drawn from" in run.stdout

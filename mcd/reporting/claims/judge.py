@@ -1,8 +1,8 @@
-"""The paper's comparative sentences, put to the test: on this run's patients, and on the numbers that the paper prints.
+"""Testing the paper's comparative sentences on this run's patients, and on the numbers that the paper prints.
 
 Each claim becomes a list of contrasts (`mcd.reporting.claims.sentences`): weighted sums of means over patients that are
-positive where the sentence is right. A run has every patient's score, so a contrast has a bootstrap interval over patients; the
-print has the means alone. The file that comes out is described in docs/reference/formats.md, "Claims".
+positive if the sentence is right. A run has every patient's score, so a contrast has a bootstrap interval over patients; the
+paper prints only means. The output file is described in docs/reference/formats.md, "Claims".
 """
 
 import math
@@ -29,13 +29,13 @@ from mcd.seeding import derive_seed
 LEVEL = 0.95
 NOT_COMPUTED = "not computed"
 
-ROUNDING = 5e-5  # half a digit of a printed score: "by 0.049" is what two rounded numbers differ by
-TIE = 1e-9  # of floating point: equal numbers are equal
+ROUNDING = 5e-5  # half a unit of a printed score's last digit: "by 0.049" is a difference of two rounded numbers
+TIE = 1e-9  # tolerance of floating point: numbers closer than this are equal
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one set of numbers says to a claim; docs/reference/formats.md explains each field."""
+    """The result of testing a claim on one set of numbers; docs/reference/formats.md explains each field."""
 
     verdict: str
     difference: float | None = None
@@ -50,7 +50,7 @@ class Judgement:
 
 
 def judge_means(claim: Claim, means: Mapping[Key, float]) -> Judgement:
-    """Judge by numbers that have no interval: the claim holds or fails as they stand."""
+    """Judge by numbers that have no interval: the claim holds or fails."""
     found = contrasts(claim, means)
     if not found:
         return Judgement(NOT_COMPUTED, remark=_missing(claim, means))
@@ -62,8 +62,8 @@ def judge_means(claim: Claim, means: Mapping[Key, float]) -> Judgement:
 def judge_patients(claim: Claim, patients: Mapping[Key, pd.Series]) -> Judgement:
     """Judge by every patient's values (a series indexed by patient for each cell): paired, with a 95 % bootstrap interval.
 
-    The interval is of the expanded percentile kind (`mcd.evaluation.statistics.expanded_tail`), since a verdict hangs on it.
-    Patients of different cohorts are drawn independently. A patient who lacks a value in a contrast is left out of it.
+    The interval is an expanded percentile interval (`mcd.evaluation.statistics.expanded_tail`), since a verdict depends on it.
+    Patients of different cohorts are drawn independently. A patient without a value in a contrast is left out of it.
     """
     known = {key: values for key, values in patients.items() if key[4] == claim.metric and values.notna().any()}
     found = contrasts(claim, known)
@@ -78,7 +78,7 @@ def judge_patients(claim: Claim, patients: Mapping[Key, pd.Series]) -> Judgement
         values = pd.DataFrame({place: _weighted(terms, known) for place, terms in enumerate(own)}, index=subjects)
         differences += values.mean().to_numpy()
         draws = draws + bootstrap_means(values.to_numpy(float), derive_seed("claims", cohort))
-        concerned = np.array([bool(terms) for terms in own])  # elsewhere stands the sum over nothing, 0
+        concerned = np.array([bool(terms) for terms in own])  # the others have an empty sum, 0
         counts[concerned] = np.minimum(counts, values.notna().sum())[concerned]
     margins = _margins(claim, found, {key: float(values.mean()) for key, values in known.items()})
     judgement = _judgement(claim, found, differences, margins, draws, int(counts.min()))
@@ -86,7 +86,7 @@ def judge_patients(claim: Claim, patients: Mapping[Key, pd.Series]) -> Judgement
 
 
 def fewest_patients(contrasts: int = 1) -> int:
-    """Patients that it takes to tell one of so many contrasts from 0 if all patients agree: two-sided sign test, Bonferroni."""
+    """Patients needed to tell one of `contrasts` contrasts from 0 if all patients agree: two-sided sign test, Bonferroni."""
     return math.ceil(math.log2(2 * contrasts / (1 - LEVEL)))
 
 
@@ -101,9 +101,9 @@ def _judgement(
     """One verdict over all contrasts, from (contrasts,) differences and their (resamples, contrasts) bootstrap draws.
 
     On average: the mean difference and its interval. In every case: the contrast that comes closest to breaking the claim,
-    and an interval of the smallest true difference among all. Its lower end is the lowest of all lower ends: where they lie
-    above the margin, all true differences do. Its upper end is the lowest of the upper ends after Bonferroni's correction,
-    since of many contrasts some fall low by chance.
+    and an interval of the smallest true difference of all. Its lower end is the lowest of all lower ends: if they are
+    above the margin, all true differences are. Its upper end is the lowest of the upper ends after Bonferroni's correction,
+    since of many contrasts some are low by chance.
     """
     every = claim.over == "every"
     worst = int(np.argmin(differences - margins))
@@ -146,7 +146,7 @@ def _weighted(terms: Terms, values: Mapping[Key, Any]) -> Any:
 
 
 def _margins(claim: Claim, found: Sequence[Contrast], means: Mapping[Key, float]) -> NDArray[np.float64]:
-    """What each difference has to exceed; 0 where the claim is about being better and nothing else."""
+    """What each difference has to exceed; 0 if the claim only says that one side is better."""
     least = claim.by - ROUNDING if claim.by else 0.0
     return np.array([least - _weighted(contrast.allowance, means) for contrast in found])
 
@@ -156,7 +156,7 @@ def _datasets(found: Iterable[Contrast]) -> list[str]:
 
 
 def _missing(claim: Claim, cells: Collection[Key]) -> str:
-    """What the claim names and the numbers do not have, in words."""
+    """What the claim names but the numbers lack, in words."""
     known = [key for key in cells if key[4] == claim.metric]
     if not known:
         return f"no {claim.metric}" + (f" of {claim.dataset}" if claim.dataset else "")
@@ -183,9 +183,9 @@ def patients_of(scores_files: Iterable[str | Path], spec: TableSpec) -> dict[Key
 
 
 def means_of(numbers: pd.DataFrame) -> dict[Key, float]:
-    """The defined numbers of a long table (`CELL` and `value`); a label ratio is None where there is none.
+    """The defined numbers of a long table (`CELL` and `value`); a label ratio is None if there is none.
 
-    FID is FID whatever network it is by (`FID_<network>` in a run's Table IV), since a table holds one kind alone.
+    `FID_<network>` of a run's Table IV counts as FID whatever the network, since a table has only one of them.
     """
     there = numbers.dropna(subset=["value"])
     ratios = [label_ratio(ratio) for ratio in there["label_ratio"]]
@@ -204,7 +204,7 @@ def _short(method: str) -> str:
 
 
 def judge_print(claim: Claim) -> Judgement:
-    """Judge by the numbers that the paper prints, as they are printed; the remark names those that the print contradicts."""
+    """Judge by the numbers that the paper prints, as they are; the remark names those that the paper itself contradicts."""
     table = claim.printed or PRINTED.get(claim.table)
     if table is None:
         return Judgement(NOT_COMPUTED, remark=f"{claim.source} prints no numbers")
@@ -227,7 +227,7 @@ def _printed(table: str) -> dict[Key, float]:
 
 
 def _of_dataset(claim: Claim, cells: Mapping[Key, Any], datasets: Mapping[str, str]) -> dict[Key, Any]:
-    """The cells of the data set that the claim speaks of, where it names one; `datasets` says which cohort is which."""
+    """The cells of the claim's data set, if it names one; `datasets` says which cohort is which."""
     return {key: value for key, value in cells.items() if claim.dataset in (None, datasets.get(key[0], key[0]))}
 
 
@@ -239,12 +239,12 @@ def write_claims(
     simulated: Collection[str],
     path: str | Path,
 ) -> None:
-    """Judge every claim on this run and on the print, and write the file that docs/reference/formats.md describes.
+    """Judge every claim on this run and on the printed numbers, and write the file that docs/reference/formats.md describes.
 
     Args:
         comparisons: table's name -> its layout and score files.
         measured: table's name -> its long CSV, for tables that do not come from segmentation scores.
-        absent: table's name -> why this run does not have it, or not more than it shares with others.
+        absent: table's name -> why this run does not have it, or only what it shares with others.
         datasets: cohort -> the paper's data set whose layout it has, for claims that name one.
         simulated: the cohorts whose patients are simulated.
     """

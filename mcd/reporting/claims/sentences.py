@@ -1,6 +1,6 @@
 """The paper's comparative sentences as data, and what each compares, down to single numbers of a table.
 
-`claims.yaml` holds them in the paper's order; `mcd.reporting.claims.judge` puts them to the test.
+`claims.yaml` lists them in the paper's order; `mcd.reporting.claims.judge` tests them.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from mcd.reporting.tables.spec import MEASURES, Key
 
 CLOSE = 0.1
 """How much worse still counts as "close to", as a share of the number on the right. Our choice, since the paper gives none: a
-common margin of non-inferiority trials, and as wide as the paper's own use (it calls 36.60 h close to 34.08 h)."""
+common margin of non-inferiority trials, which includes the paper's own use (it calls 36.60 h close to 34.08 h)."""
 
 PRINTED = {
     f"table{number}": numeral
@@ -46,7 +46,7 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence and one thing that it says, in one metric. The fields are the keys of `claims.yaml`, explained at its head."""
+    """One statement of a sentence, in one metric. The fields are the keys of `claims.yaml`, explained in its head."""
 
     number: int
     section: str
@@ -76,7 +76,7 @@ class Claim:
 
     @property
     def compared(self) -> list[tuple[str, str]]:
-        """Who is compared with whom."""
+        """The pairs of methods that are compared."""
         named = product(_members(self.left), _members(self.right))
         return [*self.pairs, *((left, right) for left, right in named if left != right)]
 
@@ -89,13 +89,13 @@ class Claim:
 
     @property
     def source(self) -> str:
-        """The table or figure as the paper calls it."""
+        """The table or figure, as the paper names it."""
         return f"Table {PRINTED[self.table]}" if self.table in PRINTED else self.table.replace("fig", "Fig. ")
 
 
 @cache
 def read_claims() -> list[Claim]:
-    """The claims of the paper in its order. A sentence on several metrics, or on each modality, is as many claims."""
+    """The claims of the paper in its order. A sentence about several metrics, or about each modality, gives several claims."""
     entries = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text(encoding="utf-8"))
     return [claim for number, entry in enumerate(entries, start=1) for claim in _read(number, dict(entry))]
 
@@ -132,7 +132,7 @@ class Contrast:
 
 
 def contrasts(claim: Claim, cells: Collection[Key]) -> list[Contrast]:
-    """Everything that a claim compares and that the cells of a table have."""
+    """Everything that a claim compares, as far as the table has the cells."""
     known = [key for key in cells if key[4] == claim.metric]
     columns = list(dict.fromkeys(key[:2] for key in known if not claim.modalities or key[1] in claim.modalities))
     named = {key[3] for key in known if not claim.ratios or key[3] in claim.ratios}
@@ -193,7 +193,7 @@ def _compare(
 
 
 def _steps(claim: Claim, ratios: Sequence[float | None]) -> list[Steps]:
-    """The label ratios of left and right: each with the same, or with those that the claim names for the right."""
+    """The label ratios of left and right: the same on both sides, or those that the claim names for the right."""
     return list(product(ratios, claim.right_ratios)) if claim.right_ratios else [(ratio, ratio) for ratio in ratios]
 
 

@@ -1,1 +1,1 @@
-"""Figures, in one style."""
+"""The figures of the paper and of predictions, in one style."""

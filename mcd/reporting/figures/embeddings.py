@@ -19,8 +19,8 @@ from mcd.translation.examples import read_examples
 def draw_embeddings(shown: Sequence[Translated], seed: int, path: str | Path) -> None:
     """Fig. 3: one row per method, one column per pair of modalities; a line joins the two modalities of a slice.
 
-    Each panel says how far apart the features are, as cosine distance in the feature space itself (0 is the same direction, 1
-    at right angles), since distances in a t-SNE have no unit: the mean over pairs, and over slices that are not paired.
+    Each panel gives the cosine distance in the feature space itself (0 is the same direction, 1 is orthogonal), since
+    distances in a t-SNE have no unit: the mean over paired slices, and over unpaired ones.
     """
     methods = list(dict.fromkeys(made.method for made in shown))
     pairs = list(dict.fromkeys((made.cohort, made.pair) for made in shown))
@@ -48,13 +48,13 @@ def draw_embeddings(shown: Sequence[Translated], seed: int, path: str | Path) ->
         for names, look in zip(zip(*(Pair(pair).modalities for _, pair in pairs), strict=True), MODALITIES, strict=True)
     ]
     handles.append(Line2D([], [], color=AUXILIARY, linewidth=0.6, label="the same slice"))
-    words = "numbers: mean cosine distance across modalities\nbetween features of paired slices, and of others"
+    words = "numbers: mean cosine distance across modalities\nbetween features of paired and of other slices"
     drawn.legend(handles=handles, loc="outside lower center", ncols=3, title=words)
     save(drawn, path)
 
 
 def distances(similarity: NDArray[Any]) -> tuple[float, float]:
-    """Mean cosine distance across modalities, of pairs and of what is not paired, from (2n, 2n) cosines (X first)."""
+    """Mean cosine distance across modalities, of paired and of unpaired slices, from (2n, 2n) cosines (X first)."""
     half = len(similarity) // 2
     across = 1 - similarity[:half, half:].astype(np.float64)
     paired = np.eye(half, dtype=bool)
@@ -69,7 +69,9 @@ def embed(similarity: NDArray[Any], seed: int) -> NDArray[np.float64]:
     from sklearn.manifold import TSNE  # slow to load, and only this needs it
 
     if len(similarity) < 4:
-        raise McdError(f"Fig. 3: {len(similarity) // 2} pair of test slices is too few; keep more patients for testing")
+        raise McdError(
+            f"Fig. 3: {len(similarity) // 2} pair of test slices is too few; hold out more patients for testing"
+        )
     squared = np.clip(2 - 2 * similarity.astype(np.float64), 0, None)
     np.fill_diagonal(squared, 0)
     made = TSNE(

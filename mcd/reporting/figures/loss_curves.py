@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from mcd.files import atomic_path
 
 MEASURED = ("slices_per_second", "seconds", "memory_mib", "gpu_memory_mib", "device")
-"""What two equal trainings differ in."""
+"""The columns in which two identical trainings differ."""
 
-NOT_LOSSES = ("modality", "epoch", "learning_rate", "images", *MEASURED)
+NOT_LOSSES = ("modality", "epoch", "learning_rate", "images", "weights_moved", "warning", *MEASURED)
 
 
 def draw_curves(losses_csv: str | Path, path: str | Path) -> None:
-    """One small panel per loss, over epochs; one line per modality where a method trained each by itself."""
+    """One small panel per loss, over epochs; one line per modality if each was trained separately."""
     table = pd.read_csv(losses_csv)
     losses = [name for name in table if name not in NOT_LOSSES]
     figure = Figure(figsize=(2.6 * len(losses) + 0.6, 2.4), layout="constrained")

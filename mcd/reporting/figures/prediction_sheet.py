@@ -1,4 +1,4 @@
-"""One page on a new patient's prediction: slices with outlines, volumes, what predicted, and what to be wary of. No torch."""
+"""One page on a new patient's prediction: slices with outlines, volumes, the networks used, and warnings. No torch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,11 +23,11 @@ from mcd.reporting.figures.style import (
 )
 
 SLICES = 12
-"""At most so many slices are shown."""
+"""The largest number of slices shown."""
 
 _PER_LINE = 6
-_LINE = 3.2  # mm a line of small type
-_CHARACTERS = 165  # of small type in a page's width
+_LINE = 3.2  # height in mm of a line of small type
+_CHARACTERS = 165  # of small type in the width of the page
 
 
 @house_style()
@@ -40,15 +40,15 @@ def draw_prediction(
     warnings: Sequence[str],
     path: str | Path,
 ) -> None:
-    """Draw the axial slices that hold a finding, spread over its height, each modality in rows of its own; PNG and PDF.
+    """Draw axial slices with a finding, spread over its height, each modality in rows of its own; PNG and PDF.
 
-    The page shows what lies in the crop and has content; what lies elsewhere the networks did not see.
-    Where nothing was found, slices are spread over the content, and the page says so.
+    The page shows the content of the crop, which is all that the networks saw.
+    If nothing was found, slices are spread over the content, and the page says so.
 
     Args:
         masks: region -> (z, y, x) bool on the grid of `prepared`.
-        millilitres: region -> volume, as it is in the file that was written.
-        lines: small print below the title, such as one per model.
+        millilitres: region -> volume in the file that was written.
+        lines: small print below the title, such as one line per model.
         warnings: in colour, below that.
     """
     found = np.logical_or.reduce(list(masks.values()))
@@ -78,7 +78,7 @@ class _Sheet(NamedTuple):
 
 
 def _sheet(prepared: Preprocessed, slices: int, lines: int) -> _Sheet:
-    """An empty sheet with room for so many slices of each modality, and so many lines of text above."""
+    """An empty sheet with room for `slices` slices of each modality, and for `lines` lines of text above."""
     width, height, _ = prepared.grid.spacing
     rows_cut, columns_cut = _content(prepared.region)
     tall, wide = rows_cut.stop - rows_cut.start, columns_cut.stop - columns_cut.start
@@ -110,7 +110,7 @@ def _sheet(prepared: Preprocessed, slices: int, lines: int) -> _Sheet:
 def _draw_modality(
     panels: np.ndarray, prepared: Preprocessed, modality: str, masks: Mapping[str, np.ndarray], shown: Sequence[int]
 ) -> None:
-    """The slices `shown` with the outlines of all masks, a panel each."""
+    """The slices `shown` with the outlines of all masks, one panel each."""
     volume, region = prepared.volumes[modality], prepared.regions[modality]
     width, height, depth = prepared.grid.spacing
     cut = _content(prepared.region)
@@ -147,7 +147,7 @@ def spread(slices: np.ndarray) -> list[int]:
 
 
 def _content(region: np.ndarray) -> tuple[slice, slice]:
-    """The rows and columns of a slice within which there is any content, and a little more."""
+    """The rows and columns of a slice that have content anywhere in the volume, with a small margin."""
     found = []
     for axis in (1, 2):
         filled = np.flatnonzero(region.any(axis=tuple({0, 1, 2} - {axis})))

@@ -24,7 +24,7 @@ Value = tuple[float, float, float]  # value, low and high end of its interval; N
 def draw_ratio_curves(long_csv: str | Path, spec: TableSpec, path: str | Path) -> None:
     """Fig. 5: DSC over the label ratios, one panel per modality, one line per method.
 
-    Multi-ConDoS and Fully Supervised have their intervals as bands; a band for each of fifteen methods would hide them all
+    Multi-ConDoS and Fully Supervised have their intervals as bands; fifteen bands would hide each other
     (the table has every interval).
     """
     value = _reader(long_csv, spec)
@@ -35,7 +35,7 @@ def draw_ratio_curves(long_csv: str | Path, spec: TableSpec, path: str | Path) -
     panels = drawn.subplots(deep, wide, squeeze=False, sharex=True).ravel()
     for panel in panels[len(spec.columns) :]:
         panel.remove()
-    positions = np.arange(len(ratios))  # evenly: 5 to 20 % would be a heap on a linear axis
+    positions = np.arange(len(ratios))  # evenly spaced: on a linear axis 5 to 20 % would be crowded
     for place, (panel, column) in enumerate(zip(panels, spec.columns, strict=False)):
         for key, method in spec.methods.items():
             line = np.array([value(column, method, ratio, "DSC") for ratio in ratios])
@@ -55,7 +55,7 @@ def draw_ratio_curves(long_csv: str | Path, spec: TableSpec, path: str | Path) -
 
 @house_style()
 def draw_sharing(scores_files: Iterable[str | Path], spec: TableSpec, path: str | Path) -> None:
-    """Fig. 6: how deep the generators share, over the label ratios; DSC is the sum of the two modalities, as in the paper."""
+    """Fig. 6: number of shared layers, over the label ratios; DSC is the sum of the two modalities, as in the paper."""
     patients = patient_values(read_scores(scores_files), ["DSC"])
     ratios = _ratios(spec)
     cohort = spec.columns[0][0]
@@ -76,7 +76,7 @@ def draw_sharing(scores_files: Iterable[str | Path], spec: TableSpec, path: str 
 
 @house_style()
 def draw_feature_losses(long_csv: str | Path, spec: TableSpec, path: str | Path) -> None:
-    """Fig. 7: what is asked of the paired features, in every modality at every small label ratio."""
+    """Fig. 7: the losses on the paired features, in every modality at every ratio of `label_ratios`."""
     value = _reader(long_csv, spec)
     ratios = _ratios(spec)
     cohorts = list(dict(spec.columns))
@@ -98,10 +98,10 @@ def draw_feature_losses(long_csv: str | Path, spec: TableSpec, path: str | Path)
 
 @house_style()
 def draw_groupings(long_csv: str | Path, spec: TableSpec, path: str | Path, rankings: Mapping[str, str | Path]) -> None:
-    """Fig. 8: the ways to pair the modalities: one row per cohort, one panel per metric and one for how different pairs look.
+    """Fig. 8: the pairings of the modalities: one row per cohort, one panel per metric and one for how different pairs look.
 
-    `rankings`: cohort -> CSV of `mcd.evaluation.grouping.rank_pairings`. If the paper's rule holds, dots that are high in the
-    last panel are high in the others.
+    `rankings`: cohort -> CSV of `mcd.evaluation.grouping.rank_pairings`. If the paper's rule holds, pairings that are high in
+    the last panel are high in the others.
     """
     value = _reader(long_csv, spec)
     cohorts = list(dict(spec.columns))
@@ -132,7 +132,7 @@ def draw_groupings(long_csv: str | Path, spec: TableSpec, path: str | Path, rank
 
 
 def _differences(ranking: str | Path, rows: Iterable[str], spec: TableSpec) -> dict[str, Value]:
-    """Row of Fig. 8 -> how different its pairs look, whatever the order in which they are named, with its interval."""
+    """Row of Fig. 8 -> how different its pairs look, with its interval; the order of names does not matter."""
 
     def key(pairs: Iterable[str]) -> frozenset[frozenset[str]]:
         return frozenset(frozenset(Pair(pair).modalities) for pair in pairs)
@@ -151,7 +151,7 @@ def _differences(ranking: str | Path, rows: Iterable[str], spec: TableSpec) -> d
 
 
 def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str], str, float | None, str], Value]:
-    """Look up a number of a long table by column, row, label ratio and metric; `McdError` for one that is not there."""
+    """A function that looks up a number of a long table by column, row, label ratio and metric; `McdError` if it is missing."""
     try:
         table = pd.read_csv(long_csv, dtype={"dataset": str, "modality": str, "method": str})
         found = {
@@ -173,7 +173,7 @@ def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str],
         except KeyError:
             raise McdError(
                 f"{long_csv}: {spec.name} needs {metric} of {row} on {' '.join(column)} at {100 * (ratio or 0):g} %, which is "
-                "not there; delete the file to regenerate it"
+                "missing; delete the file to regenerate it"
             ) from None
 
     return value
@@ -182,7 +182,7 @@ def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str],
 def _sum_over(
     patients: pd.DataFrame, cohort: str, modalities: Sequence[str], method: str, ratio: float | None, spec: TableSpec
 ) -> Value:
-    """Mean of a patient's sum over modalities, with its interval: the sum is resampled, since its parts go together."""
+    """Mean of the patients' sums over modalities, with its interval: sums are resampled, since their parts are paired."""
     chosen = patients[
         (patients["cohort"] == cohort)
         & (patients["method"] == method)
@@ -200,7 +200,7 @@ def _sum_over(
 
 
 def _dots(panel: Axes, groups: Sequence[str], series: Mapping[str, Sequence[Value]], looks: Sequence[Look]) -> None:
-    """A dot with its interval for each series in each group; groups stand apart, the series of one side by side."""
+    """A dot with its interval for each series in each group; the series of a group are side by side."""
     positions = np.arange(len(groups))
     step = 0.7 / len(series)
     for place, (look, values) in enumerate(zip(looks, series.values(), strict=False)):
@@ -226,7 +226,7 @@ def _legend(drawn: Figure, names: Iterable[str], looks: Sequence[Look], columns:
 
 
 def _curve_legend(drawn: Figure, spec: TableSpec) -> None:
-    """Every method, and what bands and kinds of line mean."""
+    """Every method, and what bands and line styles mean."""
     words = [f"bands: {INTERVAL}"]
     for group, kind in (("Self-supervised", "solid"), ("Semi-supervised", "dash-dotted")):
         if group in spec.groups.values():
@@ -248,5 +248,5 @@ def _column_title(column: tuple[str, str], spec: TableSpec) -> str:
 
 
 def _word(name: str) -> str:
-    """SL1 as the paper sets it, in mathematics."""
+    """SL1 as the paper sets it, with a subscript."""
     return f"$SL_{{{name[2:]}}}$" if name.startswith("SL") and name[2:].isdigit() else name

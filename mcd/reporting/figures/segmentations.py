@@ -1,4 +1,4 @@
-"""A look at what was predicted: small outlines of one method, and Fig. 2 with every method, in greys or in outlines."""
+"""Pictures of predictions: outlines of one method, and Fig. 2 with every method, in greys or in outlines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from mcd.slices.shards import Shards
 
 @dataclass(frozen=True)
 class Predicted:
-    """One run's predictions, with what it takes to show them."""
+    """One run's predictions, with everything needed to draw them."""
 
     cohort: str
     modality: str
@@ -44,7 +44,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Cut:
-    """One slice of a patient: where the label is largest. Images (H, W), masks by region."""
+    """One slice of a patient, the one with the largest label. Images (H, W), masks by region."""
 
     image: np.ndarray
     limits: tuple[float, float]  # grey levels of black and white
@@ -69,7 +69,7 @@ class Cut:
         return cls(image, (float(low), float(high)), truth, height / width, z, volumes)
 
     def of_run(self, run: "Predicted", subject: str) -> dict[str, np.ndarray]:
-        """What a run predicts here: region -> mask."""
+        """A run's prediction of this slice: region -> mask."""
         predicted = read_predictions(run.predictions, subject)
         return {name: predicted[name][self.z] for name in self.truth}
 
@@ -81,7 +81,7 @@ class Cut:
 def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, patients: int = 2) -> None:
     """Draw `patients` typical test patients of each cohort, one row each, one column per modality.
 
-    Each is cut where the label is largest in the slice. Truth is a thin dotted outline, prediction a solid one.
+    Each is shown in the slice with the largest label. The ground truth is a thin dotted outline, the prediction a solid one.
 
     Args:
         runs: one for each cohort and modality, those of a cohort together.
@@ -113,7 +113,7 @@ def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, 
 
 
 def _place(runs: Sequence[Predicted], region: str) -> int:
-    """A region's place among those of its cohort: which colour it has."""
+    """A region's position among those of its cohort, which gives its colour."""
     return next(list(run.regions).index(region) for run in runs if region in run.regions) % len(REGIONS)
 
 
@@ -139,8 +139,8 @@ def draw_comparison(
     """Fig. 2: two patients per cohort in both modalities of a pair; columns are image, truth and every method.
 
     In greys as in the paper (a single region white; WT light, TC white, ET medium), or as outlines on the image. The columns
-    are the methods of `runs` in their order; a panel is empty where a modality
-    cannot have the method. In a cohort of several pairs, the patients show them in turn, so that every modality is seen.
+    are the methods of `runs` in their order; a panel is empty if the method does not apply to the modality. In a cohort of
+    several pairs, the patients show them in turn, so that every modality appears.
     """
     methods = list(dict.fromkeys(run.method for run in runs))
     by_place = {(run.cohort, run.modality, run.method): run for run in runs}
@@ -154,7 +154,7 @@ def draw_comparison(
         line[0].set_ylabel(f"{modality}\n{subject}", rotation=0, ha="right", va="center", fontsize=SMALL)
         masks = [cut.truth, *(cut.of_run(run, subject) if run else None for run in own)]
         for panel, shown in zip(line[1:], masks, strict=True):
-            if shown is None:  # a method that this modality cannot have
+            if shown is None:  # a method that does not apply to this modality
                 panel.text(0.5, 0.5, "–", ha="center", va="center", transform=panel.transAxes)
             elif look == "greys":
                 _paint(panel, first.regions, shown, cut.aspect)
@@ -180,7 +180,7 @@ def _comparison_rows(runs: Sequence[Predicted]) -> list[tuple[str, str, str]]:
 
 
 def _comparison_panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
-    """The empty figure and its panels. In mm, by hand: a layout engine would give long headings wider columns."""
+    """The empty figure and its panels, laid out by hand in mm: a layout engine would give long headings wider columns."""
     names, head, foot = 17, 24, 10
     side = min(24, (TWO_COLUMNS - names - 1) / columns)
     width, height = names + side * columns + 1, head + side * rows + foot
@@ -202,8 +202,8 @@ def _paint(panel: Axes, regions: Mapping[str, Sequence[int]], masks: Mapping[str
 def typical_patients(run: Predicted, count: int) -> list[str]:
     """The test patients whose target is nearest to the median in volume, in order of id.
 
-    Chosen by the truth alone: the largest would flatter, and of the smallest there is nothing to see. Patients without a
-    target are left out as long as others remain.
+    Chosen by the ground truth alone: the largest would flatter, and the smallest show nothing. Patients without a
+    target are used only if there are no others.
     """
     subjects = predicted_subjects(run.predictions)
     with Shards(run.shards) as shards:
@@ -217,7 +217,7 @@ def typical_patients(run: Predicted, count: int) -> list[str]:
 
 
 def greys(regions: Mapping[str, Sequence[int]]) -> dict[str, float]:
-    """Region -> grey level: the largest light, the smallest medium, white between them, or for a single one."""
+    """Region -> grey level: the largest region light, the smallest medium, those between white; a single one white."""
     order = sorted(regions, key=lambda name: -len(regions[name]))
     between = np.linspace(1, 0.85, max(len(order) - 2, 1))
     levels = [1.0] if len(order) == 1 else [0.75, 1.0] if len(order) == 2 else [0.75, *map(float, between), 0.45]

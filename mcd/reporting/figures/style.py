@@ -1,6 +1,6 @@
-"""The one style of all figures: sizes in print, fonts that stay readable there, colours that everybody tells apart.
+"""The common style of all figures: sizes in print, readable fonts, colours for every kind of colour vision.
 
-A drawing function stands under `@house_style()`, takes its canvas from `figure` and ends with `save`.
+A drawing function is decorated with `@house_style()`, takes its canvas from `figure` and ends with `save`.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from mcd.files import atomic_path
 from mcd.methods import METHODS
 
 ONE_COLUMN, TWO_COLUMNS = 88, 180
-"""Widths in mm that journals of two columns print (IEEE: 88.9 and 181)."""
+"""Widths in mm in journals of two columns (IEEE: 88.9 and 181)."""
 
 DPI = 300
-SMALL, NORMAL = 6, 7  # points; what is below 6 cannot be read in print
+SMALL, NORMAL = 6, 7  # points; below 6 is not readable in print
 
-# Okabe and Ito's palette, which readers with any colour vision tell apart; its yellow is too pale for lines on white.
+# Okabe and Ito's palette, for readers with any colour vision; its yellow is too pale for lines on white.
 BLACK, ORANGE, SKY_BLUE, GREEN, BLUE, VERMILLION, PURPLE = (
     "#000000",
     "#e69f00",
@@ -35,16 +35,16 @@ BLACK, ORANGE, SKY_BLUE, GREEN, BLUE, VERMILLION, PURPLE = (
 )
 
 OUTLINES = ("#E69F00", "#56B4E9", "#F577C0", "#F0E442", "#00C08B", "#FF6A2B")
-"""Of the page's viewer: the same palette, with those brighter that do not stand out from grey tissue on a screen."""
+"""Of the page's viewer: the same palette, brighter where a colour does not stand out from grey tissue on a screen."""
 
 REGIONS = (ORANGE, SKY_BLUE, PURPLE, GREEN)
 """Outlines of a label's regions on a grey slice, in order."""
 
 EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.3}
-"""Of a marker, so that overlapping ones are told apart."""
+"""Of a marker, so that overlapping ones can be told apart."""
 
 AUXILIARY = "#888888"
-"""What only joins or explains."""
+"""Colour of lines that only connect or explain."""
 
 house_style = partial(
     matplotlib.rc_context,
@@ -80,7 +80,7 @@ house_style = partial(
 
 
 def figure(height: float, width: float = TWO_COLUMNS) -> Figure:
-    """An empty white figure, `width` by `height` mm, whose parts make room for one another."""
+    """An empty white figure, `width` by `height` mm, with constrained layout."""
     return Figure(figsize=(width / 25.4, height / 25.4), layout="constrained", facecolor="white")
 
 
@@ -103,7 +103,7 @@ def save(drawn: Figure, path: str | Path) -> None:
 
 @dataclass(frozen=True)
 class Look:
-    """How a series is drawn. No two methods share both colour and marker, so that a print in black and white will do."""
+    """How a series is drawn. No two methods share both colour and marker, so that a black-and-white print is readable."""
 
     color: str
     marker: str
@@ -120,7 +120,7 @@ def _looks() -> dict[str, Look]:
     found = {
         "multi_condos": Look(VERMILLION, "o", linewidth=1.8, zorder=4),
         "fully_supervised": Look(BLACK, "s", "--", linewidth=1.4, zorder=3),
-        "sl2": Look(GREEN, "*", ":"),  # these two stand beside Cycle-GAN and Multi-Con in Fig. 6
+        "sl2": Look(GREEN, "*", ":"),  # these two are shown beside Cycle-GAN and Multi-Con in Fig. 6
         "sl3": Look(SKY_BLUE, "d", ":"),
     }
     lines = {"Self-supervised": "-", "Semi-supervised": "-."}
@@ -139,4 +139,4 @@ MODALITIES = (Look(BLUE, "o"), Look(ORANGE, "^"))
 """The first and the second of a pair."""
 
 SERIES = [Look(VERMILLION, "o"), Look(BLUE, "^"), Look(ORANGE, "D"), Look(GREEN, "v"), Look(PURPLE, "P")]
-"""For series that are no methods, in order."""
+"""For series other than methods, in order."""

@@ -1,4 +1,4 @@
-"""Fig. 4: what the generators make of a slice, beside the real one and with maps of the error."""
+"""Fig. 4: translations and reconstructions of a slice, beside the real one and with error maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from mcd.reporting.figures.style import NORMAL, SMALL, TWO_COLUMNS, figure, hous
 from mcd.translation.examples import Examples, read_examples
 
 LARGEST_ERROR = 0.5
-"""Where the colours of the error end, in parts of the real volume's range."""
+"""Upper end of the error's colour scale, as a share of the real volume's range."""
 
 ROWS = ((2, "{0}′\nfrom {1}"), (4, "{0}″\nfrom {1}′"), (3, "{1}′\nfrom {0}"), (5, "{1}″\nfrom {0}′"))
 """Positions in `Examples.images` in the order drawn, with their names for a pair (X, Y)."""
@@ -25,7 +25,7 @@ NAMES, HEAD, BETWEEN, FOOT = 15, 6, 6, 13  # mm left of the panels, above, betwe
 
 @dataclass(frozen=True)
 class Translated:
-    """One pre-training's examples, with what it takes to show them."""
+    """One pre-training's examples, with everything needed to draw them."""
 
     cohort: str
     pair: str
@@ -36,10 +36,10 @@ class Translated:
 
 @house_style()
 def draw_translations(shown: Sequence[Translated], path: str | Path) -> None:
-    """Fig. 4: four rows per pair (both translations, both reconstructions); the real slice, then image and error a method.
+    """Fig. 4: four rows per pair (both translations, both reconstructions); the real slice, then image and error per method.
 
     Grey levels run from the lowest to the highest value of the patient's real volume, the same for all images of a row; the
-    error is in per cent of that range. A method that makes no reconstructions has none.
+    error is in per cent of that range. Panels of a method without reconstructions stay empty.
     """
     methods = list(dict.fromkeys(made.method for made in shown))
     pairs = list(dict.fromkeys((made.cohort, made.pair) for made in shown))
@@ -70,7 +70,7 @@ def draw_translations(shown: Sequence[Translated], path: str | Path) -> None:
 
 @dataclass(frozen=True)
 class _Sheet:
-    """A figure that is laid out in mm, by hand, as Fig. 2."""
+    """A figure that is laid out by hand in mm, like Fig. 2."""
 
     drawn: Figure
     width: float
@@ -107,7 +107,7 @@ class _Sheet:
 
 
 def _draw_row(panels: Sequence[Axes], made: Sequence[Examples], index: int, name: str) -> AxesImage | None:
-    """The real slice, then each method's image and error; gives one of the errors, whose colours are those of all."""
+    """Draw the real slice, then each method's image and error; return one of the errors, since all share their colours."""
     errors = None
     _grey(panels[0], made[0], index % 2)
     panels[0].set_ylabel(name.format(*made[0].modalities), rotation=0, ha="right", va="center", fontsize=SMALL)
@@ -142,7 +142,7 @@ def _grey(panel: Axes, examples: Examples, index: int) -> None:
 
 
 def _scale(sheet: _Sheet, errors: AxesImage | None) -> None:
-    """The colours of the error, below everything."""
+    """The colour scale of the error, below everything."""
     bar = sheet.axes(sheet.width - 45, 6, 42, 2)
     sheet.drawn.colorbar(errors, cax=bar, orientation="horizontal", extend="max")  # type: ignore[arg-type]
     bar.grid(False)

@@ -1,1 +1,1 @@
-"""One self-contained page of a whole run: tables, figures, claims, every test patient, and how it came about."""
+"""One self-contained page of a whole run: tables, figures, claims, every test patient, configuration and times."""

@@ -1,4 +1,4 @@
-"""Everything that a run has to show, in one HTML file that needs no other file and no network."""
+"""The results of a run in one HTML file that needs no other file and no network."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +20,8 @@ from mcd.reporting.templates import render, verbatim
 def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000) -> None:
     """Write the page, at most about `limit` bytes long.
 
-    Where that is not enough, first QC pictures and then slices of the last patients are left out, and the page says so;
-    tables, figures, claims and scores are always whole.
+    If that is not enough, first QC pictures and then slices of the last patients are left out, and the page says so;
+    tables, figures, claims and scores are always complete.
     """
     style = verbatim("tables/table.css", "page/page.css")
     script = verbatim("page/page.js")
@@ -59,7 +59,7 @@ def _table_views(contents: PageContents) -> Iterator[View]:
     """One view per table; the numbers behind a figure are shown below the figure instead."""
     for name, path in contents.tables.items():
         if not name.startswith("fig"):
-            # as the paper counts, or by its name: `table9`, `table_fusion`
+            # numbered as in the paper, or by its name: `table9`, `table_fusion`
             words = f"Table {PRINTED[name]}" if name in PRINTED else name.removeprefix("table").strip("_").capitalize()
             yield View.of(name, words, "table", content=read_json(path))
 

@@ -1,4 +1,4 @@
-"""The claims as a table, to be filtered by what this run says, by what the print says, and by words."""
+"""The claims as a table, to be filtered by this run's verdict, by that of the printed numbers, and by words."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,28 +31,30 @@ def claims_view(contents: PageContents, path: str | Path) -> View:
 
 
 def _filter(by: str, words: str, verdicts: pd.Series) -> dict[str, Any]:
-    """A row of buttons, each with how many claims it leaves; "" leaves all."""
-    known = [verdict for verdict in VERDICTS if by == "run" or verdict != "undecided"]  # the print has no intervals
+    """A row of buttons, each with the number of claims that it leaves; "" leaves all."""
+    known = [
+        verdict for verdict in VERDICTS if by == "run" or verdict != "undecided"
+    ]  # printed numbers have no intervals
     counts = {verdict: int((verdicts == verdict).sum()) for verdict in known}
     return {"by": by, "words": words, "verdicts": {"": len(verdicts), **counts}}
 
 
 def _row(claim: Mapping[Any, str]) -> dict[str, Any]:
-    """What is said, then what the run and the print say to it."""
+    """The sentence, then the results of the run and of the printed numbers."""
     said = {name: claim[name] for name in ("number", "section", "source", "sentence", "reading", "note")}
     metric = MEASURES[claim["metric"]]
     return {**said, "metric": metric.key, "run": _said(claim, ""), "paper": _said(claim, "paper_")}
 
 
 def _said(claim: Mapping[Any, str], prefix: str) -> dict[str, str]:
-    """The verdict of the run ("") or the print ("paper_"), its remark and the numbers behind it; "" is what there is not."""
+    """The verdict of the run ("") or of the printed numbers ("paper_"), its remark and numbers; missing ones are ""."""
     metric = MEASURES[claim["metric"]]
     found = dict.fromkeys(("difference", "value", "unit", "interval", "cases", "share"), "")
     found |= {"verdict": claim[f"{prefix}verdict"], "remark": claim[f"{prefix}remark"]}
     if difference := claim[f"{prefix}difference"]:
         number = f"{float(difference):+.{metric.decimals}f}"
         found |= {"difference": number, "value": difference, "unit": metric.unit}
-    if not prefix and claim["ci_low"]:  # the print has none
+    if not prefix and claim["ci_low"]:  # printed numbers have none
         low, high = (f"{float(claim[end]):+.{max(1, metric.decimals - 1)}f}" for end in ("ci_low", "ci_high"))
         found["interval"] = f"{low} to {high}"
     if compared := claim[f"{prefix}compared"]:

@@ -1,4 +1,4 @@
-"""What the page is made of."""
+"""What the page is built from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PageCohort:
-    """A cohort as the page speaks of it."""
+    """A cohort, as described on the page."""
 
     name: str
     title: str
@@ -22,7 +22,7 @@ class PageCohort:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A run whose masks can be switched on: `method` is its key, `path` its predictions file."""
+    """A run whose outlines can be shown: `method` is its key, `path` its predictions file."""
 
     cohort: str
     modality: str
@@ -39,19 +39,20 @@ class PageContents:
     methods: Mapping[str, Mapping[str, str]]  # key in the score files -> "label", "group"
     scores: Sequence[str | Path]
     predictions: Sequence[Prediction]
-    shown: str  # which runs the predictions are of, in words: "10 % of the labels, seed 0"
+    shown: str  # the runs of the predictions, in words: "10 % of the labels, seed 0"
     ratio: float  # their label ratio
     reference: str | None = None  # key of the method whose outlines are shown first
     tables: Mapping[str, str | Path] = field(default_factory=dict)  # name -> JSON of `tables.content.TableContent`
     pictures: Mapping[str, str | Path] = field(default_factory=dict)  # name -> PNG
     captions: Mapping[str, str] = field(default_factory=dict)  # name of a picture -> its caption
     claims: str | Path | None = None
-    absent: Sequence[str] = ()  # tables and figures that the configuration makes, and the page was not asked to show
+    absent: Sequence[str] = ()  # tables and figures that are possible but not requested in `report`
+    losses: Mapping[str, str | Path] = field(default_factory=dict)  # a training, as the reader knows it -> its losses
     checks: Sequence[tuple[str, str, str | Path]] = ()  # (cohort, patient, QC picture)
     benchmarks: str | Path | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
 
     def cohort_title(self, name: str, default: str | None = None) -> str:
-        """What the reader calls a cohort; `default`, else the name itself, for one that the page does not have."""
+        """A cohort's title; for one that is not on the page, `default`, or else its name."""
         titles = {cohort.name: cohort.title for cohort in self.cohorts}
         return titles.get(name, name if default is None else default)

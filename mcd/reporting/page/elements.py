@@ -1,4 +1,4 @@
-"""The pieces that every part of the page uses: views, and what is carried inside the file."""
+"""What every part of the page uses: views, and the encoding of data inside the file."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from mcd.reporting.templates import render
 
 @dataclass(frozen=True)
 class View:
-    """What is shown by itself, at the address `#<name>`."""
+    """A section of the page that is shown by itself, at the address `#<name>`."""
 
     name: str
     words: str  # in the navigation
@@ -30,5 +30,5 @@ def json_text(content: Any) -> Markup:
 
 
 def data_url(content: bytes, kind: str) -> str:
-    """The address of a picture that lies in the page itself."""
+    """The address of a picture that is embedded in the page."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""The first view: what was run, how long every stage took, and with which libraries."""
+"""The first view: what was run, what to be wary of, how long every stage took, and with which libraries."""
 
 import platform
 from collections.abc import Mapping
@@ -8,13 +8,14 @@ from mcd.reporting.page.contents import PageCohort, PageContents
 from mcd.reporting.page.elements import View
 from mcd.reporting.page.patients import patients_in
 from mcd.reporting.page.timing import time_tables
+from mcd.reporting.page.warnings import warnings_in
 from mcd.version import code_version
 
 LIBRARIES = ("torch", "numpy", "scipy", "pandas", "h5py", "SimpleITK", "matplotlib", "snakemake")
 
 
 def overview(contents: PageContents) -> View:
-    """The view of everything that concerns the whole run."""
+    """The first view of the page."""
     rows = [(cohort, _facts(cohort, contents)) for cohort in contents.cohorts]
     return View.of(
         "overview",
@@ -23,6 +24,7 @@ def overview(contents: PageContents) -> View:
         title=contents.title,
         simulated=[cohort.title for cohort in contents.cohorts if cohort.simulated],
         absent=contents.absent,
+        warnings=list(warnings_in(contents)),
         heads=list(dict.fromkeys(head for _, facts in rows for head in facts)),
         rows=rows,
         times=time_tables(contents),

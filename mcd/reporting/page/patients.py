@@ -1,4 +1,4 @@
-"""What the page knows of a test patient: every method's scores, and slices with masks small enough to carry along."""
+"""What the page contains of a test patient: every method's scores, and compressed slices with masks."""
 
 import base64
 import zlib
@@ -23,8 +23,8 @@ from mcd.slices.shards import Shards
 def pack(volume: np.ndarray) -> str:
     """A (slices, H, W) uint8 volume as text: differences to the pixel on the left, zlib, base64.
 
-    The browser undoes it (`unpack` in page.js). An image element would be no shorter, and browsers that guard against
-    fingerprinting change the pixels that a script reads back from one, which would change masks.
+    The browser undoes it (`unpack` in page.js). An image element would be no smaller, and browsers that guard against
+    fingerprinting alter the pixels that a script reads back from one, which would alter masks.
     """
     deltas = np.diff(volume, axis=2, prepend=np.uint8(0))  # wraps around, and back
     return base64.b64encode(zlib.compress(deltas.tobytes(), 9)).decode("ascii")
@@ -81,7 +81,7 @@ def slices_of(
 def scores_of(scores: pd.DataFrame) -> dict[tuple[str, str], list[list[Any]]]:
     """(cohort, patient) -> rows of ratio, method, modality, region and every metric, averaged over seeds.
 
-    An undefined score is None. Rows keep the order in which methods and ratios stand in `scores`.
+    An undefined score is None. Rows keep the order of methods and ratios in `scores`.
     """
     key = ["cohort", "subject", "label_ratio", "method", "modality", "region"]
     means = scores.groupby(key, sort=False)[METRIC_KEYS].mean().reset_index()
@@ -103,7 +103,7 @@ def patients_in(predictions: Sequence[Prediction], cohorts: Sequence[str]) -> li
 
 
 def index_of(contents: PageContents, scored: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """What the page's script needs before a patient is chosen; `scored` are (cohort, patient) with scores."""
+    """What the page's script needs before a patient is chosen; `scored` are the (cohort, patient) with scores."""
     tested = patients_in(contents.predictions, [cohort.name for cohort in contents.cohorts])
     return {
         "metrics": [
@@ -140,7 +140,7 @@ def patient_texts(
     """(cohort, patient) -> its JSON, with slices while there is room: one patient of each cohort after another.
 
     Args:
-        scores: of `scores_of`; every patient's are there whatever the room.
+        scores: of `scores_of`; they are included for every patient, whatever the room.
         room: characters.
     """
     bare = {patient: {"scores": rows} for patient, rows in scores.items()}

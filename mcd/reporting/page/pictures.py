@@ -1,4 +1,4 @@
-"""The figures with the numbers behind them, and the pictures by which preprocessing is checked."""
+"""The figures with the numbers behind them, and the QC pictures."""
 
 import io
 import re
@@ -12,11 +12,11 @@ from mcd.reporting.page.contents import PageContents
 from mcd.reporting.page.elements import View, data_url
 
 QC_WIDTH = 820  # pixels of a QC picture in the page: as wide as it is shown
-PER_INCH = 150  # pixels of the screen an inch of print
+PER_INCH = 150  # pixels on the screen per inch in print
 
 
 def figures_view(contents: PageContents) -> View | None:
-    """Pictures in the given order, each with the numbers behind it where there is a table of the same name."""
+    """Pictures in the given order, each with the numbers behind it if there is a table of the same name."""
     numbers = {name: path for name, path in contents.tables.items() if name.startswith("fig")}
     names = dict.fromkeys([*contents.pictures, *numbers])
     if not names:
@@ -35,7 +35,7 @@ def figures_view(contents: PageContents) -> View | None:
 
 
 def _picture(path: str | Path | None) -> dict[str, Any]:
-    """A PNG at one scale with all others, whatever its resolution."""
+    """A PNG, shown at the same scale as all others whatever its resolution."""
     if path is None:
         return {"source": None, "width": 0}
     content = Path(path).read_bytes()

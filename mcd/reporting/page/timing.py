@@ -12,7 +12,7 @@ COLUMNS = ["rule", "cohort", "detail", "seconds", "mebibytes"]
 
 
 def read_benchmarks(folder: str | Path, cohorts: Collection[str]) -> pd.DataFrame:
-    """One row per job: `rule`, `cohort` ("" where a job serves all), `detail`, wall `seconds`, peak `mebibytes` (or NaN).
+    """One row per job: `rule`, `cohort` ("" if a job serves all), `detail`, wall `seconds`, peak `mebibytes` (or NaN).
 
     Files are `<cohort>/<rule>/...tsv`, or `<rule>.tsv` and `<rule>/...tsv` for what concerns all cohorts. `detail` is the
     pre-training or the method of a training (the second name below its rule), "" for every other job.
@@ -43,7 +43,7 @@ def summarise(jobs: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def time_tables(contents: PageContents) -> list[dict[str, Any]]:
-    """The tables of times as their template takes them: one of all stages, one of the trainings, as far as there are any."""
+    """The tables of times for the template: one of all stages, and one of the trainings if there are any."""
     if contents.benchmarks is None:
         return []
     jobs = read_benchmarks(contents.benchmarks, [cohort.name for cohort in contents.cohorts])
@@ -68,7 +68,7 @@ def time_tables(contents: PageContents) -> list[dict[str, Any]]:
 def _time_table(
     title: str, note: str, jobs: pd.DataFrame, by: Mapping[str, str], shown: Mapping[str, Callable[[str], str]]
 ) -> dict[str, Any]:
-    """Jobs summed up by some of their columns, each with its heading; `shown` says how a heading's values are worded."""
+    """Jobs aggregated by some of their columns, each with its heading; `shown` turns a column's values into words."""
     rows = [
         {
             "names": [shown[head](row[column]).replace("_", " ") for column, head in by.items()],

@@ -1,8 +1,8 @@
-"""The numbers that the paper prints in its tables II to IX.
+"""The numbers that the paper prints in its Tables II to IX.
 
 Zhang et al., "Multi-ConDoS: Multimodal Contrastive Domain Sharing Generative Adversarial Networks for Self-Supervised
-Medical Image Segmentation", IEEE Transactions on Medical Imaging, 2023. They are for showing beside our own on the
-paper's own cohorts, and for nothing else: no computation here depends on them.
+Medical Image Segmentation", IEEE Transactions on Medical Imaging, 2023. They are shown beside ours on the paper's own
+cohorts, and the claims are tested on them; no result of a run depends on them.
 """
 
 from functools import cache
@@ -12,7 +12,7 @@ import pandas as pd
 
 from mcd.errors import McdError
 
-# What a reader who compares numbers should know; shown below a table that shows the paper's.
+# What a reader who compares numbers should know; shown below a table with the paper's numbers.
 ERRATA: dict[str, tuple[str, ...]] = {
     "II": (
         "On T1 at 10 % the paper's tables disagree: Multi-ConDoS has DSC/Sen 0.3749/0.6149 in II and VIII, 0.3586/0.4871 "
@@ -23,39 +23,39 @@ ERRATA: dict[str, tuple[str, ...]] = {
         "On T1 at 10 % the paper's tables disagree: Multi-ConDoS has DSC/Sen 0.3586/0.4871 in III, 0.3749/0.6149 in II "
         "and VIII; Fully Supervised 0.2798/0.3934 in III, 0.2476/0.3287 in II and VIII.",
         "On T1CE at 5 % the sensitivity of Multi-ConDoS is 0.5775 in III and V, 0.5747 in II.",
-        "Multi-DoS at 5 % has other numbers here than in V, where it is L_GAN+L_T+L_R, in all modalities but FLAIR.",
+        "Multi-DoS at 5 % differs from its numbers in V, where it is L_GAN+L_T+L_R, in all modalities but FLAIR.",
     ),
     "V": (
         "On T1CE at 5 % the sensitivity of the full loss is 0.5775 in V and III, 0.5747 in II.",
-        "L_GAN+L_T+L_R with shared layers is Multi-DoS, but has other numbers than it in III, in all modalities but FLAIR.",
+        "L_GAN+L_T+L_R with shared layers is Multi-DoS, but differs from its numbers in III, in all modalities but FLAIR.",
     ),
     "VI": (
         "For Rotation, Jigsaw, M-Jigsaw, Exemplar and MT the paper repeats T1CE's number under T2, in one metric or both.",
-        "The row of Fully Supervised is missing in print.",
+        "The row of Fully Supervised is missing in the paper.",
     ),
     "VIII": (
         "On T1 the full transfer has DSC/Sen 0.3749/0.6149 in VIII and II, but Multi-ConDoS 0.3586/0.4871 in III.",
     ),
     "IX": (
         "The paper’s hours are from its own machine (8 GeForce RTX 2080, torch 1.6; Sec. V): compare the order of the methods, "
-        "not the hours. It does not say whether those on BraTS are of one pair or of both; ours are of both.",
+        "not the hours. It does not say whether those on BraTS are for one pair or for both; ours are for both.",
     ),
 }
 
-# Names of one thing in different tables: what Tables V and VIII call by its losses or layers is a method of II and III.
+# Different names of the same method: Tables V and VIII name methods of II and III by their losses or layers.
 SAME = {
     "Training from scratch": "Fully Supervised",
     "L_GAN+L_T+L_R": "Multi-DoS",
     "L_GAN+L_T+L_R+L_C": "Multi-ConDoS",
     "Encoder_SL_D3": "Multi-ConDoS",
 }
-CELL = ["dataset", "modality", "method", "label_ratio", "metric"]  # what a number of a table is known by
+CELL = ["dataset", "modality", "method", "label_ratio", "metric"]  # what identifies a number of a table
 
 
 def reported(table: str) -> pd.DataFrame:
     """The numbers of one table, "II" to "IX": columns dataset, modality, method, label_ratio, metric, value.
 
-    `value` is NaN where the print has a dash; `label_ratio` and `modality` are empty where the table has none.
+    `value` is NaN where the paper has a dash; `label_ratio` and `modality` are empty where the table has none.
     Raises `McdError` for a table that is not among them.
     """
     numbers = _numbers()
@@ -68,11 +68,11 @@ def reported(table: str) -> pd.DataFrame:
 
 @cache
 def doubtful(table: str) -> dict[tuple[str, str, str, float, str], str]:
-    """Cells of a table (`CELL`) whose number the print itself puts in doubt -> why, in words.
+    """Cells of a table (`CELL`) whose number the paper itself puts in doubt -> why, in words.
 
     Either another table prints another number for the same thing, or the number is that of another modality (Table VI).
     """
-    numbers = _numbers().dropna(subset=["value", "label_ratio"])  # neither translation nor time: each stands once
+    numbers = _numbers().dropna(subset=["value", "label_ratio"])  # neither translation nor time, which are printed once
     numbers = numbers.assign(thing=numbers["method"].replace(SAME))
     found: dict[tuple[str, str, str, float, str], str] = {}
     for _, group in numbers.groupby(["dataset", "modality", "thing", "label_ratio", "metric"]):

@@ -1,1 +1,1 @@
-"""Tables: what one shows, its numbers, and its page."""
+"""Tables: their definition, their numbers, and their pages."""

@@ -1,4 +1,4 @@
-"""What a table's page shows, as plain data: it travels as JSON to the page of the whole run, and both are made from it."""
+"""What a table's page shows, as plain data, from which the page of the whole run, too, is rendered (by way of JSON)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ Column = tuple[str, str, str]  # cohort, modality, metric
 SIGNIFICANT = 0.05  # of p values after Holm's correction
 
 PRINTED_METRICS = {"FID": "FID_Inception"}
-"""What a metric of the print is called here: FID stands beside ours only where the network is the same."""
+"""Name of a printed metric -> our name: the printed FID is shown beside ours only if the network is the same."""
 
 
 class Cell(TypedDict):
-    """One number as it is shown; `text` is None where it was not computed."""
+    """One number as it is shown; `text` is None if it was not computed."""
 
     text: str | None
     rank: int | None  # 1 is the best of the block's column, 2 the second
@@ -29,7 +29,7 @@ class Cell(TypedDict):
     interval: str | None
     spread: str | None
     paper: str | None
-    title: str  # what the pointer tells
+    title: str  # shown when hovering
 
 
 class Row(TypedDict):
@@ -51,7 +51,7 @@ class Block(TypedDict):
 
 
 class TableContent(TypedDict):
-    """What the template `table.html` takes: all texts are plain, and the template escapes them."""
+    """The input of the template `table.html`: all texts are plain, and the template escapes them."""
 
     title: str
     facts: list[dict[str, str]]  # "number", "words"
@@ -61,8 +61,8 @@ class TableContent(TypedDict):
     width: int  # columns per modality
     metrics: list[dict[str, str]]  # "text", "title": the heading of every column
     blocks: list[Block]
-    number: str | None  # what a number is, where it is a mean over patients
-    tested: dict[str, str] | None  # "reference", "level": where methods are tested against one
+    number: str | None  # what a number is, if it is a mean over patients
+    tested: dict[str, str] | None  # "reference", "level": if methods are tested against one
     simulated: list[str]  # the cohorts whose patients are
     undefined: bool  # whether scores are left out
     paper_table: str | None
@@ -70,10 +70,10 @@ class TableContent(TypedDict):
 
 
 def table_content(long: pd.DataFrame, spec: TableSpec) -> TableContent:
-    """What the page of a long table shows (`score_tables.long_table`, with the columns of `compare` where it was tested).
+    """What the page of a long table shows (`score_tables.long_table`, with the columns of `compare` if it was tested).
 
-    In each block of one label ratio the best of a column and the second have their rank, judged by the digits shown.
-    The paper's numbers stand beside ours in the cohorts of `spec.paper_cohorts`, and nowhere else.
+    In each block of one label ratio the best and the second of a column are marked, judged by the digits shown.
+    The paper's numbers are shown beside ours in the cohorts of `spec.paper_cohorts`, and nowhere else.
     """
     numbers: dict[Key, Number] = {
         (row["dataset"], row["modality"], row["method"], label_ratio(row["label_ratio"]), row["metric"]): row
@@ -147,7 +147,7 @@ def _paper_numbers(spec: TableSpec) -> dict[Key, float]:
 def _facts(numbers: Mapping[Key, Number], spec: TableSpec) -> list[dict[str, str]]:
     facts = []
     for cohort in dict.fromkeys(cohort for cohort, _ in spec.columns):
-        # The most that a mean is over: where some have no defined value, the pointer and a note tell.
+        # The largest number of patients in a mean: hovering and a note say where some have no defined value.
         own = [number.get("patients") or 0 for key, number in numbers.items() if key[0] == cohort]
         if patients := max(own, default=0):
             kind = "simulated test patients" if cohort in spec.simulated else "test patients"
@@ -218,7 +218,7 @@ def _row(
 def _ranks(
     numbers: Mapping[Key, Number], methods: Sequence[str], ratio: float | None, column: Column
 ) -> dict[str, int]:
-    """1 for the best of a block's column, 2 for the second, ties alike; nothing where there is nothing to compare."""
+    """1 for the best of a block's column, 2 for the second; ties share a rank; empty if there is nothing to compare."""
     cohort, modality, key = column
     metric = MEASURES[key]
     values = {}
@@ -258,13 +258,13 @@ def _cell(number: Number | None, paper: float | None, rank: int | None, metric: 
 
 
 def _interval(number: Number, metric: Measure) -> str:
-    """The interval with two digits less than the number, which is all that so few patients can tell."""
+    """The interval with two digits less than the number, since so few patients do not support more."""
     decimals = max(1, metric.decimals - 2)
     return f"{number['ci_low']:.{decimals}f}–{number['ci_high']:.{decimals}f}"
 
 
 def _words(number: Number, paper: float | None, metric: Measure, spec: TableSpec) -> list[str]:
-    """What the pointer tells about a number."""
+    """What hovering over a number shows."""
     words = []
     digits, unit = metric.decimals, f" {metric.unit}" if metric.unit else ""
     if number.get("ci_low") is not None:
@@ -286,7 +286,7 @@ def _words(number: Number, paper: float | None, metric: Measure, spec: TableSpec
 
 
 def _mark(number: Number, metric: Measure) -> str | None:
-    """Whether a method differs from the reference, and which way."""
+    """Whether a method differs from the reference, and in which direction."""
     p = number.get("p_holm")
     if p is None or p >= SIGNIFICANT:
         return None

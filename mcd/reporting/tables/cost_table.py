@@ -1,4 +1,4 @@
-"""Table IX: what a pre-training costs, from the losses files in which trainings write down their own time and memory."""
+"""Table IX: the cost of pre-training, from the losses files, in which trainings record their own time and memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from mcd.reporting.tables.score_tables import write_long
 from mcd.reporting.tables.spec import TableSpec
 
 KINDS = {1: "One training on both modalities", 2: "One training per modality: times summed, higher memory peak"}
-"""Number of trainings that pre-train a pair -> the heading of the methods that do so."""
+"""Number of trainings per pair -> the heading of the methods that need as many."""
 
 METRICS = [
     "pretraining_hours",
@@ -42,7 +42,7 @@ def read_cost(losses: str | Path) -> dict[str, Any]:
         peaks `memory_mib` and `gpu_memory_mib` (NaN where there was none); `trainings`; `device`, all that were used.
 
     Raises:
-        McdError: missing, not a losses file, or written before trainings measured themselves.
+        McdError: if the file is missing, not a losses file, or without measured time and memory.
     """
     try:
         table = pd.read_csv(losses)
@@ -65,10 +65,10 @@ def read_cost(losses: str | Path) -> dict[str, Any]:
 
 
 def cost_table(made: Sequence[Pretrained], spec: TableSpec) -> pd.DataFrame:
-    """The long table: one row per cohort, method and metric, for every pair and, where there are several, for all together.
+    """The long table: one row per cohort, method and metric, for every pair and, if there are several, for all together.
 
-    Times of several pairs are added, their memory is the highest; several seeds are averaged (`seeds`, `seed_sd`). All pairs
-    of a cohort have a row only where all were pre-trained with all seeds.
+    Times of several pairs are added, their memory is the maximum; several seeds are averaged (`seeds`, `seed_sd`). All pairs
+    of a cohort together have a row only if all were pre-trained.
     """
     costs = pd.DataFrame([{**vars(run), **read_cost(run.losses)} for run in made])
     costs["method"] = costs["pretraining"].map(spec.methods)
@@ -112,8 +112,8 @@ def write_costs(
 ) -> None:
     """Write Table IX as every table is written (`score_tables.write_long`).
 
-    Methods that need one training per modality stand under a heading that says so, metrics that nothing measured are left out
-    (memory of a GPU where there was none), and a note names the devices.
+    Methods that need one training per modality have a heading that says so, metrics without a measurement are left out
+    (memory of a GPU if there was none), and a note names the devices.
     """
     long = cost_table(made, spec)
     trainings = long.groupby("method")["trainings"].max()

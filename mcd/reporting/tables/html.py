@@ -1,4 +1,4 @@
-"""A table as one self-contained page: no script, no file beside it, readable on paper, on a phone and in the dark."""
+"""A table as one self-contained page: no script, no other file, readable on paper, on a phone and in dark mode."""
 
 from mcd.reporting.tables.content import TableContent
 from mcd.reporting.templates import render, verbatim

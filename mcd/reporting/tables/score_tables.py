@@ -1,4 +1,4 @@
-"""Score files in, tables out: a long CSV that keeps everything, a wide CSV in the paper's shape, and a page to read.
+"""From score files to tables: a long CSV with everything, a wide CSV in the paper's layout, and a page to read.
 
 Both CSVs are described in docs/reference/formats.md, "Tables".
 """
@@ -52,10 +52,10 @@ def versions(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
 
 
 def compare(scores: pd.DataFrame, metrics: Sequence[str], reference: str) -> pd.DataFrame:
-    """Test every method against `reference`, patient by patient: columns `CELL`, `pair`, `difference`, `p`, `p_holm`.
+    """Test every method against `reference`, paired by patient: columns `CELL`, `pair`, `difference`, `p`, `p_holm`.
 
-    Paired Wilcoxon tests on the values that `long_table` averages; one family for Holm's correction is one cohort,
-    modality, label ratio and metric, that is a column of a block of the table. A block without the reference has no test.
+    Paired Wilcoxon tests on the values that `long_table` averages; a family for Holm's correction is one cohort,
+    modality, label ratio and metric, that is a column of a block of the table. A block without the reference has no tests.
     """
     family = ["cohort", "modality", "label_ratio", "metric"]
     found = []
@@ -115,9 +115,9 @@ def wide_table(
 
 
 def table_scores(scores_files: Iterable[str | Path], spec: TableSpec) -> pd.DataFrame:
-    """The scores that stand in a table, with methods by display name.
+    """The scores that belong in a table, with methods by display name.
 
-    Raises `McdError` for a method that the table does not know, and where no score belongs to it.
+    Raises `McdError` for a method that the table does not know, and if no score belongs in it.
     """
     scores = read_scores(scores_files)
     strangers = sorted(set(scores["method"]) - spec.methods.keys())
@@ -126,7 +126,7 @@ def table_scores(scores_files: Iterable[str | Path], spec: TableSpec) -> pd.Data
             f"{spec.name}: scores of unknown method {', '.join(strangers)}; known are {', '.join(spec.methods)}"
         )
     scores["method"] = scores["pair"].map(spec.row_of_pair) if spec.row_of_pair else scores["method"].map(spec.methods)
-    configured = {label_ratio(ratio): ratio for ratio, _ in spec.rows}  # a file may hold another last digit
+    configured = {label_ratio(ratio): ratio for ratio, _ in spec.rows}  # a file may differ in the last digit
     scores["label_ratio"] = scores["label_ratio"].map(lambda ratio: configured.get(label_ratio(ratio), ratio))
     wanted = pd.MultiIndex.from_tuples(list(spec.rows)), pd.MultiIndex.from_tuples(list(spec.columns))
     scores = scores[
@@ -162,10 +162,10 @@ def write_long(
 ) -> None:
     """Write a long table (at least `CELL`, `value`, `pair`; methods by display name) as wide CSV, long CSV and page.
 
-    The page is written as HTML, and as the JSON from which the page of the whole run shows it (`content.TableContent`).
+    The page is written as HTML, and as the JSON from which the page of the whole run renders it (`content.TableContent`).
 
-    A `simulated` column in both CSVs says which cohorts are no real patients; `pretrained` in the long one, which layers
-    do not start from random weights, since methods differ in that too.
+    A `simulated` column in both CSVs names the simulated cohorts; `pretrained` in the long one says which layers
+    do not start from random weights, which differs between methods.
     """
     if spec.pretrained:
         long = long.assign(pretrained=long["method"].map(spec.pretrained))

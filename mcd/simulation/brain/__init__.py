@@ -1,3 +1,3 @@
-"""A brain with a glioma in four MR sequences: the healthy brain (`anatomy`), the tumour (`glioma`), tissues in a scanner
-(`mr_signal`), and the patient made of them (`drawing`).
+"""A brain with a glioma in four MR sequences: the healthy brain (`anatomy`), the tumour (`glioma`), MR signals of tissues
+(`mr_signal`), and the patient's images (`drawing`).
 """

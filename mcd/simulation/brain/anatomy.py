@@ -1,4 +1,4 @@
-"""A healthy brain: the ICBM 152 atlas, bent, scaled and aged into one person (arrays (z, y, x): z up, y back, x left)."""
+"""A healthy brain: the ICBM 152 atlas, scaled, deformed and aged into one person (arrays (z, y, x): z up, y back, x left)."""
 
 import importlib.resources
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from mcd.errors import McdError
 from mcd.simulation.fields import Array, SamplingGrid, Triple, deformation, fractal_field, random_rotation, smooth_field
 
 BRATS_EXTENT: Triple = (155.0, 240.0, 240.0)  # mm: the field of view of every BraTS file
-# Where brains lie in BraTS files, which were registered to the SRI24 atlas; measured on four patients of BraTS 2013.
+# Position of brains in BraTS files, which were registered to the SRI24 atlas; measured on four patients of BraTS 2013.
 CENTRE: Triple = (77.0, 131.0, 120.0)
-# Part of the field of view where brains can be; the rest is background, and is not computed.
+# Part of the field of view where brains can be; the rest is background and is not computed.
 LOW: Triple = (0.0, 36.0, 38.0)
 HIGH: Triple = (155.0, 228.0, 202.0)
 _ATLAS_CENTRE: Triple = (77.0, 116.0, 98.0)
@@ -26,7 +26,7 @@ _ATLAS_FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 class Atlas:
     """The ICBM 152 non-linear symmetric atlas (2009a, 1 mm), from the packaged files of nilearn.
 
-    `grey`, `white`: parts of a voxel, 0 to 1, at 1 mm. At 2 mm: `depth`, mm below the surface of the brain; `ventricles`,
+    `grey`, `white`: fractions of a voxel, 0 to 1, at 1 mm. At 2 mm: `depth`, mm below the surface of the brain; `ventricles`,
     mm from the ventricles (up to 40).
     """
 
@@ -38,7 +38,7 @@ class Atlas:
 
 @lru_cache(maxsize=1)
 def atlas() -> Atlas:
-    """Read the atlas, once per process; raises `McdError` when nilearn no longer carries it.
+    """Read the atlas, once per process; raises `McdError` if nilearn no longer contains it.
 
     The files are read directly: `nilearn.datasets` offers the same images but imports scikit-learn first, which takes
     longer than simulating a small patient.
@@ -67,8 +67,8 @@ def atlas() -> Atlas:
 class Anatomy:
     """One person's brain on a grid. Fractions of a voxel: `grey`, `white`, `csf`, which sum to 1 in the `mask` (bool).
 
-    `depth`: mm below the brain's surface; `ventricles`: mm from the ventricles; `place`: (3, z, y, x), where each voxel
-    lies in the atlas: z mm up, y mm back, x mm left of the midline (signed).
+    `depth`: mm below the brain's surface; `ventricles`: mm from the ventricles; `place`: (3, z, y, x), the position of each
+    voxel in the atlas: z mm up, y mm back, x mm left of the midline (signed).
     """
 
     grey: Array
@@ -83,8 +83,8 @@ class Anatomy:
 def anatomy(rng: np.random.Generator, grid: SamplingGrid, push: Array | None = None) -> Anatomy:
     """Draw a person. The same `rng` state gives the same person on any grid of the field of view.
 
-    `push`: (3, z, y, x) mm, subtracted from each voxel's place before the tissues are looked up: the mass effect of a
-    tumour. It moves what is inside the skull, not the skull.
+    `push`: (3, z, y, x) mm, subtracted from each voxel's position before the tissues are looked up: the mass effect of a
+    tumour. It moves the brain, not the skull.
     """
     scale = np.array((0.91, 0.92, 0.93)) * np.exp(0.03 * rng.standard_normal() + 0.02 * rng.standard_normal(3))
     shift = 2.0 * rng.standard_normal(3)
@@ -118,10 +118,10 @@ def anatomy(rng: np.random.Generator, grid: SamplingGrid, push: Array | None = N
     skull = look_up(None)
     place = skull if push is None else look_up(push)
     depth = sample(source.depth, skull, 2.0, np.ones(grid.shape, bool))
-    mask = depth > np.maximum(1 + ragged, np.float32(0.3))  # skull stripping is never quite on the surface
+    mask = depth > np.maximum(1 + ragged, np.float32(0.3))  # skull stripping never follows the surface exactly
     grey, white = sample(source.grey, place, 1.0, mask), sample(source.white, place, 1.0, mask)
     csf = np.maximum(1 - grey - white, 0)
-    # The atlas is a mean of 152 people: raising the fractions to a power gives back the edges that averaging blurred.
+    # The atlas is a mean of 152 people: raising the fractions to a power restores the edges that averaging blurred.
     power = np.float32(1.7)
     grey, white, csf = (
         grey**power,

@@ -24,7 +24,7 @@ from mcd.simulation.fields import (
 
 MODALITIES = ("T1", "T1CE", "T2", "FLAIR")
 SPACING: dict[str, Triple] = {"MR": (1.0, 1.0, 1.0)}  # scanner -> (x, y, z) mm, as in BraTS
-Overlay = tuple[Array, str, float]  # part of a voxel, tissue, contrast agent in mmol/l
+Overlay = tuple[Array, str, float]  # fraction of a voxel, tissue, contrast agent in mmol/l
 
 
 def simulate_brain(
@@ -33,9 +33,9 @@ def simulate_brain(
     """One patient: T1, T1CE, T2, FLAIR (int16, skull-stripped, background exactly 0) and `label` (uint8: 0, 1, 2, 4).
 
     `noise`: factor on the scanners' noise; `spacing`: that of the scanner "MR", (x, y, z) mm over the 240 x 240 x 155 mm of a
-    BraTS file, which it fills to the nearest voxel. Everything random depends on (seed, subject) only: the same in any order,
-    process and machine. The same pair at another spacing is the same patient. Raises `McdError` for a spacing or noise that
-    cannot be.
+    BraTS file, which it fills to the nearest voxel. Everything random depends on (seed, subject) only, and is the same in any
+    order, process and machine. The same pair at another spacing is the same patient. Raises `McdError` for an impossible
+    spacing or noise.
     """
     x, y, z = {**SPACING, **spacing}["MR"]
     step: Triple = (float(z), float(y), float(x))
@@ -84,7 +84,7 @@ def simulate_brain(
 
 
 def _as_image(volume: np.ndarray, grid: SamplingGrid) -> sitk.Image:
-    """In the place of a BraTS file: first voxel of the 1 mm grid at (0, -239, 0) in LPS, axes along the scanner's."""
+    """As in a BraTS file: first voxel of the 1 mm grid at (0, -239, 0) in LPS, axes along the scanner's."""
     image = sitk.GetImageFromArray(volume)
     image.SetSpacing(grid.spacing[::-1])
     z, y, x = (step / 2 - 0.5 for step in grid.spacing)
@@ -93,7 +93,7 @@ def _as_image(volume: np.ndarray, grid: SamplingGrid) -> sitk.Image:
 
 
 def _tumour(seed: int, subject: str, glioma: Glioma, grid: SamplingGrid) -> list[Overlay]:
-    """Oedema, solid tumour, its enhancement, necrosis from tissue to fluid, and at times old blood."""
+    """Oedema, solid tumour, its enhancement, necrosis from tissue to fluid, and sometimes old blood."""
     rng = generator(seed, subject, "glioma tissue")
     wetness = float(rng.uniform(0.7, 1.0))
     fluid = np.clip(rng.normal(0.25, 0.35) + 0.15 * fractal_field(rng, grid, 10.0), 0, 1)
@@ -119,7 +119,7 @@ def _far_from(plan: GliomaPlan, grid: SamplingGrid, distance: float) -> np.ndarr
 
 
 def _old_lesions(seed: int, subject: str, plan: GliomaPlan, grid: SamplingGrid, person: Anatomy) -> list[Overlay]:
-    """Look-alikes in T2 and FLAIR, which T1CE tells apart: periventricular caps, white-matter spots, scars of infarcts."""
+    """Look-alikes in T2 and FLAIR, which T1CE tells apart: periventricular caps, white-matter lesions, old infarcts."""
     rng = generator(seed, subject, "old lesions")
     burden = float(np.clip(rng.normal(0.25, 0.3), 0, 1))
     caps = soft(8 * burden - person.ventricles + 2.5 * fractal_field(rng, grid, 12.0), 3.0) * (person.ventricles > 0)
@@ -139,10 +139,10 @@ def _old_lesions(seed: int, subject: str, plan: GliomaPlan, grid: SamplingGrid, 
 def _enhancing_structures(
     seed: int, subject: str, plan: GliomaPlan, grid: SamplingGrid, person: Anatomy
 ) -> list[Overlay]:
-    """Look-alikes in T1CE, which FLAIR tells apart: vessels, sinus, meninges, choroid plexus; here and there a meningioma."""
+    """Look-alikes in T1CE, which FLAIR tells apart: vessels, sinus, meninges, choroid plexus; sometimes a meningioma."""
     rng = generator(seed, subject, "enhancing structures")
     up, back, left = person.place
-    # Two random surfaces meet in curves: vessels, in the fluid between the folds.
+    # Two random surfaces intersect in curves: vessels, in the fluid between the gyri.
     tangle = np.hypot(smooth_field(rng, grid, 11.0), smooth_field(rng, grid, 11.0))
     calibre = np.float32(rng.uniform(0.12, 0.24))
     vessels = (
@@ -163,7 +163,7 @@ def _enhancing_structures(
         (np.maximum(falx * 0.6, dura), "meninges", 0.6 * strength),
         (plexus, "choroid", 0.35 * strength),
     ]
-    if rng.random() < 1 / 6:  # more than in life, so that a small cohort has some
+    if rng.random() < 1 / 6:  # more than in reality, so that a small cohort has some
         site = PLANNING_GRID
         healthy = plan.healthy
         surface = healthy.mask & (np.abs(healthy.depth - 7) < 2.5) & _far_from(plan, site, 25)
@@ -173,7 +173,7 @@ def _enhancing_structures(
 
 
 def lump(rng: np.random.Generator, grid: SamplingGrid, centre: Triple, radius: float) -> Array:
-    """Depth in mm below the surface of a small irregular lesion, computed only where it is."""
+    """Depth in mm below the surface of a small irregular lesion, computed only around it."""
     reach = 2 * radius + 6
     low, high = tuple(c - reach for c in centre), tuple(c + reach for c in centre)
     part = grid.crop((low[0], low[1], low[2]), (high[0], high[1], high[2]))

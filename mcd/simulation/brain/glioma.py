@@ -1,6 +1,6 @@
-"""A glioblastoma: where it sits, what it pushes aside, its necrosis, enhancing rim and oedema (arrays (z, y, x), mm).
+"""A glioblastoma: its site, mass effect, necrosis, enhancing rim and oedema (arrays (z, y, x), mm).
 
-A `GliomaPlan` is made on a coarse grid, the same for every resolution, and drawn on any grid of the field of view.
+A `GliomaPlan` is computed on a coarse grid, the same for every resolution, and drawn on any grid of the field of view.
 """
 
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ PLANNING_GRID = SamplingGrid.over(BRATS_EXTENT, (3.0, 3.0, 3.0)).crop(LOW, HIGH)
 
 @dataclass(frozen=True)
 class GliomaPlan:
-    """What is decided about a patient's tumour before it is drawn. Lengths in mm, positions (z, y, x) in the field of view.
+    """A patient's tumour before it is drawn. Lengths in mm, positions (z, y, x) in the field of view.
 
-    `mass`: part of the core's volume that pushed tissue aside rather than replacing it; `satellites`: centres and radii;
-    `healthy`, `csf`, `arrival`: on the planning grid, the brain before the tumour, the fluid beside it, and the way that
-    water takes from the core; `shift`, `reach`: the levels of core depth and of oedema cost that give the volumes drawn;
-    `rim`: mean thickness; `unenhanced`: part of the core's wall that takes up no contrast agent.
+    `mass`: share of the core's volume that pushed tissue aside rather than replacing it; `satellites`: centres and radii;
+    `healthy`, `csf`, `arrival`: on the planning grid, the brain before the tumour, the fluid beside it, and the path length
+    of water from the core; `shift`, `reach`: the levels of core depth and of oedema cost that give the volumes drawn;
+    `rim`: mean thickness; `unenhanced`: share of the core's rim that takes up no contrast agent.
     """
 
     seed: int
@@ -57,8 +57,8 @@ class GliomaPlan:
 
 @dataclass(frozen=True)
 class Glioma:
-    """The tumour on a grid. `label`: uint8; the others are parts of a voxel: `oedema`, `core`, and within the core
-    `necrosis` and `enhancement` (how much of it is a wall that takes up contrast agent)."""
+    """The tumour on a grid. `label`: uint8; the others are fractions of a voxel: `oedema`, `core`, and within the core
+    `necrosis` and `enhancement` (the share of rim that takes up contrast agent)."""
 
     label: np.ndarray
     oedema: Array
@@ -68,7 +68,7 @@ class Glioma:
 
 
 def pick(rng: np.random.Generator, weight: Array, grid: SamplingGrid) -> Triple:
-    """A random place with probability proportional to `weight`, anywhere in the voxel."""
+    """A random position with probability proportional to `weight`, anywhere in the voxel."""
     total = np.cumsum(weight.ravel(), dtype=np.float64)
     index = np.unravel_index(np.searchsorted(total, rng.random() * total[-1], side="right"), grid.shape)
     z, y, x = (float(grid.axis(k)[index[k]] + (rng.random() - 0.5) * grid.spacing[k]) for k in range(3))
@@ -76,7 +76,7 @@ def pick(rng: np.random.Generator, weight: Array, grid: SamplingGrid) -> Triple:
 
 
 def mass_effect(grid: SamplingGrid, centre: Triple, radius: float, mass: float, skull: Array) -> Array:
-    """Displacement (3, z, y, x) of tissue by a growing sphere: incompressible close to it, none at the skull or afar.
+    """Displacement (3, z, y, x) of tissue by a growing sphere: incompressible close to it, none at the skull or far away.
 
     `skull`: mm below the brain's surface, over `grid`.
     """
@@ -90,7 +90,7 @@ def mass_effect(grid: SamplingGrid, centre: Triple, radius: float, mass: float, 
 
 
 def plan_glioma(seed: int, subject: str) -> GliomaPlan:
-    """Decide site, size and habit. Volumes are those of high-grade gliomas in BraTS: whole tumour 20 to 200 ml."""
+    """Draw site, size and appearance. Volumes are those of high-grade gliomas in BraTS: whole tumour 20 to 200 ml."""
     rng = generator(seed, subject, "glioma plan")
     grid = PLANNING_GRID
     voxel_ml = float(np.prod(grid.spacing)) / 1000
@@ -111,7 +111,7 @@ def plan_glioma(seed: int, subject: str) -> GliomaPlan:
         direction *= radius * rng.uniform(1.2, 1.7) / np.linalg.norm(direction)
         z, y, x = (float(c + d) for c, d in zip(centre, direction, strict=True))
         satellites.append(((z, y, x), float(radius * rng.uniform(0.15, 0.35))))
-    # From a thin wall around one cavity to a solid mass.
+    # From a thin rim around one cavity to a solid mass.
     rim = float(np.clip(np.exp(rng.normal(np.log(5.0), 0.45)), 2.0, 0.8 * radius))
     unenhanced = float(np.clip(rng.beta(1.2, 3.6), 0.02, 0.7))
 
@@ -131,7 +131,7 @@ def plan_glioma(seed: int, subject: str) -> GliomaPlan:
 
 
 def _core_depth(plan: GliomaPlan, grid: SamplingGrid) -> Array:
-    """mm below the surface of core and satellites; fluid-filled spaces are pressed aside rather than grown into."""
+    """mm below the surface of core and satellites; fluid-filled spaces are compressed rather than invaded."""
     depth = lobulated(plan.stream("core"), grid, plan.centre, plan.radius, roughness=plan.roughness, stretch=0.2)
     for centre, radius in plan.satellites:
         depth = np.maximum(depth, ellipsoid(grid, centre, (radius, radius, radius)))
@@ -139,10 +139,10 @@ def _core_depth(plan: GliomaPlan, grid: SamplingGrid) -> Array:
 
 
 def _arrival(rng: np.random.Generator, grid: SamplingGrid, person: Anatomy, core: np.ndarray) -> Array:
-    """Length of the easiest way from the core: water follows white matter, hardly enters grey, and does not cross fluid."""
+    """Length of the easiest path from the core: water follows white matter, hardly enters grey, and does not cross fluid."""
     speed = person.white + 0.16 * person.grey + 0.02 * person.csf
     speed *= np.exp(0.45 * fractal_field(rng, grid, 24.0, octaves=2))
-    # The falx stands between the hemispheres; the way across is the corpus callosum.
+    # The falx separates the hemispheres; the path across is the corpus callosum.
     speed[~person.mask | ((np.abs(person.place[2]) < 3.5) & (person.white < 0.6))] = 1e-3
     march = sitk.FastMarchingImageFilter()
     march.SetTrialPoints([[int(x), int(y), int(z)] for z, y, x in np.argwhere(core)])
@@ -153,19 +153,19 @@ def _arrival(rng: np.random.Generator, grid: SamplingGrid, person: Anatomy, core
 
 
 def _oedema_cost(plan: GliomaPlan, grid: SamplingGrid, person: Anatomy) -> Array:
-    """Water arrives where this is below `plan.reach`: the way, longer for grey matter, with fingers."""
+    """Oedema is where this is below `plan.reach`: the path length, longer for grey matter, varied to give fingers."""
     fingers = 3.5 * fractal_field(plan.stream("fingers"), grid, 16.0)
     return trilinear(plan.arrival, PLANNING_GRID, grid) + fingers + 9 * person.grey + 14 * person.csf
 
 
 def draw_glioma(plan: GliomaPlan, grid: SamplingGrid, person: Anatomy) -> Glioma:
-    """The tumour on a grid. The label follows the surfaces that the images show, as an expert's hand would: to about 1 mm."""
+    """The tumour on a grid. The label follows the visible surfaces as an expert's would, to about 1 mm."""
     depth = _core_depth(plan, grid)
     rng = plan.stream("habit")
     size = max(0.7 * plan.radius, 5.0)
     wall = np.float32(plan.rim) * np.exp(0.45 * fractal_field(rng, grid, size))
     cavity = depth - wall + np.float32(0.12 * plan.radius) * fractal_field(rng, grid, 0.6 * size)
-    # A normal field is below this level in the wanted part of the wall (logistic approximation of its quantile).
+    # A normal field is below this level in the wanted share of the rim (logistic approximation of its quantile).
     level = float(np.log(plan.unenhanced / (1 - plan.unenhanced)) / 1.702)
     takes_up = 8 * (fractal_field(rng, grid, 1.3 * size, octaves=2) - np.float32(level))
     cost = _oedema_cost(plan, grid, person) - np.float32(plan.reach)

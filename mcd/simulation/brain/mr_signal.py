@@ -1,4 +1,4 @@
-"""From tissues to MR scans: relaxation times, signal equations, and what a scanner adds (arrays (z, y, x), times in ms)."""
+"""From tissues to MR scans: relaxation times, signal equations, and scanner effects (arrays (z, y, x), times in ms)."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from mcd.simulation.fields import Array, SamplingGrid, rician, smooth_field
 
-RELAXIVITY = 0.0045  # 1/T1 gained per mmol/l of a gadolinium agent at 1.5 to 3 T, 1/ms
+RELAXIVITY = 0.0045  # increase of 1/T1 per mmol/l of a gadolinium agent at 1.5 to 3 T, 1/ms
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Tissue:
 
 
 MR_TISSUES = {
-    # Healthy values: proton density and times at 1.5 T that give believable contrasts on the ICBM maps.
+    # Healthy values: proton density and times at 1.5 T that give realistic contrasts on the ICBM maps.
     "grey": Tissue(0.80, 1300, 95),
     "white": Tissue(0.70, 830, 75),
     "csf": Tissue(1.00, 4000, 1800),
@@ -27,7 +27,7 @@ MR_TISSUES = {
     "vessel": Tissue(0.75, 1600, 35),
     "meninges": Tissue(0.60, 1100, 60),
     "choroid": Tissue(0.85, 1700, 160),
-    # Our choice: between white matter and water, so that the order in every sequence is the radiologist's.
+    # Our choice: between white matter and water, so that the order of intensities in every sequence is the known one.
     "oedema": Tissue(0.82, 1600, 200),
     "gliosis": Tissue(0.80, 1400, 160),
     "solid": Tissue(0.82, 1500, 160),
@@ -48,7 +48,7 @@ class PulseSequence:
     contrast_agent: bool = False
 
     def signal(self, tissue: Tissue, concentration: float = 0.0) -> float:
-        """Signed signal of a tissue that holds this much contrast agent (mmol/l; ignored by a scan without it)."""
+        """Signed signal of a tissue with this concentration of contrast agent (mmol/l; ignored by a scan without it)."""
         agent = RELAXIVITY * concentration if self.contrast_agent else 0.0
         t1 = 1 / (1 / tissue.t1 + agent)
         recovered = 1 - np.exp(-self.tr / t1)
@@ -58,9 +58,9 @@ class PulseSequence:
 
 
 def protocol(rng: np.random.Generator) -> dict[str, PulseSequence]:
-    """One hospital's settings: TR/TE 600/12 for T1, 5000/100 for T2, 9000/110 with TI 2400 for FLAIR, and about that.
+    """One hospital's settings, varied about TR/TE 600/12 for T1, 5000/100 for T2, and 9000/110 with TI 2400 for FLAIR.
 
-    Four in ten take T1 and T1CE as inversion-prepared gradient echoes, with their stronger grey-white contrast.
+    Four in ten acquire T1 and T1CE as inversion-prepared gradient echoes, with their stronger grey-white contrast.
     """
 
     def about(value: float, spread: float) -> float:
@@ -76,7 +76,7 @@ def protocol(rng: np.random.Generator) -> dict[str, PulseSequence]:
 
 
 def relaxation_times(rng: np.random.Generator) -> dict[str, Tissue]:
-    """The tissues of one patient: times that vary from person to person, in disease (10 %) more than in health (6 %)."""
+    """The tissues of one patient: times that vary between people, more in disease (10 %) than in health (6 %)."""
     healthy = {"grey", "white", "csf"}
     result = {}
     for name, tissue in MR_TISSUES.items():
@@ -105,7 +105,7 @@ def _along(matrix: Array, volume: Array, dimension: int) -> Array:
 def scan(
     rng: np.random.Generator, grid: SamplingGrid, signal: Array, *, reference: float, noise: float, isotropic: float
 ) -> Array:
-    """What the scanner makes of the signal and a registration of it: bias field, slices, Rician noise, interpolation.
+    """The signal as acquired and registered: bias field, slices, Rician noise, interpolation.
 
     `reference`: the signal that the signal-to-noise ratio (14 to 40) refers to; `noise`: factor on the noise;
     `isotropic`: probability of a 3D scan. Others have slices of 2.5 to 5.5 mm in one direction, mostly axial, interpolated.
@@ -121,7 +121,7 @@ def scan(
     else:
         average, interpolate = _slice_profile(grid, dimension, thickness, offset)
         image = _along(interpolate, rician(rng, _along(average, signal, dimension), sigma * 0.5), dimension)
-    for axis in range(3):  # registered to the atlas: a linear interpolation between neighbours smooths image and noise
+    for axis in range(3):  # registration to the atlas: linear interpolation between neighbours smooths image and noise
         part = np.float32(rng.uniform(0.1, 0.5))
         image = (1 - part) * image + part * np.roll(image, 1, axis) if grid.spacing[axis] < 1.5 else image
     return image

@@ -1,3 +1,3 @@
-"""A head and neck with a tumour of the oropharynx in CT and PET: what is decided before any image (`patient`), the bodies
-(`shapes`, `tissues`, `anatomy`), how they are painted (`canvas`), and the images (`drawing`).
+"""A head and neck with a tumour of the oropharynx in CT and PET: what is drawn before any image (`patient`), the anatomy
+(`shapes`, `tissues`, `anatomy`), how it is painted (`canvas`), and the images (`drawing`).
 """

@@ -1,4 +1,4 @@
-"""The anatomy of a head and neck, drawn from simple shapes in canonical mm (see `shapes`).
+"""The anatomy of a head and neck, composed of simple shapes in canonical mm (see `shapes`).
 
 `draw_anatomy` gives the structures of one patient, to be painted in order, later ones over earlier ones. The sizes are
 ordinary adult ones, set by eye (our choice).
@@ -20,8 +20,8 @@ from mcd.simulation.head_neck.tissues import CT_PET_TISSUES
 class Structure:
     """A shape filled with a tissue.
 
-    `grow`: mm added all around; `opacity`: 0 to 1; `scale`: factor on the tissue's uptake, for what differs between one
-    node and the next.
+    `grow`: mm added all around; `opacity`: 0 to 1; `scale`: factor on the tissue's uptake, which differs between nodes, for
+    example.
     """
 
     shape: Shape
@@ -29,7 +29,7 @@ class Structure:
     grow: float = 0.0
     opacity: float = 1.0
     scale: float = 1.0
-    offset: float = 0.0  # HU on top of the tissue's
+    offset: float = 0.0  # HU added to the tissue's
 
     @property
     def solid(self) -> bool:
@@ -67,7 +67,7 @@ OUTLINE = (
     (-150, 0, 24, 210, 95, 0, 84),
 )
 
-# Bulk of the muscles behind the spine, before the single ones are set off in it: rows of a column in the midline.
+# Bulk of the muscles behind the spine, into which the single ones are painted: rows of a column in the midline.
 NAPE = ((66, 0, 64, 46, 18, 0), (40, 0, 56, 42, 18, 0), (0, 0, 53, 33, 17, 0), (-45, 0, 54, 35, 17, 0),
         (-75, 0, 58, 44, 20, 0), (-95, 0, 66, 72, 22, 0), (-150, 0, 78, 115, 28, 0))  # fmt: skip
 
@@ -98,7 +98,7 @@ MUSCLES: tuple[tuple[str, Rows], ...] = (
     ("muscle", ((52, 34, -56, 3, 12, -38), (18, 37, -50, 3, 14, -38))),  # buccinator
 )  # fmt: skip
 
-# What else lies on both sides, for the left.
+# Other paired structures, for the left side.
 PAIRED: tuple[tuple[str, Shape], ...] = (
     ("parotid", Column(((58, 61, 14, 6, 11, -20), (38, 56, 14, 10, 14, -20), (14, 52, 10, 9, 13, -20), (2, 49, 7, 6, 7, -20)))),
     ("gland", Blob((-2, -18, 34), (14, 13, 8))),  # submandibular
@@ -116,7 +116,7 @@ VESSELS: tuple[tuple[str, Rows], ...] = (
     ("artery", ((45, 17, 25, 1.7, 1.7, 0), (-62, 17, 30, 1.7, 1.7, 0), (-90, 20, 20, 2, 2, 0))),  # vertebral
 )  # fmt: skip
 
-# Airway from the choanae to the trachea: its half widths shrink and grow from patient to patient.
+# Airway from the choanae to the trachea; its half widths vary between patients.
 AIRWAY = (
     (70, 0, -8, 11, 9, 0),
     (56, 0, -4, 12, 9, 0),
@@ -174,10 +174,10 @@ def _pair(shape: S) -> Iterator[S]:
 
 
 def _muscles(rng: np.random.Generator, habitus: Habitus) -> Iterator[Structure]:
-    """Every muscle wears a thin coat of fat, the plane that a tumour effaces."""
+    """The muscles, each in a thin layer of fat, the plane that a tumour effaces."""
     yield Structure(Column(NAPE), "muscle")
     yield Structure(Blob((-10, 62, 0), (90, 16, 0.7)), "deep fat", opacity=0.8)  # nuchal ligament
-    yield Structure(Blob((66, -70, 0), (10, 10, 30)), "muscle", opacity=0.5)  # muscles of expression
+    yield Structure(Blob((66, -70, 0), (10, 10, 30)), "muscle", opacity=0.5)  # facial muscles
     yield Structure(Arch((28, -86), 0.024, -58, 9, 36), "muscle", opacity=0.8)  # lips
     yield Structure(Arch((7, -58), 0.028, -14, 9, 20, rise=0.1), "muscle")  # floor of the mouth
     yield Structure(Blob((-2, -42, 0), (7, 28, 26)), "muscle")
@@ -211,7 +211,7 @@ def _throat(rng: np.random.Generator) -> Iterator[Structure]:
 
 
 def _swellings(rng: np.random.Generator) -> Iterator[Structure]:
-    """What looks like a tumour in CT and is not hot: a slack wall, scars, glands and muscles out of place."""
+    """What looks like a tumour in CT but has no uptake: a slack wall, scars, displaced glands and muscles."""
     for _ in range(int(rng.integers(1, 5))):
         z, y, x = rng.uniform(-10, 40), rng.uniform(-22, 10), rng.choice([1, -1]) * rng.uniform(8, 30)
         offset, shade = float(rng.normal(4, 5)), float(rng.lognormal(0, 0.2))
@@ -221,7 +221,7 @@ def _swellings(rng: np.random.Generator) -> Iterator[Structure]:
 
 
 def _nodes(rng: np.random.Generator, habitus: Habitus, side: int) -> Iterator[Structure]:
-    """Cold nodes on both sides, hot ones mostly beside the tumour, brown fat above the collar bones, bad teeth."""
+    """Nodes without uptake on both sides, hot ones mostly beside the tumour, brown fat above the clavicles, bad teeth."""
     for _ in range(int(rng.integers(6, 15))):
         z, y, x = _node_place(rng, int(rng.choice([1, -1])))
         short = rng.uniform(2.0, 5.5)
@@ -246,7 +246,7 @@ def _nodes(rng: np.random.Generator, habitus: Habitus, side: int) -> Iterator[St
 
 
 def _node_place(rng: np.random.Generator, side: int) -> Triple:
-    """A place in the submandibular, jugular or posterior chain of this side."""
+    """A position in the submandibular, jugular or posterior chain of this side."""
     chain = rng.choice(["front", "jugular", "back"], p=[0.2, 0.6, 0.2])
     if chain == "front":
         z, y, x = rng.uniform(-12, 2), rng.uniform(-34, -8), rng.uniform(28, 44)
@@ -281,7 +281,7 @@ def _bones(rng: np.random.Generator) -> Iterator[Structure]:
 
 
 def _spine() -> Iterator[Structure]:
-    """The vertebrae with their discs and the cord, up to the great opening of the skull."""
+    """The vertebrae with their discs and the cord, up to the foramen magnum."""
     spine = Spine("bone")
     yield Structure(Spine("disc"), "disc")
     yield from _bone(spine, 1.2)
@@ -291,7 +291,7 @@ def _spine() -> Iterator[Structure]:
     yield from _bone(Blob((36, 20, 0), (13, 5.5, 6)), 1.5)  # dens
     for x in (1, -1):
         yield from _bone(Blob((40, 24, x * 19), (8, 9, 8)), 1.5)
-    foramen = Column(((62, 0, 38, 30, 24, 0), (52, 0, 37, 25, 21, 0)))  # the occiput around its great opening
+    foramen = Column(((62, 0, 38, 30, 24, 0), (52, 0, 37, 25, 21, 0)))  # the occiput around the foramen magnum
     yield from _bone(foramen, 1.5)
     yield Structure(foramen, "fluid", grow=-8.0)
     yield Structure(Spine("canal"), "fluid")
@@ -299,7 +299,7 @@ def _spine() -> Iterator[Structure]:
 
 
 def _skull() -> Iterator[Structure]:
-    """One shell around the brain, the dense ear bones, the eye sockets."""
+    """One shell around the brain, the dense petrous bones, the orbits."""
     brain = Union(
         (
             Blob((98, 50, 0), (35, 40, 52)),
@@ -314,9 +314,9 @@ def _skull() -> Iterator[Structure]:
     for x in (1, -1):
         yield from _bone(Blob((72, 42, x * 55), (16, 12, 9)), 2.0)  # mastoid
         yield from _bone(Blob((78, 26, x * 40), (9, 12, 22)), 5.0)
-        yield from _bone(Blob((55, 29, x * 18), (8, 9, 7)), 1.5)  # condyle of the occiput
+        yield from _bone(Blob((55, 29, x * 18), (8, 9, 7)), 1.5)  # occipital condyle
         yield Structure(Blob((60, -22, x * 16), (15, 8, 1.4)), "cortical bone", offset=-200)  # pterygoid process
-        yield from _bone(Blob((88, -22, x * 36), (6, 16, 18)), 1.5)  # great wing of the sphenoid
+        yield from _bone(Blob((88, -22, x * 36), (6, 16, 18)), 1.5)  # greater wing of the sphenoid
         orbit = Blob((101, -42, x * 31), (16, 28, 17))
         yield Structure(orbit, "cortical bone", grow=2.0, offset=-200)
         yield Structure(orbit, "deep fat")
@@ -334,7 +334,7 @@ def _skull() -> Iterator[Structure]:
 
 def _jaws_and_shoulders() -> Iterator[Structure]:
     yield from _bone(Arch((11, -70), 0.026, 4, 12, 25, rise=0.06), 2.2)  # body of the mandible
-    yield from _bone(Arch((41, -70), 0.034, -18, 11, 14), 1.6)  # upper jaw
+    yield from _bone(Arch((41, -70), 0.034, -18, 11, 14), 1.6)  # maxilla
     yield Structure(Blob((47, -44, 0), (2, 26, 17)), "cortical bone", offset=-200)  # hard palate
     for x in (1, -1):
         ramus = Column(
@@ -344,7 +344,7 @@ def _jaws_and_shoulders() -> Iterator[Structure]:
         yield from _bone(ramus, 1.8)
         yield Structure(Blob((76, -24, x * 62), (4, 28, 2.5)), "cortical bone")  # zygomatic arch
         yield from _bone(Blob((72, -56, x * 44), (10, 8, 9)), 1.5)
-        yield from _bone(Column(((-95, x * 18, -40, 8, 7, 0), (-108, x * 70, -30, 30, 6, -15 * x))), 2.0)  # collar bone
+        yield from _bone(Column(((-95, x * 18, -40, 8, 7, 0), (-108, x * 70, -30, 30, 6, -15 * x))), 2.0)  # clavicle
         yield from _bone(
             Column(((-96, x * 40, 40, 24, 7, 40 * x), (-112, x * 50, 25, 30, 8, 40 * x))), 1.5
         )  # first rib
@@ -352,7 +352,7 @@ def _jaws_and_shoulders() -> Iterator[Structure]:
 
 
 def _larynx(rng: np.random.Generator) -> Iterator[Structure]:
-    """Its cartilages, which turn to bone with age, and the hyoid."""
+    """Its cartilages, which ossify with age, and the hyoid."""
     yield Structure(Arch((-13, -42), 0.03, -8, 4.5, 7), "cortical bone", offset=-350)  # hyoid
     chalk = float(rng.uniform(-60, 250))
     yield Structure(Arch((-32, -44), 0.055, -8, 3.5, 24, rise=0.1), "cartilage", offset=chalk)
@@ -366,7 +366,7 @@ def _cavities(rng: np.random.Generator, habitus: Habitus) -> Iterator[Structure]
     for x in (1, -1):
         yield Structure(Blob((-26, -4, x * 13), (10, 4, 4 * wide)), "air")  # piriform sinus
         yield Structure(Blob((-4, -18, x * 7), (5, 3.5 * wide, 5)), "air")  # vallecula
-        # Nasal passages with the conchae in them, the maxillary sinus with now and then a swollen lining.
+        # Nasal passages with their conchae; the maxillary sinus, sometimes with a swollen lining.
         yield Structure(Blob((64, -48, x * 8), (17, 36, 5.5)), "air")
         yield Structure(Blob((58, -46, x * 9), (7, 24, 3.5)), "mucosa")
         yield Structure(Blob((71, -46, x * 8), (4, 20, 3)), "mucosa")
@@ -387,5 +387,5 @@ def _cavities(rng: np.random.Generator, habitus: Habitus) -> Iterator[Structure]
     yield Structure(Blob((88, -6, 0), (9, 11, 11)), "air")  # sphenoid sinus
     # Epiglottis: a thin leaf in the airway.
     yield Structure(Blob((-4, -11, 0), (13, 1.6, 9)), "wall")
-    if rng.random() < 0.6:  # mouth not quite closed on the tongue
+    if rng.random() < 0.6:  # mouth not quite closed
         yield Structure(Blob((43, -42, 0), (rng.uniform(1.0, 3.0), 20, 14)), "air")

@@ -1,4 +1,4 @@
-"""Painting a patient's structures over a sampling grid, with partial volume and around the tumour's push."""
+"""Painting a patient's structures on a sampling grid, with partial volume and the tumour's mass effect."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -16,9 +16,9 @@ SKETCH = (slice(None, None, 2), slice(None, None, 4), slice(None, None, 4))  # w
 
 
 class Canvas:
-    """Values over a grid, and the canonical place of each of its voxels.
+    """Values on a grid, and the canonical position of each of its voxels.
 
-    `free` are the places without the tumour's push, `points` those with it.
+    `free` are the positions without the tumour's push, `points` those with it.
     """
 
     def __init__(self, patient: Patient, grid: SamplingGrid, *, slip: bool = False) -> None:
@@ -28,12 +28,12 @@ class Canvas:
         self.free = self._canonical()
         self.sketch = [place[SKETCH] for place in self.free]
         self.points = self._pushed()
-        # From here on a shape is looked for where the push has left it; the tumour, not pushed, is well inside of that.
+        # From here on a shape is searched at its pushed position; the tumour, which is not pushed, is well inside that part.
         self.sketch = [np.ascontiguousarray(place[SKETCH]) for place in (self.points.z, self.points.y, self.points.x)]
         self.values = np.zeros(grid.shape, np.float32)
 
     def _canonical(self) -> list[Array]:
-        """Affine place plus two smooth displacements: build (60 mm) and unevenness of every surface (16 mm)."""
+        """Affine position plus two smooth displacements: build (60 mm) and unevenness of every surface (16 mm)."""
         rng = self.patient.rng("deformation")
         offsets = [axis - np.float32(o) for axis, o in zip(self.grid.positions(), self.origin, strict=True)]
         places = []
@@ -43,7 +43,7 @@ class Canvas:
         return places
 
     def _pushed(self) -> Points:
-        """The anatomy around a tumour is stretched away from its centre."""
+        """Canonical positions with the anatomy around a tumour pushed away from its centre."""
         tumour = self.patient.tumour
         places = [place.copy() for place in self.free]
         part = self.box_of(tumour.centre, tumour.centre, 2.5 * tumour.radius)
@@ -57,7 +57,7 @@ class Canvas:
         return Points(places[0], places[1], places[2], level)
 
     def box_of(self, low: Triple, high: Triple, margin: float) -> Part:
-        """The part of the grid that holds a canonical box and a margin in mm, looked up on a sketch of the grid."""
+        """The part of the grid that contains a canonical box and a margin in mm, found on a coarser grid."""
         held = np.ones(self.sketch[0].shape, bool)
         for place, first, last, step, spacing in zip(self.sketch, low, high, SKETCH, self.grid.spacing, strict=True):
             slack = margin + 0.75 * step.step * spacing + 1
@@ -84,7 +84,7 @@ class Canvas:
                     self.blend(part, cover, own)
 
     def blend(self, part: Part, cover: Array, value: Array) -> None:
-        """Lay values over a part of the grid; `cover` is 0 where nothing changes, 1 where nothing shines through."""
+        """Blend values into a part of the grid; `cover` is their opacity, 0 to 1."""
         view = self.values[part]
         view += cover * (value - view)
 
@@ -98,7 +98,7 @@ def _runs(part: Part) -> Iterator[Part]:
 
 
 def cut(grid: SamplingGrid, part: Part) -> SamplingGrid:
-    """The part of a grid that a part of an array over it belongs to."""
+    """The part of a grid that corresponds to a part of an array over it."""
     z, y, x = part
     start = tuple(a + s.start for a, s in zip(grid.start, part, strict=True))
     return SamplingGrid(grid.extent, grid.spacing, start, (z.stop - z.start, y.stop - y.start, x.stop - x.start))

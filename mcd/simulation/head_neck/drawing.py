@@ -1,9 +1,9 @@
 """A simulated head-and-neck patient's images: a CT in HU, an FDG-PET in SUV, and the primary tumour (GTVt).
 
-The stand-in for HECKTOR 2020 (see docs/explanation/simulated_cohorts.md). A patient is a list of shapes (`anatomy`) bent by a
-smooth deformation, with a lobulated tumour of the oropharynx that pushes its surroundings aside. CT and PET paint the same
-patient on grids of their own, which differ in spacing, extent and origin like those of a real scanner, and add what each
-modality adds: blur, noise, streaks. Everything follows from the seed and the subject's name.
+A substitute for HECKTOR 2020 (see docs/explanation/simulated_cohorts.md). A patient is a list of shapes (`anatomy`) with a
+smooth deformation, and a lobulated tumour of the oropharynx that pushes its surroundings aside. CT and PET paint the same
+patient on grids of their own, which differ in spacing, extent and origin like those of a real scanner, and add the artefacts of
+each modality: blur, noise, streaks. Everything follows from the seed and the subject's name.
 
 Arrays and triples are (z, y, x) unless they belong to SimpleITK or to a box.
 """
@@ -55,7 +55,7 @@ def simulate_head_neck(
 
 
 def _ct_grid(patient: Patient, spacing: Triple) -> SamplingGrid:
-    """The CT covers the box with room to spare, and its corner is not that of the PET."""
+    """The CT covers the box with a margin, and its corner is not that of the PET."""
     full = SamplingGrid.over(HEAD_NECK_EXTENT, spacing)
     shift = patient.rng("field of view").uniform(-4, 4, 3)
     middle = patient.box - patient.corner + BOX / 2 + shift
@@ -72,9 +72,9 @@ def _image(patient: Patient, grid: SamplingGrid, array: NDArray[Any]) -> sitk.Im
 
 
 def _tumour_depth(canvas: Canvas) -> tuple[Part, Array]:
-    """Where the tumour may be, and how deep, in mm, each voxel lies below its surface were it not cut by anything.
+    """The part of the grid where the tumour may be, and each voxel's depth in mm below its surface if nothing limited it.
 
-    Lobes run into each other; a fractal field makes the surface irregular.
+    Lobes merge; a fractal field makes the surface irregular.
     """
     tumour = canvas.patient.tumour
     low = tuple(np.min([np.array(c) - r for c, r in tumour.lobes], axis=0))
@@ -101,7 +101,7 @@ def _open_to_tumour(canvas: Canvas, part: Part, hu: Array) -> NDArray[np.bool_]:
 
 
 def _tumour_level(patient: Patient, anatomy: tuple[list[Structure], list[Structure]]) -> float:
-    """The depth at which to cut the tumour so that it has its volume in the space that bone and air leave it."""
+    """The depth at which to cut the tumour so that it has its volume in the space that bone, air and vessels leave."""
     tumour = patient.tumour
     centre = patient.origin + np.linalg.solve(patient.matrix, tumour.centre)
     half = 2.2 * tumour.radius + 14
@@ -143,7 +143,7 @@ def _ct(
     value = value + 4 * fractal_field(patient.rng("tumour texture"), cut(grid, part), 8.0)
     canvas.blend(part, soft(depth, tumour.edge), value)
     canvas.paint(anatomy[1], hu, uptake=False)
-    # The contour is a hand's: it wanders about the tumour's surface by a millimetre.
+    # Like a manual contour, it deviates from the tumour's surface by about a millimetre.
     hand = 0.9 * smooth_field(patient.rng("contour"), cut(grid, part), 12.0)
     label = np.zeros(grid.shape, np.uint8)
     free = _open_to_tumour(canvas, part, np.where(depth > -3, canvas.values[part], 1000))
@@ -159,7 +159,7 @@ def _ct(
 
 
 def _texture(patient: Patient, grid: SamplingGrid, values: Array) -> None:
-    """Tissue is not even: marbled muscle, strands in fat, trabeculae. In place."""
+    """Add tissue texture in place: marbled muscle, strands in fat, trabeculae."""
     rng = patient.rng("texture")
     unevenness = 0.8 * smooth_field(rng, grid, 5.0) + 0.6 * smooth_field(rng, grid, 14.0)
     numbers = np.arange(-1024, 3072)
@@ -173,7 +173,7 @@ def _texture(patient: Patient, grid: SamplingGrid, values: Array) -> None:
 
 
 def _ct_noise(patient: Patient, canvas: Canvas) -> Array:
-    """Noise as a filtered back projection leaves it: grainy in the plane, streaky from side to side between the shoulders."""
+    """Noise as of a filtered back projection: grainy in the plane, streaky from side to side between the shoulders."""
     rng = patient.rng("CT noise")
     grid = canvas.grid
     level = rng.uniform(7, 20)  # HU
@@ -195,7 +195,7 @@ def _ct_noise(patient: Patient, canvas: Canvas) -> Array:
 
 
 def _metal(patient: Patient, canvas: Canvas) -> None:
-    """Fillings and crowns: saturated spots, with streaks that fan out from them in the slices they are in. In place."""
+    """Add fillings and crowns in place: saturated spots, with streaks that fan out from them in their slices."""
     rng = patient.rng("metal")
     for _ in range(patient.habitus.metal):
         row = TEETH[int(rng.integers(2))]
@@ -233,7 +233,7 @@ def _pet(
     patient: Patient, grid: SamplingGrid, anatomy: tuple[list[Structure], list[Structure]], level: float, noise: float
 ) -> Array:
     rng = patient.rng("PET")
-    # Everything a patient takes up goes up and down together, with time after injection and blood sugar.
+    # All uptakes of a patient vary together, with time after injection and blood sugar.
     overall = rng.lognormal(0, 0.12)
     suv: dict[str, float | Array] = {
         t: overall * median * rng.lognormal(0, spread) for t, (_, _, median, spread) in CT_PET_TISSUES.items()
@@ -259,7 +259,7 @@ def _pet(
     if noise > 0:
         grain = rng.standard_normal(grid.shape, dtype=np.float32)
         grain = ndimage.gaussian_filter(grain, [3.0 / spacing for spacing in grid.spacing], mode="wrap", truncate=3.0)
-        # Counts are Poisson's: the noise grows with the root of the uptake.
+        # Counts are Poisson distributed: the noise grows with the square root of the uptake.
         grain *= np.sqrt(values) * np.float32(noise * rng.uniform(0.10, 0.24)) / grain.std()
         values = values + grain
     return np.maximum(values, 0).astype(np.float32)

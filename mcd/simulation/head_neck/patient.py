@@ -1,6 +1,6 @@
-"""A simulated head-and-neck patient before any image: build, place in the scanner, tumour, and the box over the oropharynx.
+"""A simulated head-and-neck patient before any image: build, position in the scanner, tumour, and the box over the oropharynx.
 
-It takes a millisecond and numpy alone, and is the same for the images and the box. Arrays and triples are (z, y, x) unless
+Drawing it takes a millisecond and only numpy, and images and box use the same one. Arrays and triples are (z, y, x) unless
 they belong to a box; *canonical* mm are those of `shapes`.
 """
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from mcd.simulation.fields import Triple, generator
 
-BOX = 144.0  # mm a side, as in HECKTOR 2020
-HEAD_NECK_EXTENT: Triple = (244.0, 320.0, 320.0)  # mm: the space a patient lives in, and the field of view of the PET
+BOX = 144.0  # mm, length of a side, as in HECKTOR 2020
+HEAD_NECK_EXTENT: Triple = (244.0, 320.0, 320.0)  # mm: the patient's space, and the field of view of the PET
 BOX_CENTRE: Triple = (-7.0, -4.0, 0.0)  # canonical: the oropharynx
 
-# Sites of the primary: frequency (our choice, tonsil and base of tongue being the commonest) and canonical place on the left.
+# Sites of the primary: frequency (our choice, tonsil and base of tongue being the most common) and canonical left position.
 SITES: dict[str, tuple[float, Triple]] = {
     "tonsil": (0.42, (16.0, -1.0, 19.0)),
     "base of tongue": (0.33, (3.0, -17.0, 9.0)),
@@ -27,7 +27,7 @@ SITES: dict[str, tuple[float, Triple]] = {
 
 @dataclass(frozen=True)
 class Habitus:
-    """How one patient differs from the next, apart from smooth deformation."""
+    """How patients differ, apart from smooth deformation."""
 
     fat: float  # mm of fat under the skin above that of a lean neck
     airway: float  # factor on the airway's width
@@ -40,7 +40,7 @@ class Habitus:
 
 
 def draw_habitus(rng: np.random.Generator) -> Habitus:
-    """One patient's build. The frequencies are our choice, after what is usual in clinics for oropharyngeal cancer."""
+    """One patient's build. The frequencies are our choice, typical of clinics for oropharyngeal cancer."""
     return Habitus(
         fat=float(np.clip(rng.normal(2.0, 2.5), -1.0, 8.0)),
         airway=float(rng.uniform(0.75, 1.3)),
@@ -55,23 +55,23 @@ def draw_habitus(rng: np.random.Generator) -> Habitus:
 
 @dataclass(frozen=True)
 class Tumour:
-    """A primary tumour before it is cut to the space that bone and air leave."""
+    """A primary tumour before it is limited to the space that bone, air and vessels leave."""
 
     site: str
     centre: Triple  # canonical
     lobes: tuple[tuple[Triple, float], ...]  # canonical centre and radius
-    radius: float  # mm, of the ball of the same volume
+    radius: float  # mm, of a ball of the same volume
     volume: float  # ml
     contrast: float  # HU above muscle
-    push: float  # how far it displaces its surroundings, as a part of their distance from its centre
+    push: float  # how far it displaces its surroundings, as a share of their distance from its centre
     edge: float  # mm over which it fades into its surroundings in CT
     uptake: float  # SUV
-    necrosis: float  # uptake of its core as a part of the rest's
+    necrosis: float  # uptake of its core as a share of the rest's
 
 
 @dataclass(frozen=True)
 class Patient:
-    """All that is drawn before any image: cheap, and the same for the images and the box."""
+    """Everything that is drawn before any image: cheap, and the same for the images and the box."""
 
     seed: int
     subject: str
@@ -88,7 +88,7 @@ class Patient:
 
 
 def bounding_box(subject: str, *, seed: int) -> tuple[float, float, float, float, float, float]:
-    """The patient's box over the oropharynx, (x1, x2, y1, y2, z1, z2) in mm, LPS world coordinates; 144 mm a side."""
+    """The patient's box over the oropharynx, (x1, x2, y1, y2, z1, z2) in mm, LPS world coordinates, with sides of 144 mm."""
     z, y, x = draw_patient(subject, seed).box.tolist()
     return x, x + BOX, y, y + BOX, z, z + BOX
 

@@ -1,6 +1,6 @@
-"""Simple bodies that an anatomy is drawn from: ellipsoids, tubes, arches, a spine.
+"""Simple bodies of which an anatomy is composed: ellipsoids, tubes, arches, a spine.
 
-Everything is in *canonical* mm: x to the left, y backwards, z upwards; the origin lies in the midline of the oropharynx at
+Everything is in *canonical* mm: x to the left, y backwards, z upwards; the origin is in the midline of the oropharynx at
 the height of the third cervical vertebra.
 """
 
@@ -40,7 +40,7 @@ class Shape(Protocol):
         ...
 
     def depth(self, at: Points) -> Array:
-        """Distance in mm below the surface, negative outside; about exact close to the surface."""
+        """Distance in mm below the surface, negative outside; accurate close to the surface."""
         ...
 
     def mirrored(self) -> Self:
@@ -75,8 +75,8 @@ class Blob:
 class Column:
     """A tube of elliptical cross-section along z.
 
-    `rows`: (z, x, y, half width a, half depth b, rotation in degrees) at some heights, straight in between; with `front`,
-    a seventh number is the half depth towards the front, b then being that towards the back.
+    `rows`: (z, x, y, half width a, half depth b, rotation in degrees) at some heights, linear in between; with `front`,
+    a seventh number is the half depth towards the front, and b is that towards the back.
     """
 
     rows: Rows
@@ -116,8 +116,8 @@ class Arch:
     """A horseshoe open to the back, as jaws, hyoid and laryngeal cartilage are; or to the front, as a head rest is.
 
     `apex`: (z, y) of its vertex; `curve`: x^2 coefficient in 1/mm, negative where open to the front; `end`: y where it
-    stops; `thickness`, `height` in mm; `rise`: how much it climbs for each mm backwards; `pitch`: where not 0, a gap every
-    so many mm, as between teeth.
+    stops; `thickness`, `height` in mm; `rise`: how much it climbs for each mm backwards; `pitch`: if not 0, the distance of
+    gaps in mm, as between teeth.
     """
 
     apex: tuple[float, float]

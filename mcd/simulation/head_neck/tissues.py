@@ -1,4 +1,4 @@
-"""What a head and neck is made of: how each tissue looks in CT and in FDG-PET."""
+"""The tissues of a head and neck, and how each looks in CT and in FDG-PET."""
 
 # Tissue: CT number in HU and its spread (SD) between patients; uptake in SUV and the SD of its logarithm. CT numbers are
 # textbook values for 120 kV; uptakes are those of FDG one hour after injection, background ones as in real patients (see
@@ -9,7 +9,7 @@ CT_PET_TISSUES: dict[str, tuple[float, float, float, float]] = {
     "fat": (-102, 6, 0.30, 0.2),
     "deep fat": (-94, 8, 0.36, 0.2),
     "muscle": (56, 5, 0.72, 0.2),
-    "used muscle": (56, 5, 0.85, 0.45),  # muscles of chewing and breathing, now and then active
+    "used muscle": (56, 5, 0.85, 0.45),  # muscles of chewing and breathing, sometimes active
     "tongue": (52, 8, 1.25, 0.3),
     "wall": (50, 7, 1.35, 0.3),  # mucosa and constrictor muscle around the airway
     "tonsil": (52, 7, 2.8, 0.35),

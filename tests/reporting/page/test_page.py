@@ -28,9 +28,12 @@ from mcd.reporting.page.build import write_page
 from mcd.reporting.page.contents import PageCohort, PageContents, Prediction
 from mcd.reporting.page.patients import grey, pack, unpack
 from mcd.reporting.page.timing import read_benchmarks, summarise
+from mcd.reporting.page.warnings import warnings_in
 from mcd.reporting.tables.score_tables import write_table
 from mcd.reporting.tables.spec import TableSpec
-from mcd.testing.cohort import TinyCohort
+from mcd.slices.write_shards import write_subjects
+from mcd.testing.cohort import TinyCohort, tiny_volumes
+from mcd.training.history import write_history
 
 REGIONS = {"WT": [1, 2], "TC": [1]}
 METHODS = {"scratch": "Scratch <b>", "dsgan": "Multi-ConDoS", "late": "Late & last"}
@@ -281,6 +284,34 @@ def test_a_page_keeps_to_its_limit_and_says_what_it_leaves_out(
     assert "Table II" in (tmp_path / "none.html").read_text()
 
 
+def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, page: Path, tmp_path: Path) -> None:
+    assert "<h2>Warnings</h2>" not in page.read_text()
+    volumes = [tiny_volumes(seed) for seed in range(3)]
+    volumes[2].info["statistics"]["A"] |= {"p_low": -1000.0, "p_high": 900.0}
+    volumes[1].info["warnings"] = ["the label is empty"]
+    write_subjects(tmp_path / "0.h5", ((f"p{seed}", one) for seed, one in enumerate(volumes)))
+    rows = [
+        {"epoch": epoch, "total": 1.0, "warning": "it <went> wrong; mend it" if epoch > 1 else ""}
+        for epoch in (1, 2, 3)
+    ]
+    write_history(rows, tmp_path / "losses.csv")
+    cohort = replace(contents.cohorts[0], shards=[tmp_path / "0.h5"])
+    warned = replace(contents, cohorts=[cohort], predictions=[], losses={"tiny/A/seed0": tmp_path / "losses.csv"})
+    assert list(warnings_in(warned)) == [
+        (
+            "Tiny & small",
+            "p2, A: intensities from -1000 to 900 are in another unit than those of 2 of the 2 others: negative values "
+            "(p0: 0 to 100); convert it to the others' unit",
+        ),
+        ("Tiny & small", "p1: the label is empty"),
+        ("tiny/A/seed0", "epochs 2 to 3: it <went> wrong; mend it"),
+    ]
+    write_page(warned, tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text()
+    assert "<h2>Warnings</h2>" in text
+    assert "epochs 2 to 3: it &lt;went&gt; wrong" in text
+
+
 def test_the_page_says_what_it_was_not_asked_to_show(contents: PageContents, page: Path, tmp_path: Path) -> None:
     assert "Not on this page: table3, fig4." in page.read_text()
     write_page(replace(contents, absent=[]), tmp_path / "whole.html")
@@ -400,7 +431,7 @@ def test_a_claim_stands_with_its_numbers_and_what_is_simulated(page: Path) -> No
     text = page.read_text()
     view = text[text.index('id="view-claims"') :]
     view = view[: view.index("</section>")]
-    assert "Tiny &amp; small: simulated patients.</strong> What this run says" in view
+    assert "Tiny &amp; small: simulated patients.</strong> A verdict of this run" in view
     assert "C is &lt;i&gt;worse&lt;/i&gt; than D" in view
     first = view[view.index("A is better than B") :]
     first = first[: first.index("</tr>")]

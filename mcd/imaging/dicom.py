@@ -1,0 +1,454 @@
+"""DICOM images: a folder with one series, or a file with many frames. Every slice's header is checked against the others'.
+
+Headers are read with pydicom; voxels of a series with ITK, whose GDCM decodes what scanners and archives compress with.
+"""
+
+import logging
+import re
+import tempfile
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from mcd.errors import McdError
+from mcd.imaging import contents
+from mcd.imaging.geometry import Grid
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # SEG, and SEG as a label map
+STRUCTURES = "1.2.840.10008.5.1.4.1.1.481.3"  # RTSTRUCT
+_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"  # RTDOSE: an image of its own beside the CT that it was planned on
+
+# Our choices: how far a slice may lie from where an even grid has it, as a share of the distance between slices, and how far
+# all of them may drift sideways, as a share of a pixel. Within, no voxel is ever a neighbour's.
+_LARGEST_STRAY = 0.2
+_LARGEST_DRIFT = 0.5
+_SAME_PLACE_MM = 1e-3
+_NEEDED = [
+    *(
+        "SOPClassUID",
+        "SeriesInstanceUID",
+        "FrameOfReferenceUID",
+        "Modality",
+        "Units",
+        "Rows",
+        "Columns",
+        "NumberOfFrames",
+    ),
+    *("BitsAllocated", "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "PixelSpacing"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "ImagerPixelSpacing", "SegmentSequence", "ROIContourSequence"),
+    *("StructureSetROISequence",),
+]
+_CONVERT = "convert it to NIfTI (dcm2niix)"
+_EXPORT = "export the series again"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One image of a series, or one frame of a file: what a message calls it, its header, and where its first pixel lies."""
+
+    name: str
+    header: "Dataset"
+    position: np.ndarray
+    axes: np.ndarray
+    pixel: tuple[float, float]
+
+    @property
+    def normal(self) -> np.ndarray:
+        """The direction (3,) in which slices are stacked."""
+        return np.cross(self.axes[:3], self.axes[3:])
+
+
+@contextmanager
+def decoding(place: str | Path) -> Iterator[None]:
+    """Turn whatever damaged bytes make pydicom raise into one line; its own words, and its warnings, may quote the header."""
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except McdError:
+            raise
+        except Exception as error:
+            raise McdError(f"{place}: a damaged DICOM header ({type(error).__name__}); {_EXPORT}") from None
+
+
+def header_of(path: str | Path, whole: bool = False) -> "Dataset":
+    """Return what is needed of a DICOM file's header, decoded; all of the file, its pixels too, if `whole`."""
+    import pydicom  # here alone: few patients come as DICOM, and it takes a fifth of a second
+
+    with decoding(path):
+        header = pydicom.dcmread(
+            path, stop_before_pixels=not whole, force=True, specific_tags=None if whole else _NEEDED
+        )
+        for _ in header.iterall():  # pydicom decodes an element when it is looked at
+            pass
+        return header
+
+
+def series_files(folder: str | Path) -> list[str]:
+    """Return the files of a folder's one DICOM series in the order in which `read_series` stacks them."""
+    with decoding(folder):
+        return [slice_.name for slice_ in _slices(Path(folder))]
+
+
+def read_series(folder: Path) -> sitk.Image:
+    """Return the image of a folder that holds one DICOM series, rescaled slice by slice, as float32.
+
+    Files that are no images (DICOMDIR, reports, structure sets) may lie beside the series.
+
+    Raises:
+        McdError: that names the file which is damaged or does not fit the others; for slices that are missing, unevenly
+            spaced or doubled, and for a folder with no series or with several.
+    """
+    with decoding(folder):
+        return _read_slices(_slices(folder), folder)
+
+
+def _read_slices(slices: Sequence[Slice], folder: Path) -> sitk.Image:
+    if len(slices) == 1 and int(slices[0].header.get("NumberOfFrames") or 1) > 1:
+        return read_frames(Path(slices[0].name))
+    files = [slice_.name for slice_ in slices]
+    grid = _grid(slices, folder)
+    inverted = any(str(slice_.header.get("PhotometricInterpretation")) == "MONOCHROME1" for slice_ in slices)
+    if inverted:
+        with tempfile.TemporaryDirectory(prefix="mcd-") as temporary:
+            return _placed(_read(_as_monochrome2(files, Path(temporary)), folder), grid)
+    return _placed(_read(files, folder), grid)
+
+
+def read_frames(path: Path) -> sitk.Image:
+    """Return the image of one DICOM file with many frames (enhanced CT, MR or PET), each rescaled as it says, as float32.
+
+    Raises:
+        McdError: for a file with one slice, frames without a place, frames that are missing or doubled, and a compression
+            that only other tools decode.
+    """
+    with decoding(path):
+        return _read_frames(header_of(path, whole=True), path)
+
+
+def _read_frames(header: "Dataset", path: Path) -> sitk.Image:
+    _check_image(header, str(path))
+    count = int(header.get("NumberOfFrames") or 1)
+    if count == 1:
+        raise McdError(f"{path}: one slice of a series; give the folder that holds them all")
+    groups = list(header.get("PerFrameFunctionalGroupsSequence") or [])
+    if len(groups) != count:
+        raise McdError(f"{path}: {count} frames, and where they lie is not in the file; {_CONVERT}")
+    slices = [_frame(header, group, f"{path}, frame {number}") for number, group in enumerate(groups, start=1)]
+    try:
+        stored = header.pixel_array
+    except Exception:  # no decoder, or damaged
+        syntax = getattr(header.file_meta.get("TransferSyntaxUID"), "name", "unknown syntax")
+        raise McdError(f"{path}: its frames cannot be decoded ({syntax}); {_CONVERT}") from None
+    _check_places(slices, path)
+    order = np.argsort([float(slice_.position @ slices[0].normal) for slice_ in slices], kind="stable")
+    values = np.empty(stored.shape, np.float32)
+    for place, frame in enumerate(order):
+        slope, intercept = _rescale(header, groups[frame])
+        values[place] = stored[frame] * slope + intercept
+    return _grid([slices[frame] for frame in order], path).image(values)
+
+
+def _slices(folder: Path) -> list[Slice]:
+    """Return the checked slices of a folder's one series, in the order of their places."""
+    headers, others = _headers(folder)
+    series: dict[str, dict[Path, Dataset]] = defaultdict(dict)
+    for path, header in headers.items():
+        series[str(header.get("SeriesInstanceUID", ""))][path] = header
+    if not series:
+        raise _no_series(folder)
+    if len(series) > 1:  # told apart by file names: a description in the header may hold anything, a person's name too
+        choices = ", ".join(sorted(f"{len(files)} slices, {min(files).name} the first" for files in series.values()))
+        raise McdError(f"{folder}: {len(series)} DICOM series in it ({choices}); give each a folder of its own")
+    found = next(iter(series.values()))
+    _check_no_other_slice(found, others)
+    for path, header in found.items():
+        _check_image(header, str(path))
+    if len(found) > 1 and (
+        several := [path for path, header in found.items() if int(header.get("NumberOfFrames") or 1) > 1]
+    ):
+        raise McdError(f"{several[0]}: one of {len(found)} files with many frames each; {_CONVERT}")
+    if len(found) == 1 and int(next(iter(found.values())).get("NumberOfFrames") or 1) > 1:
+        (path, header), *_ = found.items()
+        return [Slice(str(path), header, np.zeros(3), np.zeros(6), (0.0, 0.0))]  # `read_frames` looks at its frames
+    slices = [_single(path, header) for path, header in found.items()]
+    _check_places(slices, folder)
+    _check_alike(slices)
+    for slice_ in slices:
+        _check_whole(Path(slice_.name), slice_.header)
+    return sorted(slices, key=lambda slice_: (float(slice_.position @ slices[0].normal), slice_.name))
+
+
+def _no_series(folder: Path) -> McdError:
+    inside = sorted(child.name for child in folder.iterdir() if child.is_dir())
+    if inside:
+        named = ", ".join(inside[:5]) + (", ..." if len(inside) > 5 else "")
+        return McdError(f"{folder}: no DICOM series in it, but folders ({named}); give the one with the series")
+    return McdError(f"{folder}: no DICOM series in it; give a folder that holds exactly one")
+
+
+def _headers(folder: Path) -> tuple[dict[Path, "Dataset"], list[Path]]:
+    """Return the headers of a folder's images, and the files that might be damaged ones: no DICOM, or cut short."""
+    headers: dict[Path, Dataset] = {}
+    without_size: dict[Path, str] = {}
+    others = []
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() or path.name.startswith("."):
+            continue
+        if contents.held_by(path) != contents.DICOM:
+            others.append(path)
+            continue
+        header = header_of(path)
+        kind = str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", ""))
+        if not (header.get("Rows") and header.get("Columns")):
+            without_size[path] = kind
+        elif kind not in (*SEGMENTATION, _DOSE):
+            headers[path] = header
+    kinds = {str(header.get("SOPClassUID", "")) for header in headers.values()} | {""}
+    return headers, others + [path for path, kind in without_size.items() if kind in kinds]
+
+
+def _check_no_other_slice(slices: dict[Path, "Dataset"], others: Sequence[Path]) -> None:
+    """Refuse a file that is named like the slices and is none: a damaged slice must not vanish."""
+    names = {_numbered(path.name) for path in slices}
+    suffixes = {path.suffix.lower() for path in slices} - {""}
+    for path in others:
+        if _numbered(path.name) in names or path.suffix.lower() in suffixes:
+            size = path.stat().st_size
+            raise McdError(f"{path}: named like a slice, and no readable DICOM image ({size} bytes); {_EXPORT}")
+
+
+def _numbered(name: str) -> str:
+    """Return a name with every number replaced: alike for the slices of a series."""
+    return re.sub(r"\d+", "#", name)
+
+
+def _check_image(header: "Dataset", name: str) -> None:
+    """Refuse what is no image of numbers."""
+    kind = str(header.get("SOPClassUID", ""))
+    if kind in SEGMENTATION or kind == STRUCTURES:
+        raise McdError(f"{name}: a segmentation, not an image; give it as `label`")
+    colour = str(header.get("PhotometricInterpretation", "")).strip()
+    if int(header.get("SamplesPerPixel") or 1) != 1 or not colour.startswith("MONOCHROME"):
+        raise McdError(
+            f"{name}: a colour picture ({colour or 'no photometric interpretation'}); give the original series"
+        )
+
+
+def _single(path: Path, header: "Dataset") -> Slice:
+    """Return the slice of a file with one image."""
+    return _slice(
+        str(path),
+        header,
+        _numbers(header, "ImagePositionPatient", 3),
+        _numbers(header, "ImageOrientationPatient", 6),
+        _numbers(header, "PixelSpacing", 2),
+    )
+
+
+def _frame(header: "Dataset", group: "Dataset", name: str) -> Slice:
+    """Return the slice of one frame; what all frames share stands in a sequence of its own."""
+    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
+
+    def numbers(sequence: str, keyword: str, count: int) -> np.ndarray | None:
+        for place in (group, shared):
+            if place is not None and place.get(sequence):
+                return _numbers(place.get(sequence)[0], keyword, count)
+        return None
+
+    return _slice(
+        name,
+        header,
+        numbers("PlanePositionSequence", "ImagePositionPatient", 3),
+        numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),
+        numbers("PixelMeasuresSequence", "PixelSpacing", 2),
+    )
+
+
+def _slice(
+    name: str, header: "Dataset", position: np.ndarray | None, axes: np.ndarray | None, pixel: np.ndarray | None
+) -> Slice:
+    if position is None or axes is None:
+        missing = "Image Position (Patient)" if position is None else "Image Orientation (Patient)"
+        raise McdError(f"{name}: no {missing}, so where the slice lies is unknown; {_EXPORT}")
+    if pixel is None or pixel.min() <= 0:
+        also = " (Imager Pixel Spacing is at the detector)" if header.get("ImagerPixelSpacing") is not None else ""
+        raise McdError(f"{name}: no Pixel Spacing{also}, so the size of its pixels is unknown; {_EXPORT}")
+    lengths = np.linalg.norm(axes.reshape(2, 3), axis=1)
+    if np.abs(lengths - 1).max() > 1e-2 or abs(float(axes[:3] @ axes[3:])) > 1e-2:
+        raise McdError(f"{name}: its Image Orientation (Patient) is no pair of axes at right angles; {_EXPORT}")
+    return Slice(name, header, position, axes, (float(pixel[0]), float(pixel[1])))
+
+
+def _numbers(header: "Dataset", keyword: str, count: int) -> np.ndarray | None:
+    """Return an attribute's numbers; None unless there are `count` finite ones."""
+    try:
+        values = np.asarray([float(value) for value in header.get(keyword) or ()])
+    except (TypeError, ValueError):
+        return None
+    return values if values.shape == (count,) and np.isfinite(values).all() else None
+
+
+def _rescale(header: "Dataset", group: "Dataset") -> tuple[float, float]:
+    """Return slope and intercept of one frame."""
+    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
+    for place in (group, shared):
+        if place is not None and place.get("PixelValueTransformationSequence"):
+            place = place.PixelValueTransformationSequence[0]
+            return float(place.get("RescaleSlope") or 1), float(place.get("RescaleIntercept") or 0)
+    return float(header.get("RescaleSlope") or 1), float(header.get("RescaleIntercept") or 0)
+
+
+def _check_places(slices: Sequence[Slice], place: Path) -> None:
+    """Refuse two images of one place: two phases, echoes or copies, however they are numbered."""
+    normal = slices[0].normal
+    ordered = sorted(slices, key=lambda one: float(one.position @ normal))
+    steps = np.diff([float(one.position @ normal) for one in ordered])
+    doubled = np.flatnonzero(np.abs(steps) < _SAME_PLACE_MM)
+    if len(doubled):
+        one, other = (Path(ordered[index].name).name for index in (doubled[0], doubled[0] + 1))
+        raise McdError(
+            f"{place}: two slices at one place, {len(doubled)} times (a second phase, or copies), {one} and {other} for one; "
+            "keep one of each"
+        )
+
+
+def _check_alike(slices: Sequence[Slice]) -> None:
+    """Refuse a slice whose header is unlike the others' where all slices of a volume are alike."""
+    rules: dict[str, Callable[[Slice], Hashable]] = {
+        "Rows and Columns": lambda one: (int(one.header.Rows), int(one.header.Columns)),
+        "Pixel Spacing": lambda one: tuple(round(side, 4) for side in one.pixel),
+        "Image Orientation (Patient)": lambda one: tuple((np.round(one.axes, 3) + 0.0).tolist()),
+        "Modality": lambda one: str(one.header.get("Modality", "")),
+        "Photometric Interpretation": lambda one: str(one.header.get("PhotometricInterpretation", "")),
+        "Units": lambda one: str(one.header.get("Units", "")),
+        "Frame of Reference": lambda one: str(one.header.get("FrameOfReferenceUID", "")),
+        "bits": lambda one: (
+            int(one.header.get("BitsAllocated") or 0),
+            int(one.header.get("PixelRepresentation") or 0),
+        ),
+    }
+    for what, rule in rules.items():
+        values = [rule(one) for one in slices]
+        usual, times = Counter(values).most_common(1)[0]
+        if times < len(slices):
+            odd = next(one for one, value in zip(slices, values, strict=True) if value != usual)
+            said = "" if what == "Frame of Reference" else f" {_plain(rule(odd))}, most others have {_plain(usual)}"
+            raise McdError(f"{odd.name}: another {what} than the other slices{':' * bool(said)}{said}; {_EXPORT}")
+
+
+def _plain(value: Any) -> str:
+    return " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _check_whole(path: Path, header: "Dataset") -> None:
+    """Refuse a file that ends before its pixels do, which ITK fills up or leaves out."""
+    with decoding(path):
+        whole = _has_pixels(path, header)
+    if not whole:
+        raise McdError(f"{path}: it ends before its pixels do; copy or export it again")
+
+
+def _has_pixels(path: Path, header: "Dataset") -> bool:
+    """Whether the pixels behind a header are all there: by their size, or the mark at the end of compressed ones."""
+    syntax = getattr(header, "file_meta", {}).get("TransferSyntaxUID")
+    if syntax is not None and syntax.is_deflated:
+        return True  # inflating the header has read the whole file
+    start = _start_of_pixels(path)
+    if start is None:
+        return False
+    if syntax is not None and syntax.is_compressed:
+        with open(path, "rb") as stream:
+            stream.seek(start)
+            return b"\xfe\xff\xdd\xe0" in stream.read()
+    frames = int(header.get("NumberOfFrames") or 1)
+    bits = int(header.Rows) * int(header.Columns) * frames * int(header.get("BitsAllocated") or 16)
+    return path.stat().st_size - start >= bits // 8 + 8
+
+
+def _start_of_pixels(path: Path) -> int | None:
+    """Return where the element with the pixels begins; None where the file has none."""
+    import pydicom
+
+    with open(path, "rb") as stream:
+        pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=["Rows"], force=True)
+        start = stream.tell()
+        tag = stream.read(4)
+    return start if tag in (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10") else None
+
+
+def _grid(slices: Sequence[Slice], place: Path) -> Grid:
+    """Return the grid of slices in the order of their places; `McdError` unless they follow one another straight and evenly."""
+    first = slices[0]
+    if len(slices) < 2:
+        raise McdError(f"{first.name}: one slice; give a series of several")
+    positions = np.asarray([one.position for one in slices])
+    along = (positions - positions[0]) @ first.normal
+    steps = np.diff(along)
+    even = np.linspace(0, along[-1], len(slices))
+    step = float(along[-1] / (len(slices) - 1))
+    if np.abs(along - even).max() > _LARGEST_STRAY * np.median(steps) or np.ptp(steps) > np.median(steps) / 2:
+        raise McdError(
+            f"{place}: the slices are {steps.min():.2f} to {steps.max():.2f} mm apart; "
+            "add the missing ones or resample the series to even slices"
+        )
+    sideways = positions - positions[0] - along[:, None] * first.normal
+    drift = float(np.linalg.norm(sideways, axis=1).max())
+    if drift > _LARGEST_DRIFT * min(first.pixel):
+        raise McdError(f"{place}: tilted gantry (the slices drift {drift:.1f} mm sideways); resample the series first")
+    direction = np.stack([first.axes[:3], first.axes[3:], first.normal], axis=1)
+    header = first.header
+    return Grid(
+        (int(header.Columns), int(header.Rows), len(slices)),
+        (first.pixel[1], first.pixel[0], step),  # the standard gives the distance between rows first
+        tuple(first.position.tolist()),
+        tuple(direction.ravel().tolist()),
+    )
+
+
+def _read(files: Sequence[str], folder: Path) -> sitk.Image:
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(files)
+    reader.SetOutputPixelType(sitk.sitkFloat32)  # the rescale slope may differ from slice to slice
+    try:
+        return reader.Execute()
+    except RuntimeError as error:
+        for file in files:  # to name the one that is damaged
+            try:
+                sitk.ReadImage(file)
+            except RuntimeError as one:
+                raise McdError(f"{file}: not a readable DICOM slice ({_reason(one)}); {_EXPORT}") from None
+        raise McdError(f"{folder}: not a readable DICOM series ({_reason(error)}); export it again") from None
+
+
+def _as_monochrome2(files: Sequence[str], folder: Path) -> list[str]:
+    """Copy slices with the other photometric interpretation: it is for the display, and ITK negates the values for it."""
+    copies = []
+    for number, file in enumerate(files):
+        header = header_of(file, whole=True)
+        header.PhotometricInterpretation = "MONOCHROME2"
+        copies.append(str(folder / f"{number}.dcm"))
+        header.save_as(copies[-1])
+    return copies
+
+
+def _placed(image: sitk.Image, grid: Grid) -> sitk.Image:
+    image.SetSpacing(grid.spacing)
+    image.SetOrigin(grid.origin)
+    image.SetDirection(grid.direction)
+    return image
+
+
+def _reason(error: RuntimeError) -> str:
+    return str(error).strip().splitlines()[-1].strip()

@@ -1,0 +1,150 @@
+"""NRRD and MetaImage: read by ITK, after what ITK does not look at was checked in the header."""
+
+import re
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from mcd.errors import McdError
+from mcd.imaging import contents
+
+_LONGEST_HEADER = 1 << 20
+_DEFLATE_AT_MOST = 1040  # bytes that one compressed byte can become
+_META_BYTES = {
+    "CHAR": 1,
+    "SHORT": 2,
+    "INT": 4,
+    "LONG": 4,
+    "LONG_LONG": 8,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+}
+_NRRD_BYTES = {"char": 1, "short": 2, "int": 4, "long": 8, "longlong": 8, "float": 4, "double": 8, "block": 1}
+
+
+def read_nrrd_or_meta(path: Path, kind: str) -> sitk.Image:
+    """Return the image of an NRRD or MetaImage file, with its voxels in it or beside it.
+
+    Raises:
+        McdError: for a damaged, truncated or missing part, and a header that does not give the size of a voxel.
+    """
+    fields, first = _header(path, kind)
+    _check_geometry(fields, path, kind)
+    _check_voxels(fields, first, path, kind)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("NrrdImageIO" if kind == contents.NRRD else "MetaImageIO")
+    reader.SetFileName(str(path))
+    try:
+        return reader.Execute()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise _damaged(path, reason) from None
+
+
+def _damaged(path: Path, reason: object) -> McdError:
+    return McdError(f"{path}: not a readable volume ({reason}); copy or download it again")
+
+
+def _header(path: Path, kind: str) -> tuple[dict[str, str], int]:
+    """Return the fields of a header, their names in lower case without blanks, and where the voxels begin."""
+    with open(path, "rb") as stream:
+        content = stream.read(_LONGEST_HEADER)
+    if kind == contents.NRRD:
+        end = re.search(rb"\r?\n\r?\n", content)
+        text, first = (content[: end.start()], end.end()) if end else (content, len(content))
+        separator = ":"
+    else:
+        end = re.search(rb"ElementDataFile\s*=[^\n]*(\n|$)", content)
+        if end is None:
+            raise _damaged(path, "its header has no ElementDataFile")
+        text, first, separator = content[: end.end()], end.end(), "="
+    fields = {}
+    for line in text.decode("latin-1").splitlines():
+        name, found, value = line.partition(separator)
+        if found and not line.startswith("#"):
+            fields[name.lower().replace(" ", "")] = value.strip()
+    return fields, first
+
+
+def _check_geometry(fields: Mapping[str, str], path: Path, kind: str) -> None:
+    """Refuse a header that leaves out the size of a voxel, for which ITK takes 1 mm."""
+    if kind == contents.NRRD:
+        given = fields.get("spacedirections", fields.get("spacings", ""))
+        needed = "space directions"
+    else:
+        given = fields.get("elementspacing", fields.get("elementsize", ""))
+        needed = "ElementSpacing"
+    numbers = re.findall(r"[-+.\w]+", given)
+    finite = [
+        number for number in numbers if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", number, re.IGNORECASE)
+    ]
+    others = [number for number in numbers if number not in finite and number.lower() != "none"]
+    if not finite or others:
+        raise McdError(f"{path}: its header gives no size of a voxel ({needed}: {given or 'missing'}); export it again")
+    if kind == contents.NRRD and "space" not in fields:
+        raise McdError(f"{path}: its header has no `space`, so which side is left is unknown; export it again")
+
+
+def _check_voxels(fields: Mapping[str, str], first: int, path: Path, kind: str) -> None:
+    """Refuse voxels that are missing, too few, or fail the checksum that compressed ones carry."""
+    if kind == contents.NRRD:
+        shape, each = fields.get("sizes", ""), _bytes_each(fields.get("type", ""), _NRRD_BYTES)
+        encoding = fields.get("encoding", "raw").lower()
+        beside = fields.get("datafile", "")
+        compressed = encoding in ("gzip", "gz")
+        raw = encoding == "raw"
+    else:
+        shape, each = fields.get("dimsize", ""), _bytes_each(fields.get("elementtype", "")[4:], _META_BYTES)
+        each *= int(fields.get("elementnumberofchannels", "1") or 1)
+        compressed = fields.get("compresseddata", "").lower() == "true"
+        beside = fields.get("elementdatafile", "LOCAL")
+        beside = "" if beside.upper() == "LOCAL" else beside
+        raw = not compressed and fields.get("binarydata", "true").lower() == "true"
+    sides = [int(number) for number in re.findall(r"\d+", shape)]
+    if not sides or not each:
+        raise _damaged(path, "its header gives no size or no type of its voxels")
+    if beside and (beside.upper().startswith("LIST") or "%" in beside):
+        return  # a file a slice: ITK says which one is missing
+    place = path.parent / beside if beside else path
+    if not place.is_file():
+        raise McdError(f"{path}: its voxels are in {beside}, which is missing; put that file beside it")
+    start = 0 if beside else first
+    expected = int(np.prod(sides, dtype=object)) * each
+    found = place.stat().st_size - start
+    if raw and found < expected:
+        raise _damaged(place, f"{found} of {expected} bytes")
+    if compressed:
+        if found * _DEFLATE_AT_MOST < expected:
+            raise _damaged(place, f"{found} compressed bytes cannot hold {expected}")
+        if not {"byteskip", "lineskip"} & fields.keys():
+            _check_stream(place, start, expected)
+
+
+def _bytes_each(name: str, sizes: Mapping[str, int]) -> int:
+    """Return the bytes of one value; 0 for a type that is none."""
+    lower = re.sub(r"^(unsigned|signed|u)(?=[\s_a-z])", "", name.strip().lower()).strip(" _")
+    if number := re.fullmatch(r"int(8|16|32|64)(_t)?", lower):
+        return int(number[1]) // 8
+    lower = {"longlong": "longlong", "long long": "longlong", "long long int": "longlong", "short int": "short"}.get(
+        lower, lower
+    )
+    table = {key.lower(): value for key, value in sizes.items()}
+    return table.get(lower, 0)
+
+
+def _check_stream(path: Path, start: int, expected: int) -> None:
+    """Decompress to the end, where the checksum is; ITK ignores that of MetaImage."""
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # zlib or gzip, whichever it is
+    found = 0
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(start)
+            while found <= expected and not inflate.eof and (block := stream.read(1 << 16)):
+                found += len(inflate.decompress(block))
+    except zlib.error as error:
+        raise _damaged(path, error) from None
+    if found != expected or not inflate.eof:
+        raise _damaged(path, f"{found} of {expected} bytes")

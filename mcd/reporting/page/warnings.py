@@ -1,0 +1,23 @@
+"""What the reader should be wary of: patients unlike the others, and trainings that went wrong."""
+
+import csv
+from collections.abc import Iterator
+
+from mcd.imaging.alike import unlike_others
+from mcd.reporting.page.contents import PageContents
+from mcd.slices.shards import Shards
+from mcd.training.history import warnings_of
+
+
+def warnings_in(contents: PageContents) -> Iterator[tuple[str, str]]:
+    """(where, sentence) for every warning: of each cohort, of its patients, then of the trainings."""
+    for cohort in contents.cohorts:
+        if cohort.shards:
+            with Shards(cohort.shards) as shards:
+                infos = {name: subject.info for name, subject in shards.subjects.items()}
+            yield from ((cohort.title, str(unlike)) for unlike in unlike_others(infos))
+            for patient, info in infos.items():
+                yield from ((cohort.title, f"{patient}: {sentence}") for sentence in info.get("warnings", ()))
+    for training, path in contents.losses.items():
+        with open(path, newline="", encoding="utf-8") as file:
+            yield from ((training, sentence) for sentence in warnings_of(csv.DictReader(file)))

@@ -1,0 +1,122 @@
+"""Labels that are DICOM objects land on the voxels that they were drawn on, with the numbers of their segments as codes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicom_files import read_headers, write_series, write_structures
+
+from mcd.errors import McdError
+from mcd.imaging.dicom_seg import write_seg
+from mcd.imaging.geometry import Grid, array_of
+from mcd.imaging.io import read_label, read_volume
+from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.preprocess import preprocess_subject
+from mcd.imaging.raw import read_raw
+from mcd.subject import Subject
+
+highdicom = pytest.importorskip("highdicom")
+
+SHAPE = (10, 16, 18)
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Path:
+    values = np.random.default_rng(0).integers(500, 1500, SHAPE).astype(np.int16)
+    write_series(tmp_path / "ct", values)
+    return tmp_path / "ct"
+
+
+def block(low: tuple[int, int, int], high: tuple[int, int, int]) -> np.ndarray:
+    mask = np.zeros(SHAPE, bool)
+    mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
+    return mask
+
+
+def codes_on(series: Path, label: Path) -> np.ndarray:
+    """The label's codes on the image's own voxels, through everything that reads a patient."""
+    subject = Subject("p", {"CT": series}, label=label)
+    raw = read_raw(subject, PreprocessOptions(size=(16, 16)))
+    assert raw.label is not None
+    assert Grid.of(raw.label) == Grid.of(raw.images["CT"])
+    return array_of(raw.label)
+
+
+@pytest.mark.parametrize("place", ["seg/one.dcm", "seg"])
+def test_a_seg_that_we_write_comes_back(series: Path, tmp_path: Path, place: str) -> None:
+    """Two segments in other slices each; empty frames are left out of the file."""
+    tumour, node = block((2, 3, 4), (6, 9, 11)), block((7, 10, 2), (9, 14, 6))
+    (tmp_path / "seg").mkdir()
+    write_seg({"tumour": tumour, "node": node}, series, tmp_path / "seg/one.dcm", "test")
+    np.testing.assert_array_equal(codes_on(series, tmp_path / place), np.where(tumour, 1, np.where(node, 2, 0)))
+
+
+def test_nested_regions_come_back_with_the_inner_number(series: Path, tmp_path: Path) -> None:
+    whole, core = block((1, 2, 2), (8, 12, 14)), block((3, 4, 4), (6, 8, 8))
+    write_seg({"whole": whole, "core": core}, series, tmp_path / "seg.dcm", "test")
+    np.testing.assert_array_equal(codes_on(series, tmp_path / "seg.dcm"), np.where(core, 2, np.where(whole, 1, 0)))
+
+
+def test_segments_that_overlap_are_refused(series: Path, tmp_path: Path) -> None:
+    write_seg(
+        {"a": block((1, 2, 2), (5, 8, 8)), "b": block((3, 4, 4), (8, 12, 12))}, series, tmp_path / "seg.dcm", "test"
+    )
+    with pytest.raises(McdError, match=r"seg\.dcm: the segments 2 and 1 overlap in 32 voxels"):
+        codes_on(series, tmp_path / "seg.dcm")
+
+
+def test_a_gap_between_frames_stays_empty(series: Path, tmp_path: Path) -> None:
+    mask = block((1, 2, 2), (3, 8, 8)) | block((7, 2, 2), (9, 8, 8))
+    write_seg({"a": mask}, series, tmp_path / "seg.dcm", "test")
+    np.testing.assert_array_equal(codes_on(series, tmp_path / "seg.dcm"), mask)
+
+
+def test_contours_enclose_the_centres_that_lie_in_them(series: Path, tmp_path: Path) -> None:
+    """A square with a hole in one slice, a triangle in the next."""
+
+    def outline(corners: list[tuple[float, float]], slice_: int) -> np.ndarray:
+        return np.asarray([(-10 + 0.5 * x, 5 + 0.75 * y, -40 + 3 * slice_) for x, y in corners])
+
+    square = [(1.5, 2.5), (9.5, 2.5), (9.5, 10.5), (1.5, 10.5)]
+    hole = [(3.5, 4.5), (6.5, 4.5), (6.5, 7.5), (3.5, 7.5)]
+    triangle = [(-0.5, -0.6), (8.2, -0.6), (-0.5, 8.1)]
+    write_structures(tmp_path / "rt.dcm", {7: [outline(square, 4), outline(hole, 4)], 9: [outline(triangle, 5)]})
+    expected = np.zeros(SHAPE, np.uint8)
+    expected[4, 3:11, 2:10] = 7
+    expected[4, 5:8, 4:7] = 0
+    y, x = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    expected[5][x + y < 7.55] = 9
+    np.testing.assert_array_equal(codes_on(series, tmp_path / "rt.dcm"), expected)
+
+
+def test_contours_beside_the_slices_are_refused(series: Path, tmp_path: Path) -> None:
+    far = np.asarray([(-10, 5, 100.0), (-5, 5, 100.0), (-5, 9, 100.0)])
+    write_structures(tmp_path / "rt.dcm", {1: [far]})
+    with pytest.raises(McdError, match=r"rt\.dcm: a contour of region 1 lies on no slice of the image"):
+        codes_on(series, tmp_path / "rt.dcm")
+
+
+def test_a_structure_set_beside_the_slices_is_neither_image_nor_label(series: Path, tmp_path: Path) -> None:
+    before = array_of(read_volume(series))
+    write_structures(series / "RS.dcm", {1: [np.asarray([(-9, 6, -40.0), (-5, 6, -40.0), (-5, 9, -40.0)])]})
+    np.testing.assert_array_equal(array_of(read_volume(series)), before)
+    np.testing.assert_array_equal(array_of(read_label(series, Grid.of(read_volume(series)))), before)
+
+
+def test_a_segmentation_is_no_image(series: Path, tmp_path: Path) -> None:
+    write_seg({"a": block((1, 2, 2), (5, 8, 8))}, series, tmp_path / "seg.dcm", "test")
+    with pytest.raises(McdError, match=r"seg\.dcm: a segmentation, not an image; give it as `label`"):
+        read_volume(tmp_path / "seg.dcm")
+
+
+def test_a_seg_on_part_of_the_image_is_preprocessed_like_it(series: Path, tmp_path: Path) -> None:
+    """Resampled to twice the spacing, where each nearest neighbour is a tie: a bright block and its label stay together."""
+    mask = block((3, 5, 4), (7, 11, 12))
+    values = np.random.default_rng(0).integers(500, 600, SHAPE)
+    write_series(tmp_path / "bright", np.where(mask, 1500, values).astype(np.int16))
+    write_seg({"a": mask}, tmp_path / "bright", tmp_path / "seg.dcm", "test")
+    options = PreprocessOptions(size=(16, 16), spacing=(1.0, 1.5, 6.0), statistics_region="all", percentiles=(0, 100))
+    pre = preprocess_subject(Subject("p", {"CT": tmp_path / "bright"}, label=tmp_path / "seg.dcm"), options)
+    assert pre.label is not None
+    np.testing.assert_array_equal(pre.label > 0, pre.volumes["CT"] > 1.0)
+    assert len(read_headers(series)) == SHAPE[0]
