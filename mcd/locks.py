@@ -9,14 +9,14 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from mcd.errors import McdError
-
 log = logging.getLogger(__name__)
+
+_PAUSE = 0.2  # seconds between two tries
 
 
 def lock(file: IO[str]) -> str | None:
@@ -43,13 +43,13 @@ def introduce(file: IO[str]) -> None:
 
 
 @contextmanager
-def alone(path: str | Path) -> Iterator[None]:
-    """Do what is in the block while holding the lock file `path`, which is removed at the end.
+def alone(path: str | Path, say: Callable[[str], None] = log.warning) -> Iterator[None]:
+    """Do what is in the block while holding the lock file `path`, which is removed at the end; wait where another holds it.
 
-    Raises:
-        McdError: who holds it, and what to do.
+    Args:
+        say: is told once, in a sentence, whom it waits for and what to do.
     """
-    file = _taken(Path(path))
+    file = _taken(Path(path), say)
     try:
         yield
     finally:
@@ -57,18 +57,21 @@ def alone(path: str | Path) -> Iterator[None]:
         file.close()
 
 
-def _taken(path: Path) -> IO[str]:
+def _taken(path: Path, say: Callable[[str], None]) -> IO[str]:
     """The locked file. One that was removed between being opened and being locked is nobody's: the next try makes its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    said = False
     while True:
         file = path.open("a+", encoding="utf-8")
-        if holder := lock(file):
-            file.close()
-            raise McdError(
-                f"{path}: still worked on by {holder}; wait until it has ended, or stop it (`kill` its number), then give "
-                "the command again"
-            )
-        if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+        holder = lock(file)
+        if holder is None and path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
             introduce(file)
             return file
         file.close()
+        if holder is not None:
+            if not said:
+                say(
+                    f"{path}: still worked on by {holder}; waiting for it to end (to go on at once, stop it: `kill` its number)"
+                )
+            said = True
+            time.sleep(_PAUSE)

@@ -32,11 +32,7 @@ def log_to(log: Any, *, digest_inputs: bool = False) -> Iterator[None]:
     job = vars(sys.modules["__main__"])["snakemake"]  # where Snakemake puts it
     stderr = sys.stderr.fileno()
     with open(os.dup(stderr), "w") as terminal, ExitStack() as held:
-        try:
-            held.enter_context(alone(f"{log[0]}.lock"))
-        except McdError as error:
-            print(f"\nerror: {error}\n", file=terminal)
-            sys.exit(1)
+        held.enter_context(alone(f"{log[0]}.lock", lambda words: print(f"\n{words}\n", file=terminal, flush=True)))
         file = held.enter_context(open(log[0], "w"))
         os.dup2(file.fileno(), stderr)
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)

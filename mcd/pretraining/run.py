@@ -53,7 +53,7 @@ def pretrain(
         The losses, one row per epoch (of each modality in turn, for a single-modal algorithm).
 
     Raises:
-        McdError: for an unknown algorithm, or options that it does not have; where another process is at it.
+        McdError: for an unknown algorithm, or options that it does not have.
     """
     compute = compute or Compute()
     device = prepare(compute)

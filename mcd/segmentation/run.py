@@ -54,8 +54,7 @@ def finetune(
         The losses, one row per epoch.
 
     Raises:
-        McdError: for an unknown algorithm, options that it does not have, or a checkpoint that does not fit; where
-            another process is at it.
+        McdError: for an unknown algorithm, options that it does not have, or a checkpoint that does not fit.
     """
     compute = compute or Compute()
     device = prepare(compute)
