@@ -94,6 +94,7 @@ rule finetune:
 
 
 onsuccess:
+    clear_states(Path(RESUME), states_to_come())
     for sentence in warnings_of_patients():
         print(f"warning: {sentence}", file=sys.stderr)
 

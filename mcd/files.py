@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from mcd.errors import McdError
+from mcd.leftovers import sweep, temporary_prefix
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` (same suffixes), moved onto `path` when the block ends without an error.
 
-    Nobody ever sees a half-written file: a process killed inside the block leaves `path` as it was.
+    Nobody ever sees a half-written file: a process killed inside the block leaves `path` as it was, and its temporary file
+    is removed by the next writer in the folder.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{os.getpid()}-", suffix=f"-{path.name}", dir=path.parent)
+    sweep(path.parent)
+    handle, name = tempfile.mkstemp(prefix=temporary_prefix(), suffix=f"-{path.name}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

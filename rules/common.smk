@@ -17,7 +17,7 @@ Wildcards
 
 import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from mcd.evaluation.metrics import METRIC_VERSIONS
 from mcd.files import read_json
 from mcd.imaging.alike import unlike_others
 from mcd.imaging.registration_summary import flagged, registrations
+from mcd.leftovers import clear_states
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.slices.splits import Origin, check_split
 from mcd.subject import MODALITY, SUBJECT_ID

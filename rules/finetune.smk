@@ -24,6 +24,7 @@ rule finetune_modality:
     resources:
         gpu=training_gpus,
         mem_mb=training_memory,
+        held_mb=HELD_MB,
         runtime=hours(12),
     params:
         tasks=finetuning_tasks,

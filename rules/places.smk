@@ -26,6 +26,8 @@ SCORES = f"{RUN}/scores.csv"
 TRANSLATION = "work/{cohort}/{pair}/translation/{pretraining}/seed{seed}"
 BENCHMARKS = "work/benchmarks"
 RESUME = "work/.resume"
+# of the states in there: a fine-tuning's is called as its model
+PRETRAINING_STATE = "{cohort}/{pair}/{pretraining}/seed{seed}"
 
 TABLE = "results/{table}.csv"
 LONG_TABLE = "results/{table}_long.csv"

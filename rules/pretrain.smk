@@ -20,11 +20,12 @@ rule pretrain_pair:
     resources:
         gpu=training_gpus,
         mem_mb=training_memory,
+        held_mb=HELD_MB,
         runtime=hours(48),
     params:
         task=pretraining_task,
         compute=COMPUTE,
         # not an output: Snakemake deletes the outputs of a killed job, and the next attempt resumes from this
-        resume=f"{RESUME}/{{cohort}}/{{pair}}/{{pretraining}}/seed{{seed}}",
+        resume=f"{RESUME}/{PRETRAINING_STATE}",
     script:
         "../workflow_scripts/pretrain.py"

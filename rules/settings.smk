@@ -100,7 +100,9 @@ def keeps_probabilities(wildcards):
     return [finetuned_run(run) in FUSED_RUNS for run in finetuned_runs(wildcards)]
 
 
-COMPUTE = CONFIG.compute.model_dump()
+# What decides digits is a parameter of the rules that train; how much is held in memory is a resource, and reruns nothing.
+COMPUTE = CONFIG.compute.model_dump(exclude={"memory_limit_gb"})
+HELD_MB = round(1000 * CONFIG.compute.memory_limit_gb)
 
 
 def training_gpus(wildcards):
@@ -208,6 +210,25 @@ def caption(name):
     """The caption of a figure, shared with Snakemake's own report and by all forms of the figure (fig2, fig2_outlines)."""
     path = Path(workflow.basedir) / "report" / f"{name.split('_')[0]}.rst"
     return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+def states_to_come():
+    """What trainings that are planned, and not done, may still resume from, relative to the folder of all states."""
+    compared = {run for comparison in COMPARISONS.values() for run in comparison.runs}
+    runs = {run for run in compared | set(FUSED_RUNS) if run.modality != run.pair}  # a fusion trains nothing
+    jobs = {}
+    for run in runs:  # both runs of a pair are one job, and done together
+        jobs.setdefault(replace(run, modality=""), []).append(run)
+    done = [all(Path(predictions_file(run)).exists() for run in job) for job in jobs.values()]
+    models = {model_file(run) for job, is_done in zip(jobs.values(), done) if not is_done for run in job}
+    pretrainings = {
+        (run.cohort, plan.pretrained_on(run), METHODS[run.method].pretraining, run.seed)
+        for run in runs
+        if METHODS[run.method].pretraining
+    }
+    pretrainings |= {(made.cohort, made.pair, made.pretraining, made.seed) for made in TRANSLATIONS}
+    undone = {names for names in pretrainings if not Path(pretraining_file(*names)).exists()}
+    return models | {of_pretraining(PRETRAINING_STATE, *names) for names in undone}
 
 
 def reported_losses():

@@ -25,6 +25,7 @@ rule translate_pair:
     resources:
         gpu=training_gpus,
         mem_mb=training_memory,
+        held_mb=HELD_MB,
         runtime=hours(2),
     params:
         regions=lambda wildcards: CONFIG.cohorts[wildcards.cohort].regions,

@@ -12,7 +12,7 @@ with log_to(snakemake.log):
     from mcd.training.schedule import Compute
 
     data = {"shards": snakemake.input.shards, "split": snakemake.input.split}
-    compute = Compute(**snakemake.params.compute)
+    compute = Compute(**snakemake.params.compute, memory_limit_gb=snakemake.resources.held_mb / 1000)
     for number, run in enumerate(snakemake.params.runs):
         history = finetune(
             FinetuningTask.read(snakemake.params.tasks[number], "fine-tuning"),

@@ -2,7 +2,7 @@
 
 from door import log_to
 
-with log_to(snakemake.log):
+with log_to(snakemake.log, digest_inputs=True):
     from mcd.imaging.options import PreprocessOptions
     from mcd.imaging.preprocess import preprocess_subject, write_preprocessed
     from mcd.subject import Subject

@@ -18,7 +18,7 @@ if __name__ == "__main__":  # the processes of a training on several GPUs import
             shards=list(snakemake.input.shards),
             split=snakemake.input.split,
             output=snakemake.output.checkpoint,
-            compute=Compute(**snakemake.params.compute),
+            compute=Compute(**snakemake.params.compute, memory_limit_gb=snakemake.resources.held_mb / 1000),
             resume=snakemake.params.resume,
             about=dict(snakemake.wildcards),
         )

@@ -18,5 +18,5 @@ with log_to(snakemake.log):
         columns=run,
         regions=snakemake.params.regions,
         seed=run["seed"],
-        compute=Compute(**snakemake.params.compute),
+        compute=Compute(**snakemake.params.compute, memory_limit_gb=snakemake.resources.held_mb / 1000),
     )

@@ -1,4 +1,4 @@
-"""Inspect checkpoints and shards; a model's card, and the model as ONNX."""
+"""Inspect checkpoints and shards; where a result comes from; a model's card, and the model as ONNX."""
 
 import argparse
 import json
@@ -12,6 +12,17 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Declare this module's commands by `command(name, function, help)`."""
     sub = command("inspect", _inspect, "Say what a checkpoint or a shard is.")
     sub.add_argument("file", type=Path)
+
+    sub = command("trace", _trace, "Say what a result of the workflow was made from, down to the raw files.")
+    sub.add_argument("result", type=Path, help="a file of a run's folder, such as results/table2.csv")
+    sub.add_argument(
+        "--row",
+        nargs="+",
+        default=[],
+        metavar="WORD",
+        help="of a table, what these words name alone: cohort, modality, pair, method, label ratio (0.05 or 5%%), seed0; "
+        "or the number of a row of the CSV, from 1",
+    )
 
     sub = command(
         "card", _card, "Write a model's card: what it is, what it learned from, its scores, what it is not for."
@@ -31,6 +42,13 @@ def _scores_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--scores", type=Path, help="scores of the model's test, for its card (default scores.csv beside the model)"
     )
+
+
+def _trace(options: argparse.Namespace) -> None:
+    from mcd.trace import trace
+
+    for line in trace(options.result, options.row):
+        print(line)
 
 
 def _inspect(options: argparse.Namespace) -> None:

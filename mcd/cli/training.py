@@ -112,7 +112,7 @@ def _finetune(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from mcd.evaluation.score_rows import RUN
+    from mcd.evaluation.score_rows import RUN, VERSION
     from mcd.prediction.run import predict_test
     from mcd.prediction.score import score_predictions
     from mcd.training.checkpoint import load_checkpoint
@@ -128,4 +128,4 @@ def _evaluate(options: argparse.Namespace) -> None:
         scores=options.output / "scores.csv",
         columns={name: about.get(name, "") for name in (*RUN, "seed")},
     )
-    print(pd.DataFrame(rows).drop(columns=[*RUN, "seed"]).to_string(index=False))
+    print(pd.DataFrame(rows).drop(columns=[*RUN, "seed", VERSION]).to_string(index=False))

@@ -5,7 +5,7 @@ Separate from reading (`mcd.evaluation.scores`), because a scoring job takes les
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,22 @@ from mcd.files import atomic_path
 RUN = ["cohort", "pair", "modality", "method", "label_ratio"]  # what identifies a mean; a run also has a seed
 IDENTITY = [*RUN, "seed", "subject", "region"]
 COLUMNS = [*IDENTITY, *METRIC_KEYS]
+VERSION = "mcd_version"  # the versions of the code that the row went through (`mcd.version.lineage`)
 
 DECIMALS = 6  # far more than a mean can resolve
 
 
-def write_scores(rows: Iterable[Mapping[str, Any]], path: str | Path) -> None:
-    """Write rows that hold every key of `COLUMNS` as a CSV, atomically; an undefined score is an empty cell."""
+def write_scores(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
+    """Write rows that hold every key of `COLUMNS` as a CSV, atomically; an undefined score is an empty cell.
+
+    Rows that know their `VERSION` have it in a column before the scores.
+    """
+    known = [*IDENTITY, *([VERSION] if rows and VERSION in rows[0] else [])]
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow([*known, *METRIC_KEYS])
         for row in rows:
-            writer.writerow([*(row[key] for key in IDENTITY), *(_cell(row[key]) for key in METRIC_KEYS)])
+            writer.writerow([*(row[key] for key in known), *(_cell(row[key]) for key in METRIC_KEYS)])
 
 
 def _cell(score: float) -> float | str:

@@ -11,11 +11,12 @@ import pandas as pd
 
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_KEYS
-from mcd.evaluation.score_rows import COLUMNS, IDENTITY, RUN
+from mcd.evaluation.score_rows import COLUMNS, IDENTITY, RUN, VERSION
+from mcd.version import UNKNOWN
 
 
 def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read score files into one table with `COLUMNS`.
+    """Read score files into one table with `COLUMNS` and `VERSION`.
 
     Raises `McdError` for a file that is missing or broken, a column that is missing, or a row that appears twice.
     """
@@ -24,7 +25,7 @@ def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
         try:
             table = pd.read_csv(
                 path,
-                dtype=dict.fromkeys(["cohort", "pair", "modality", "method", "subject", "region"], str),
+                dtype=dict.fromkeys(["cohort", "pair", "modality", "method", "subject", "region", VERSION], str),
                 keep_default_na=False,  # a patient may be called "NA"; only an empty score is undefined
                 na_values={key: [""] for key in METRIC_KEYS},
             )
@@ -37,8 +38,9 @@ def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
         except ValueError as error:  # pandas' parser errors and failed conversions alike
             message = str(error).splitlines()[0]
             raise McdError(f"{path}: not a score file ({message}); delete it to regenerate it") from None
-        tables.append(table[COLUMNS])
-    scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
+        table[VERSION] = table.get(VERSION, UNKNOWN)
+        tables.append(table[[*COLUMNS, VERSION]])
+    scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, VERSION])
     twice = scores.duplicated(IDENTITY)
     if twice.any():
         row = ", ".join(str(value) for value in scores.loc[twice, IDENTITY].iloc[0])

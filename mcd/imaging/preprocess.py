@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-import mcd
 from mcd.errors import McdError
 from mcd.files import read_json, write_json
 from mcd.imaging.geometry import Grid, array_of, resample
@@ -28,7 +27,9 @@ from mcd.imaging.registration import (
     surroundings,
     window,
 )
+from mcd.leftovers import sweep, temporary_prefix
 from mcd.subject import Subject
+from mcd.version import code_version
 
 INTERPOLATIONS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}
 
@@ -101,7 +102,7 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
 
     info: dict[str, Any] = {
         "subject": subject.id,
-        "mcd_version": mcd.__version__,
+        "mcd_version": code_version(),
         "modalities": list(volumes),
         "options": options.model_dump(),
         "boxed": subject.box is not None,
@@ -137,7 +138,8 @@ def write_preprocessed(pre: Preprocessed, folder: str | Path) -> None:
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+    sweep(folder.parent)
+    with tempfile.TemporaryDirectory(prefix=f"{temporary_prefix()}{folder.name}-", dir=folder.parent) as temporary:
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
         for modality, volume in pre.volumes.items():

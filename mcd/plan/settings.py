@@ -48,9 +48,8 @@ def finetuning_task(config: Config, cohort: str, method: str, modality: str, rat
 
 
 def cohort_facts(config: Config, cohort: str) -> dict[str, Any]:
-    """What a network's description says about the cohort that it was trained on."""
-    settings = config.cohorts[cohort]
-    return {"cohort_title": settings.title or cohort, "simulated": settings.simulate is not None}
+    """What a network's description says about the cohort that it was trained on: nothing that tables merely call it."""
+    return {"simulated": config.cohorts[cohort].simulate is not None}
 
 
 def pretrained_layers(method: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from mcd.errors import McdError
 from mcd.files import atomic_path
 from mcd.prediction.fusion import THRESHOLD
+from mcd.version import UNKNOWN
 
 FORMAT = "mcd-predictions/2"
 STEPS = 2**24
@@ -29,6 +30,7 @@ def write_predictions(
     path: str | Path,
     *,
     keep_probabilities: bool = False,
+    version: str = UNKNOWN,
 ) -> None:
     """Write the masks of subjects, and on request their probabilities, one subject at a time.
 
@@ -36,6 +38,7 @@ def write_predictions(
         predicted: each subject with its probabilities (regions, slices, H, W) in 0..1, or boolean masks.
         regions: name -> label codes, in the order of the probabilities. Region r is bit r of a mask's voxel.
         keep_probabilities: for a fusion by their mean.
+        version: of the code that predicted, after those of what it predicted with (`mcd.version.lineage`).
 
     Raises:
         McdError: for more than eight regions.
@@ -45,7 +48,7 @@ def write_predictions(
     bits = (1 << np.arange(len(regions), dtype=np.uint8)).reshape(-1, 1, 1, 1)
     codes = {name: [int(code) for code in members] for name, members in regions.items()}
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update(format=FORMAT, regions=json.dumps(codes))
+        file.attrs.update(format=FORMAT, regions=json.dumps(codes), mcd_version=version)
         masks = file.create_group("masks")
         probabilities = file.create_group("probabilities") if keep_probabilities else None
         for subject, found in predicted:
@@ -65,6 +68,12 @@ def predicted_regions(path: str | Path) -> dict[str, list[int]]:
     """Region -> label codes, of the network that predicted."""
     with _opened(path) as file:
         return json.loads(file.attrs["regions"])
+
+
+def predicted_version(path: str | Path) -> str:
+    """The versions of the code that predictions went through."""
+    with _opened(path) as file:
+        return str(file.attrs.get("mcd_version", UNKNOWN))
 
 
 def read_predictions(path: str | Path, subject: str) -> dict[str, np.ndarray]:

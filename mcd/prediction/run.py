@@ -12,6 +12,7 @@ from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.device import prepare
 from mcd.training.schedule import Compute
+from mcd.version import UNKNOWN, code_version, lineage
 
 
 def predict_test(
@@ -42,4 +43,10 @@ def predict_test(
                 slices = SliceSet(opened, [subject], [description["modality"]], select="all", device=device)
                 yield subject, predict_slices(network, slices, batch_size, compute)
 
-        write_predictions(predicted(), description["regions"], predictions, keep_probabilities=keep_probabilities)
+        write_predictions(
+            predicted(),
+            description["regions"],
+            predictions,
+            keep_probabilities=keep_probabilities,
+            version=lineage(description.get("mcd_version", UNKNOWN), code_version()),
+        )

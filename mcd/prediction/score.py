@@ -13,11 +13,12 @@ import numpy as np
 
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRICS, score_subject
-from mcd.evaluation.score_rows import write_scores
+from mcd.evaluation.score_rows import VERSION, write_scores
 from mcd.prediction.fusion import THRESHOLD, fuse
-from mcd.prediction.masks import predicted_regions, read_predictions, read_probabilities
+from mcd.prediction.masks import predicted_regions, predicted_version, read_predictions, read_probabilities
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
+from mcd.version import code_version, lineage
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def score_predictions(
         McdError: if `predictions` lacks a test subject, or has it on another grid than the shards.
     """
     regions = predicted_regions(predictions)
+    columns = {**columns, VERSION: lineage(predicted_version(predictions), code_version())}
     rows: list[dict[str, Any]] = []
     with Shards(shards) as opened:
         for subject in read_split(split).test:
@@ -87,6 +89,7 @@ def score_fused(
     regions = predicted_regions(first)
     if (others := predicted_regions(second)) != regions:
         raise McdError(f"{second}: predicts {others}, {first} {regions}; fuse networks of one kind")
+    columns = {**columns, VERSION: lineage(*map(predicted_version, predictions), code_version())}
     rows: list[dict[str, Any]] = []
     with Shards(shards) as opened:
         for subject in read_split(split).test:

@@ -16,13 +16,16 @@ from mcd.pretraining.registry import REGISTRY, options_class, pretraining_class
 from mcd.registry import find
 from mcd.seeding import derive_seed
 from mcd.slices.batches import PooledSlices, SliceSet
+from mcd.slices.preparation import prepared_by
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
+from mcd.training.alone import training_alone
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
 from mcd.training.device import prepare
 from mcd.training.history import History, warnings_of
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
+from mcd.version import code_version, lineage
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,8 @@ def pretrain(
     Under `torchrun` its processes share every batch, and the first of them writes.
 
     Args:
-        resume: where the running state is kept; a killed call resumes from it and ends with the same weights.
+        resume: where the running state is kept; a killed call resumes from it and ends with the same weights. No other
+            process may train with the same one at the time.
         about: added unchanged to the checkpoint's description (cohort, names, ...).
 
     Returns:
@@ -59,14 +63,18 @@ def pretrain(
     weights: dict[str, dict[str, Tensor]] = {}
     history: History = []
     resumes = [Path(f"{resume}.{'-'.join(group)}") if resume else None for group in groups]
-    with Shards(shards) as opened, together(device):
+    with Shards(shards) as opened, together(device), training_alone(resume):
         subjects = read_split(split).train
         for group, own_resume in zip(groups, resumes, strict=True):
             slices = _slices(opened, subjects, group, device, compute)
-            method, rows = _train_group(task, options, group, slices, compute, own_resume, description)
+            method, rows = _train_group(task, options, group, slices, compute, own_resume)
             history += rows if len(groups) == 1 else [{"modality": group[0], **row} for row in rows]
             weights |= {modality: method.unet_state(modality) for modality in group}
-        description |= {"shared": method.shared, "trained": method.trained_keys(weights[group[-1]])}
+        description |= {
+            "shared": method.shared,
+            "trained": method.trained_keys(weights[group[-1]]),
+            "mcd_version": lineage(prepared_by(opened, subjects), code_version()),
+        }
         description["warnings"] = warnings_of(history)
         if is_first():
             save_checkpoint(Checkpoint("pretraining", description, weights), output)
@@ -115,7 +123,6 @@ def _train_group(
     slices: SliceSet,
     compute: Compute,
     resume: Path | None,
-    description: dict[str, Any],
 ) -> tuple[Pretraining, History]:
     """One training, of all modalities of a group."""
     own_seed = derive_seed(task.seed, *group)
@@ -124,6 +131,6 @@ def _train_group(
     if len(group) > 1 and not find(REGISTRY, task.algorithm).multimodal:
         slices = PooledSlices(slices)
     schedule = options.schedule(task.epochs, task.batch_size, task.steps_per_epoch)
-    identity = {**description, "of": group}
+    identity = {**task.model_dump(mode="json"), "options": options.model_dump(mode="json"), "of": group}
     rows = train(method, slices, schedule, compute, seed=own_seed, resume=resume, identity=identity)
     return method, rows

@@ -15,14 +15,16 @@ from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.registry import REGISTRY, options_class, segmentation_class
 from mcd.segmentation.transfer import transfer
 from mcd.slices.batches import MixedSlices, SliceSet
-from mcd.slices.preparation import training_data
+from mcd.slices.preparation import prepared_by, training_data
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, read_split
-from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mcd.training.alone import training_alone
+from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, weights_digest
 from mcd.training.device import prepare
 from mcd.training.history import History, warnings_of
 from mcd.training.loop import train
 from mcd.training.schedule import Compute, Schedule
+from mcd.version import UNKNOWN, code_version, lineage
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def finetune(
     Args:
         pretrained: a pre-training checkpoint to start from; None for random weights.
         resume: where the running state is kept; a killed call resumes from it and ends with the same weights. The caller
-            removes it when the whole job is done.
+            removes it when the whole job is done. No other process may train with the same one at the time.
         about: added unchanged to the checkpoint's description.
 
     Returns:
@@ -62,7 +64,6 @@ def finetune(
     )  # without the method, so that rows differ only in it
     torch.manual_seed(derive_seed(own_seed, "weights"))
     unet = UNet(task.filters, out_channels=len(task.regions))
-    transferred, warned = _transfer(pretrained, unet, task) if pretrained is not None else ([], [])
     description: dict[str, Any] = {
         **(about or {}),
         "algorithm": task.algorithm,
@@ -71,12 +72,24 @@ def finetune(
         "regions": task.regions,
         "filters": task.filters,
         "label_ratio": task.label_ratio,
-        "transferred": transferred,
+        "transferred": [],
         "seed": task.seed,
     }
+    version, warned = "", []
+    if pretrained is not None:
+        checkpoint = load_checkpoint(pretrained, "pretraining")
+        description["transferred"] = _transfer(checkpoint, unet, task, str(pretrained))
+        version = checkpoint.description.get("mcd_version", UNKNOWN)
+        warned = checkpoint.description.get("warnings", [])
+    identity = {
+        **task.model_dump(mode="json"),
+        "options": description["options"],
+        "pretrained_weights": weights_digest({name: unet.state_dict()[name] for name in description["transferred"]}),
+    }
     parts = read_split(split)
-    with Shards(shards) as opened:
+    with training_alone(resume), Shards(shards) as opened:
         description |= training_data(opened, parts.train, task.modality)
+        description["mcd_version"] = lineage(prepared_by(opened, parts.train), version, code_version())
         slices = training_slices(opened, parts, task, device, compute.memory_limit_gb * 1e9)
         history = train(
             segmentation_class(task.algorithm)(unet, task.augmentation, options),
@@ -85,21 +98,20 @@ def finetune(
             compute,
             seed=own_seed,
             resume=Path(resume) if resume else None,
-            identity=description,
+            identity=identity,
         )
-    sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(task.label_ratio)), "slices": len(slices)}
-    description["warnings"] = [*(f"pre-training, {warning}" for warning in warned), *warnings_of(history)]
-    description["card"] = {**description.get("card", {}), "training": sizes}
-    save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
+        sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(task.label_ratio)), "slices": len(slices)}
+        description["warnings"] = [*(f"pre-training, {warning}" for warning in warned), *warnings_of(history)]
+        description["card"] = {**description.get("card", {}), "training": sizes}
+        save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
     return history
 
 
-def _transfer(pretrained: str | Path, unet: UNet, task: FinetuningTask) -> tuple[list[str], list[str]]:
-    """Load pre-trained weights into `unet`; return the names of the transferred tensors, and that training's warnings."""
-    checkpoint = load_checkpoint(pretrained, "pretraining")
-    transferred = transfer(checkpoint, unet, task.modality, task.depth, name=str(pretrained))
-    log.info("transferred %d of %d tensors from %s", len(transferred), len(unet.state_dict()), pretrained)
-    return transferred, checkpoint.description.get("warnings", [])
+def _transfer(checkpoint: Checkpoint, unet: UNet, task: FinetuningTask, name: str) -> list[str]:
+    """Load pre-trained weights into `unet`; return the names of the transferred tensors."""
+    transferred = transfer(checkpoint, unet, task.modality, task.depth, name=name)
+    log.info("transferred %d of %d tensors from %s", len(transferred), len(unet.state_dict()), name)
+    return transferred
 
 
 def _schedule(task: FinetuningTask) -> Schedule:

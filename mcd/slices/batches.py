@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mcd.digests import digest
 from mcd.errors import McdError
 from mcd.slices.shards import Shards
 
@@ -98,6 +100,17 @@ class SliceSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides a batch, in plain types: the same for the same slices, wherever they lie."""
+        datasets = ["images"] if self.regions is None else ["images", "labels"]
+        return {
+            "subjects": self.subjects,
+            "modalities": self.modalities,
+            "regions": self.regions,
+            "chosen": digest(array.tobytes() for array in (self.subject_of, self.rows, self.height_of)),
+            "content": {subject: self.shards.digest(subject, datasets) for subject in self.subjects},
+        }
+
     def _select(self, subject: str, select: str) -> np.ndarray:
         count = len(self.shards.subject(subject))
         if select == "content":
@@ -179,6 +192,9 @@ class MixedSlices(SliceSet):
     def __len__(self) -> int:
         return len(self.labelled) + len(self.unlabelled)
 
+    def identity(self) -> dict[str, Any]:
+        return {"labelled": self.labelled.identity(), "unlabelled": self.unlabelled.identity()}
+
     def batch(self, indices: np.ndarray) -> Batch:
         """The slices at `indices`, the labelled ones first."""
         indices = np.asarray(indices)
@@ -215,6 +231,9 @@ class PooledSlices(SliceSet):
 
     def __len__(self) -> int:
         return len(self.slices) * len(self.modalities)
+
+    def identity(self) -> dict[str, Any]:
+        return {"pooled": self.slices.identity()}
 
     def batch(self, indices: np.ndarray) -> Batch:
         """The slices at `indices`, one channel each."""

@@ -8,6 +8,7 @@ import numpy as np
 from mcd.errors import McdError
 from mcd.imaging.alike import anatomical_spacing
 from mcd.slices.shards import Shards
+from mcd.version import UNKNOWN, lineage
 
 
 def training_data(shards: Shards, subjects: Sequence[str], modality: str) -> dict[str, Any]:
@@ -44,3 +45,9 @@ def training_data(shards: Shards, subjects: Sequence[str], modality: str) -> dic
             for key in ("p_low", "p_high")
         },
     }
+
+
+def prepared_by(shards: Shards, subjects: Sequence[str]) -> str:
+    """The versions of the code that preprocessed some subjects (`mcd.version.lineage`)."""
+    infos = (shards.subject(subject).info for subject in subjects)
+    return lineage(*sorted({info.get("mcd_version", UNKNOWN) for info in infos}))

@@ -21,6 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from mcd.digests import digest
 from mcd.errors import McdError
 
 FORMAT = "mcd-shard/1"
@@ -129,6 +130,16 @@ class Shards:
         counts = self.read(name, "code_voxels")
         codes = self._open(self.subject(name).shard).attrs["label_codes"]
         return {int(code): counts[:, column] for column, code in enumerate(codes)}
+
+    def digest(self, name: str, datasets: Sequence[str]) -> str:
+        """Of a subject's slices in some of `images` and `labels`, as the file stores them: nothing is unpacked for it."""
+        subject = self.subject(name)
+        file = self._open(subject.shard)
+        return digest(
+            file[dataset].id.read_direct_chunk((row, *[0] * (file[dataset].ndim - 1)))[1]
+            for dataset in datasets
+            for row in range(subject.start, subject.stop)
+        )
 
     def close(self) -> None:
         for file in self._files.values():

@@ -1,5 +1,8 @@
 """Checkpoints that say what they are (format in docs/reference/formats.md), and the resume file of a running training."""
 
+import json
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -7,11 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import mcd
+from mcd.digests import digest
 from mcd.errors import McdError
 from mcd.files import atomic_path
+from mcd.version import code_version
+
+log = logging.getLogger(__name__)
 
 FORMAT = "mcd-checkpoint/1"
+
+_NAMED = 3  # differences of two identities that the log names
 
 
 @dataclass
@@ -22,13 +30,13 @@ class Checkpoint:
         kind: `pretraining` or `segmentation`.
         description: what a reader needs to use it, in plain JSON types: method, cohort, modalities, filters, ...
         weights: name (a modality, or a part such as `discriminator_x`) -> state dict.
-        version: of the `mcd` that trained it.
+        version: of the code that trained it.
     """
 
     kind: str
     description: dict[str, Any]
     weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    version: str = mcd.__version__
+    version: str = field(default_factory=code_version)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
@@ -66,20 +74,52 @@ def load_checkpoint(path: str | Path, kind: str | None = None) -> Checkpoint:
     return Checkpoint(content["kind"], content["description"], content["weights"], content["version"])
 
 
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """Of the names and the values of some tensors, on whatever device they are."""
+    return digest(
+        part
+        for name, value in sorted(state.items())
+        for part in (name.encode(), value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    )
+
+
 def save_resume(state: dict[str, Any], path: Path) -> None:
-    """Write the state of a running training, atomically."""
-    _save(state, path)
+    """Write the state of a running training, atomically; its `identity` is what `load_resume` compares."""
+    _save({**state, "identity": json.dumps(state["identity"], sort_keys=True)}, path)
 
 
-def load_resume(path: Path, identity: str) -> dict[str, Any] | None:
-    """The state to resume from; None where there is none, it is damaged, or it belongs to a training of another identity."""
+def load_resume(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The state to resume from; None where there is none, it is damaged, or it belongs to a training of another identity.
+
+    The log says why one that is there is not taken up.
+    """
     if not path.exists():
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # a damaged resume file costs time, never a result
         return None
-    return state if isinstance(state, dict) and state.get("identity") == identity else None
+    try:
+        kept = json.loads(state["identity"])
+    except (TypeError, KeyError, ValueError):
+        kept = {}
+    differing = list(_differences(kept, json.loads(json.dumps(identity))))
+    if not differing:
+        return state
+    more = f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
+    named = ", ".join(differing[:_NAMED])
+    log.warning("%s: not taken up, the training starts anew: it was of another %s%s", path, named, more)
+    return None
+
+
+def _differences(one: Any, other: Any, name: str = "") -> Iterator[str]:
+    """The dotted names of what differs between two values of JSON, of a mapping's own values before those within."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = sorted(one.keys() | other.keys(), key=lambda key: (isinstance(one.get(key), dict), key))
+        for key in keys:
+            yield from _differences(one.get(key), other.get(key), f"{name}.{key}" if name else key)
+    elif one != other:
+        yield name
 
 
 def _save(content: dict[str, Any], path: str | Path) -> None:

@@ -1,5 +1,7 @@
 """The device of a training, and how it computes there."""
 
+from typing import Any
+
 import torch
 
 from mcd.distributed.processes import own_gpu, started_together
@@ -27,12 +29,26 @@ def torch_device(compute: Compute) -> torch.device:
     return device
 
 
-def autocast(compute: Compute, device: torch.device) -> torch.autocast:
-    """The context in which networks run at the configured precision."""
-    half = compute.precision == "bf16" or (
+def computes_in_half(compute: Compute, device: torch.device) -> bool:
+    """Whether networks run in bf16, by the configuration or, with `auto`, by what the device has."""
+    return compute.precision == "bf16" or (
         compute.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
     )
-    return torch.autocast(device.type, torch.bfloat16, enabled=half)
+
+
+def numerics(compute: Compute, device: torch.device) -> dict[str, Any]:
+    """What of a configuration and of a machine decides the digits that come out, in plain types."""
+    return {
+        "device": device.type,
+        "precision": "bf16" if computes_in_half(compute, device) else "fp32",
+        "compile": compute.compile,
+        "threads": compute.threads if device.type == "cpu" else None,
+    }
+
+
+def autocast(compute: Compute, device: torch.device) -> torch.autocast:
+    """The context in which networks run at the configured precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=computes_in_half(compute, device))
 
 
 def prepare(compute: Compute) -> torch.device:

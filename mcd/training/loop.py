@@ -1,6 +1,5 @@
 """The one training loop: any `Method`, on CPU or GPU, resumable to the same weights."""
 
-import json
 import logging
 import time
 from collections import defaultdict
@@ -22,11 +21,12 @@ from mcd.slices.batches import Batch, SliceSet
 from mcd.training.adam import Adam, last_move
 from mcd.training.checkpoint import load_resume, save_resume
 from mcd.training.cost import name_of, peak_gpu_memory, peak_memory
-from mcd.training.device import autocast
+from mcd.training.device import autocast, numerics
 from mcd.training.guards import warnings
 from mcd.training.history import SEPARATOR, History
 from mcd.training.method import Losses, Method
 from mcd.training.schedule import Compute, Schedule
+from mcd.version import code_version, foreign_sources
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,8 @@ def train(
         seed: of everything random but the initial weights, which the caller drew.
         resume: file to keep the running state in, rewritten at the end of an epoch when `save_every` seconds have passed
             since the last time. The caller removes it once the result is written. None to keep nothing.
-        identity: what makes this training what it is; a resume file of another identity is not taken up.
+        identity: what makes this training what it is beside the other arguments, in plain types that JSON has. A resume file
+            of another identity, of other slices or of other code is not taken up, and the log says what differs.
 
     Raises:
         McdError: when a loss is no longer finite, naming the loss, the step and its patients; when there are more processes
@@ -60,10 +61,15 @@ def train(
     """
     _check_processes(slices, schedule, compute)
     training = _Training(method, slices, schedule, compute, seed)
-    whole_identity = json.dumps(
-        {"method": identity, "schedule": str(schedule), "seed": seed, "slices": len(slices)}, sort_keys=True
-    )
     if resume:
+        whole_identity = {
+            "training": identity or {},
+            "schedule": schedule.model_dump(mode="json"),
+            "seed": seed,
+            "compute": numerics(compute, slices.device),
+            "slices": slices.identity(),
+            "code": _code(method),
+        }
         training.restore(of_first(lambda: load_resume(resume, whole_identity)))
     if compute.compile:
         _compile_blocks(method)
@@ -83,6 +89,12 @@ def train(
                 saved = time.monotonic()
     method.eval()
     return training.history
+
+
+def _code(method: Method) -> dict[str, Any]:
+    """The versions of the code that trains: another one may end with other weights."""
+    own = tuple(cls for cls in type(method).__mro__ if issubclass(cls, Method))
+    return {"mcd": code_version(), "torch": torch.__version__, **foreign_sources(own)}
 
 
 def _check_processes(slices: SliceSet, schedule: Schedule, compute: Compute) -> None:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from mcd.errors import McdError
 from mcd.evaluation.image_quality import frechet_distance, ssim
+from mcd.evaluation.score_rows import VERSION
 from mcd.files import atomic_path
 from mcd.losses import at_least_single
 from mcd.pretraining.dsgan import DSGAN
@@ -32,6 +33,7 @@ from mcd.training.device import autocast, prepare
 from mcd.training.schedule import Compute
 from mcd.translation.examples import Examples, write_examples
 from mcd.translation.extractors import Extractor, find_extractor
+from mcd.version import UNKNOWN, code_version, lineage
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,8 @@ def translate(
     """
     compute = compute or Compute()
     device = prepare(compute)
+    before = load_checkpoint(pretrained, "pretraining").description.get(VERSION, UNKNOWN)
+    columns = {**columns, VERSION: lineage(before, code_version())}
     method = load_generators(pretrained).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     extractor = find_extractor(inception, device)
     made = IMAGES if method.options.reconstruction else IMAGES[:2]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-import mcd
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of, to_raw_grid
 from mcd.imaging.options import PreprocessOptions
@@ -21,6 +20,7 @@ from mcd.imaging.preprocess import (
     write_preprocessed,
 )
 from mcd.subject import Subject
+from mcd.version import code_version
 
 LPS = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
 RAS = (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)
@@ -409,7 +409,7 @@ def test_a_folder_keeps_everything(preprocessed: Preprocessed, tmp_path: Path) -
         np.testing.assert_array_equal(back.regions[modality], preprocessed.regions[modality])
     np.testing.assert_array_equal(back.label, preprocessed.label)
     assert back.info == json.loads(json.dumps(preprocessed.info))
-    assert back.info["mcd_version"] == mcd.__version__
+    assert back.info["mcd_version"] == code_version()
     assert Grid.from_json(back.info["raw_grids"]["label"]).direction == pytest.approx(RAS)
 
 

@@ -18,6 +18,7 @@ from mcd.models.unet import UNet
 from mcd.prediction.masks import (
     predicted_regions,
     predicted_subjects,
+    predicted_version,
     read_predictions,
     region_codes,
     write_predictions,
@@ -33,6 +34,7 @@ from mcd.segmentation.transfer import transfer
 from mcd.testing.cohort import TinyCohort
 from mcd.training.checkpoint import Checkpoint, load_checkpoint
 from mcd.training.schedule import Schedule
+from mcd.version import code_version
 
 REGIONS = {"WT": [1, 2], "TC": [1]}
 
@@ -167,6 +169,29 @@ def test_it_learns_and_the_scores_are_those_of_the_stored_masks(tiny_cohort: Tin
         assert prediction.shape == truth.shape  # every slice is predicted, with and without a target
         assert pytest.approx(dsc(truth, prediction)) == row.DSC
         assert row.Sen == pytest.approx(sensitivity(truth, prediction))
+
+
+def test_every_result_knows_the_versions_that_it_went_through(
+    tiny_cohort: TinyCohort, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patients that were prepared before results knew their version, then one version for each stage."""
+
+    def by(version: str, module: str) -> None:
+        monkeypatch.setattr(f"mcd.{module}.code_version", lambda: version)
+
+    first = load_checkpoint(pretrained)
+    assert first.version == code_version()
+    assert first.description["mcd_version"] == f"unknown {code_version()}"
+    by("2", "segmentation.run")
+    schedule = Schedule(epochs=1, batch_size=4, steps_per_epoch=1)
+    model = run_finetuning(tiny_cohort, tmp_path, pretrained=pretrained, schedule=schedule)
+    assert load_checkpoint(model).description["mcd_version"] == f"unknown {code_version()} 2"
+    by("3", "prediction.run")
+    by("4", "prediction.score")
+    _, predictions = run_evaluation(tiny_cohort, model)
+    assert predicted_version(predictions) == f"unknown {code_version()} 2 3"
+    scores = read_scores([tmp_path / "scores.csv"])
+    assert set(scores["mcd_version"]) == {f"unknown {code_version()} 2 3 4"}
 
 
 def test_the_same_call_gives_the_same_weights_and_another_seed_does_not(

@@ -1,5 +1,7 @@
 """The whole workflow in miniature, from raw files to the table, and its manners."""
 
+import contextlib
+import hashlib
 import json
 import math
 import os
@@ -20,7 +22,9 @@ from mcd.imaging.io import read_volume
 from mcd.methods import METHODS
 from mcd.prediction.card import render, scores_of, summary
 from mcd.slices.splits import read_split, write_split
+from mcd.trace import trace
 from mcd.training.checkpoint import load_checkpoint
+from mcd.version import code_version
 
 pytestmark = pytest.mark.workflow
 
@@ -151,6 +155,18 @@ def test_a_changed_temperature_reruns_pretraining_and_what_follows(finished: Pat
     assert counts == {"pretrain_pair": 2, "finetune_pair": 2, "score_pair": 2, "aggregate_table": 1}
 
 
+@pytest.mark.parametrize(
+    ("changed", "jobs"),
+    [
+        ("cohorts={hecktor: {title: Another name}}", {"aggregate_table": 1}),
+        ("compute={memory_limit_gb: 1}", {}),
+    ],
+    ids=["title", "memory"],
+)
+def test_what_changes_no_result_trains_nothing(finished: Path, changed: str, jobs: dict[str, int]) -> None:
+    assert planned(finished, "--config", changed) == jobs
+
+
 def test_a_changed_spacing_reruns_one_cohort_from_preprocessing(finished: Path) -> None:
     counts = planned(finished, "--config", "cohorts={brats: {preprocessing: {spacing: [5, 5, 9]}}}")
     assert counts["preprocess_subject"] == 4
@@ -220,6 +236,25 @@ def test_a_new_metric_scores_again_and_trains_nothing(copy: Path, tmp_path: Path
     assert planned(copy, project=project) == {}
 
 
+def test_a_cell_is_traced_to_the_end_of_the_chain(finished: Path) -> None:
+    """Every link is there, and is as it was; nothing of another row or cohort is."""
+    text = "\n".join(trace(finished / "results/table2.csv", ["Multi-ConDoS", "CT", "0.5"]))
+    run = "work/hecktor/CT-PET/multi_condos/CT/labels50/seed0"
+    links = [f"{run}/{name}" for name in ("scores.csv", "predictions.h5", "model.pt")]
+    links += ["work/hecktor/CT-PET/pretraining/multi_condos/seed0/checkpoint.pt", "splits/hecktor/seed0.json"]
+    links += [f"work/hecktor/shards/{number}.h5" for number in (0, 1)]
+    raw = [str(path.relative_to(finished)) for path in finished.glob("data/hecktor/*/*.nii.gz")]
+    assert len(raw) == 4 * 3
+    for link in (*links, *raw):
+        digest = hashlib.sha256((finished / link).read_bytes()).hexdigest()
+        assert f"{link}  sha256 {digest}, as it was written\n" in text
+    assert f"mcd {code_version()}" in text
+    for settings in ('"temperature"', '"label_ratio": 0.5', '"spacing": [4.5, 4.5, 9.0]', '"seed": 0'):
+        assert settings in text
+    for word in ("CHANGED", "MADE AGAIN", "MISSING", "no job", "brats/", "fully_supervised/"):
+        assert word not in text
+
+
 def test_an_edited_split_is_kept_and_used(copy: Path) -> None:
     split = copy / "splits/brats/seed0.json"
     drawn = read_split(split)
@@ -262,6 +297,60 @@ def test_a_killed_run_goes_on(copy: Path) -> None:
     run = snakemake("--cores", "2", "results/table2.csv", folder=copy)
     assert run.returncode == 0, run.stdout[-5000:]
     assert (copy / "results/table2_long.csv").read_text() == before
+
+
+def test_an_orphan_and_its_successor_never_write_the_same(copy: Path) -> None:
+    """Snakemake alone is killed, and its training goes on: the next start says who is at it, and waits."""
+    folder = copy / "work/hecktor/CT-PET/pretraining/multi_condos/seed0"
+    shutil.rmtree(folder)
+    log = copy / "logs/hecktor/pretrain_pair/CT-PET/multi_condos/seed0.log"
+    log.unlink()
+    longer = ("--config", "pretraining={steps_per_epoch: 100000}")
+    target = ("--cores", "2", str((folder / "losses.csv").relative_to(copy)), *longer)
+    process = subprocess.Popen(
+        command(*target, folder=copy), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while not (log.exists() and "slices of" in log.read_text()) and process.poll() is None:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    orphan = int(re.match(r"process (\d+) on", Path(f"{log}.lock").read_text())[1])  # type: ignore[index]
+    try:
+        run = snakemake(*target, folder=copy)
+        assert "Directory cannot be locked" in run.stdout
+        assert "--unlock" in run.stdout
+        assert snakemake(*target, "--unlock", folder=copy).returncode == 0  # as README says
+        short = command("--cores", "2", str((folder / "losses.csv").relative_to(copy)), folder=copy)
+        words = f"{log.relative_to(copy)}.lock: still worked on by process {orphan} on "
+        with subprocess.Popen(short, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as successor:
+            assert successor.stdout is not None
+            assert any(line.startswith(words) for line in successor.stdout)
+            assert not (folder / "checkpoint.pt").exists()
+            os.kill(orphan, signal.SIGKILL)
+            rest = successor.stdout.read()
+        assert successor.returncode == 0, rest[-3000:]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(orphan, signal.SIGKILL)
+    assert not [*copy.rglob(".*-*-*"), *copy.rglob("*.lock")]
+
+
+def test_a_run_that_ends_well_clears_what_trainings_left(copy: Path) -> None:
+    states = copy / "work/.resume"
+    done = "work/hecktor/CT-PET/multi_condos/CT/labels50/seed0/model.pt"
+    unplanned = [
+        "work/elsewhere/CT-PET/multi_condos/CT/labels50/seed0/model.pt",
+        "hecktor/CT-PET/multi_condos/seed9.CT-PET",
+    ]
+    to_come = ["hecktor/CT-PET/con_only/seed0.CT-PET", "work/hecktor/CT-PET/con_only/CT/labels50/seed0/model.pt"]
+    for name in (done, *unplanned, *to_come):
+        (states / name).parent.mkdir(parents=True, exist_ok=True)
+        (states / name).write_text("")
+    (copy / "results/table2.csv").unlink()
+    for arguments, kept in (("-n",), [done, *unplanned, *to_come]), ((), to_come):
+        run = snakemake("--cores", "1", "results/table2.csv", *arguments, folder=copy)
+        assert run.returncode == 0, run.stdout[-3000:]
+        assert {str(path.relative_to(states)) for path in states.rglob("*") if path.is_file()} == set(kept)
 
 
 def test_a_job_that_is_given_two_gpus_trains_by_two_processes_to_the_same_losses(copy: Path) -> None:

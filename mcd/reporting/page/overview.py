@@ -4,12 +4,12 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-import mcd
 from mcd.reporting.page.contents import PageCohort, PageContents
 from mcd.reporting.page.elements import View
 from mcd.reporting.page.patients import patients_in
 from mcd.reporting.page.timing import time_tables
 from mcd.reporting.page.warnings import warnings_in
+from mcd.version import code_version
 
 LIBRARIES = ("torch", "numpy", "scipy", "pandas", "h5py", "SimpleITK", "matplotlib", "snakemake")
 
@@ -43,7 +43,7 @@ def _facts(cohort: PageCohort, contents: PageContents) -> Mapping[str, str]:
 
 
 def _versions() -> Mapping[str, str]:
-    found = {"mcd": mcd.__version__, "Python": platform.python_version()}
+    found = {"mcd": code_version(), "Python": platform.python_version()}
     for library in LIBRARIES:
         try:
             found[library] = version(library)

@@ -1,5 +1,6 @@
 """What a table's page shows, as plain data, from which the page of the whole run, too, is rendered (by way of JSON)."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypedDict
@@ -98,8 +99,23 @@ def table_content(long: pd.DataFrame, spec: TableSpec) -> TableContent:
         "simulated": [_cohort(cohort, spec) for cohort in cohorts if cohort in spec.simulated],
         "undefined": any(number.get("undefined") for number in numbers.values()),
         "paper_table": spec.paper_table,
-        "notes": [*(ERRATA.get(spec.paper_table or "", ()) if paper else ()), *spec.notes],
+        "notes": [*(ERRATA.get(spec.paper_table or "", ()) if paper else ()), *spec.notes, *_about_versions(numbers)],
     }
+
+
+def _about_versions(numbers: Mapping[Key, Number]) -> list[str]:
+    """A sentence where not all that a table is made of was made by one version of the code; numbers of one are not counted."""
+    counts = Counter(
+        " and ".join(number["mcd_version"].split()) for number in numbers.values() if number.get("mcd_version")
+    )
+    if len(counts) < 2 and not any(" and " in versions for versions in counts):
+        return []
+    total = sum(counts.values())
+    parts = ", ".join(f"{count} of {total} numbers by {versions}" for versions, count in counts.most_common())
+    return [
+        f"Made by several versions of mcd: {parts}. Where these differ in what they compute, the numbers do not compare; "
+        "“mcd trace” says which version made what."
+    ]
 
 
 def _title(spec: TableSpec) -> str:

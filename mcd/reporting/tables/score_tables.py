@@ -11,7 +11,7 @@ import pandas as pd
 from mcd.errors import McdError
 from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.evaluation.metrics import METRIC_KEYS
-from mcd.evaluation.score_rows import RUN
+from mcd.evaluation.score_rows import RUN, VERSION
 from mcd.evaluation.scores import patient_values, read_scores, summarise
 from mcd.evaluation.statistics import wilcoxon_holm
 from mcd.files import atomic_path, write_json
@@ -19,8 +19,9 @@ from mcd.reporting.printed.paper import CELL
 from mcd.reporting.tables import html
 from mcd.reporting.tables.content import table_content
 from mcd.reporting.tables.spec import TableSpec, label_ratio
+from mcd.version import UNKNOWN, lineage
 
-LONG_COLUMNS = [*CELL, "value", "ci_low", "ci_high", "patients", "seeds", "seed_sd", "undefined", "pair"]
+LONG_COLUMNS = [*CELL, "value", "ci_low", "ci_high", "patients", "seeds", "seed_sd", "undefined", "pair", VERSION]
 
 
 def long_table(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS, seed: int = 0) -> pd.DataFrame:
@@ -39,7 +40,15 @@ def long_table(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS, seed:
         columns=[*key, "ci_low", "ci_high"],
     )
     long = summarise(scores, metrics).merge(intervals, on=key, validate="one_to_one")
+    long = long.merge(versions(scores, RUN), on=RUN, how="left", validate="many_to_one")
     return long.rename(columns={"cohort": "dataset"})[LONG_COLUMNS]
+
+
+def versions(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """For each `key`, the versions of the code that its rows went through: columns `key`, `VERSION`."""
+    known = rows if VERSION in rows else rows.assign(**{VERSION: UNKNOWN})
+    distinct = known[[*key, VERSION]].drop_duplicates()
+    return distinct.groupby(key, sort=False, as_index=False)[VERSION].agg(lambda words: lineage(*words))
 
 
 def compare(scores: pd.DataFrame, metrics: Sequence[str], reference: str) -> pd.DataFrame:

@@ -7,12 +7,14 @@ from pathlib import Path
 import pandas as pd
 
 from mcd.errors import McdError
+from mcd.evaluation.score_rows import VERSION
 from mcd.reporting.printed.paper import CELL
-from mcd.reporting.tables.score_tables import compare, long_table, write_long
+from mcd.reporting.tables.score_tables import compare, long_table, versions, write_long
 from mcd.reporting.tables.spec import MEASURES, TableSpec
+from mcd.version import UNKNOWN
 
 RUN = ["cohort", "pair", "pretraining", "seed", "image"]
-TEXTS = ["cohort", "pair", "pretraining", "image", "subject", "extractor"]  # a patient may be called "NA"
+TEXTS = ["cohort", "pair", "pretraining", "image", "subject", "extractor", VERSION]  # a patient may be called "NA"
 
 RECONSTRUCTIONS = (
     "′ is a translation, ″ a reconstruction: the translation translated back. P-GAN was trained only to translate, so it "
@@ -83,6 +85,7 @@ def _long(scores: pd.DataFrame, distances: pd.DataFrame, metric: str, spec: Tabl
     sets = distances.rename(columns={"cohort": "dataset"}).assign(metric=metric)
     by_cell = sets.groupby([*CELL, "pair"], sort=False)["FID"]
     fid = by_cell.agg(value="mean", seeds="count", seed_sd="std").reset_index()
+    fid = fid.merge(versions(sets, [*CELL, "pair"]), on=[*CELL, "pair"], validate="one_to_one")
     long = pd.concat([fid, long], ignore_index=True)[long.columns].astype({"patients": "Int64", "undefined": "Int64"})
     return long.assign(label_ratio=float("nan"))
 
@@ -92,7 +95,8 @@ def _read(paths: Sequence[str | Path], columns: Sequence[str]) -> pd.DataFrame:
     for path in paths:
         try:
             table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values={"FID": [""]})
-            tables.append(table[list(columns)])
+            table[VERSION] = table.get(VERSION, UNKNOWN)
+            tables.append(table[[*columns, VERSION]])
         except FileNotFoundError:
             raise McdError(f"{path}: no such file") from None
         except (ValueError, KeyError) as error:

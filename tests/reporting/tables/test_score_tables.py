@@ -135,6 +135,47 @@ def test_comparison_is_one_family_a_column_and_block(written: Any, scores: pd.Da
     assert long[long["label_ratio"] == 0.5]["p"].isna().all()  # no Multi-ConDoS in that block
 
 
+METHODS = ("scratch", "rotation", "simclr", "dsgan")
+
+
+def versioned(scores: pd.DataFrame, folder: Path, versions: dict[str, str]) -> list[Path]:
+    """A score file for each method, made by the versions that are named; those of other methods know none."""
+    files = []
+    for method, run in scores.groupby("method"):
+        files.append(folder / f"{method}.csv")
+        own = run.assign(mcd_version=versions[str(method)]) if method in versions else run
+        write_scores(own.to_dict("records"), files[-1])
+    return files
+
+
+@pytest.mark.parametrize(
+    ("versions", "words"),
+    [
+        (dict.fromkeys(METHODS, "0.1.0+a"), None),
+        ({}, None),
+        (
+            dict.fromkeys(METHODS, "0.1.0+a") | {"dsgan": "0.1.0+b"},
+            "42 of 54 numbers by 0.1.0+a, 12 of 54 numbers by 0.1.0+b",
+        ),
+        ({"dsgan": "0.1.0+b"}, "42 of 54 numbers by unknown, 12 of 54 numbers by 0.1.0+b"),
+        (dict.fromkeys(METHODS, "0.1.0+a 0.1.0+b"), "54 of 54 numbers by 0.1.0+a and 0.1.0+b"),
+    ],
+    ids=["one", "none known", "two", "one unknown", "all by two"],
+)
+def test_a_table_of_several_versions_of_the_code_says_so(
+    versions: dict[str, str], words: str | None, scores: pd.DataFrame, make_spec: Any, tmp_path: Path
+) -> None:
+    out = [tmp_path / f"table2{suffix}" for suffix in (".csv", "_long.csv", ".html", ".json")]
+    write_table(versioned(scores, tmp_path, versions), make_spec(), *out)
+    for path in out[2:]:
+        text = path.read_text()
+        assert ("several versions of mcd" in text) == (words is not None)
+        assert words is None or words in text
+    long = pd.read_csv(out[1]).set_index("method")
+    assert set(long.loc["Multi-ConDoS", "mcd_version"]) == {versions.get("dsgan", "unknown")}
+    assert set(long.loc["SimCLR", "mcd_version"]) == {versions.get("simclr", "unknown")}
+
+
 def test_without_reference_no_test(written: Any) -> None:
     _, long, page = written(reference=None)
     assert "p_holm" not in long
