@@ -1,7 +1,9 @@
 """Volumes from and to disk: NIfTI, NRRD and MetaImage files, and DICOM series folders."""
 
+import errno
 import gzip
 import math
+import struct
 import zlib
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from mcd.imaging.geometry import Grid
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 _POSITION, _ORIENTATION = "0020|0032", "0020|0037"  # DICOM Image Position (Patient), Image Orientation (Patient)
+_NIFTI_OFFSET = 108  # where a NIfTI header says at which byte the voxels begin
 _LARGEST_SHEAR = 0.5  # voxels that a NIfTI affine may move a corner off a grid with right angles
 
 
@@ -49,10 +52,36 @@ def read_volume(path: str | Path) -> sitk.Image:
 
 
 def write_volume(image: sitk.Image, path: str | Path) -> None:
-    """Write voxels and geometry, atomically and compressed; no header text of the source is carried over."""
-    bare = Grid.of(image).image(sitk.GetArrayViewFromImage(image))
-    with atomic_path(path) as temporary:
+    """Write voxels and geometry, atomically and compressed; no header text of the source is carried over.
+
+    ITK reports success where the disk is full, so the file is read back before it gets its name.
+    """
+    values = sitk.GetArrayViewFromImage(image)
+    bare = Grid.of(image).image(values)
+    with atomic_path(path, images=True) as temporary:
         sitk.WriteImage(bare, str(temporary), useCompression=True)
+        if not _holds(temporary, values):
+            raise OSError(errno.EIO, "not read back as it was written")
+
+
+def _holds(path: Path, values: np.ndarray) -> bool:
+    """Whether a file that was just written holds these voxels (z, y, x), to its last byte. A NIfTI file is read block by block."""
+    expected = np.ascontiguousarray(values).data.cast("B")
+    try:
+        if not path.name.endswith((".nii", ".nii.gz")):
+            image = sitk.ReadImage(str(path))
+            return bool(np.array_equal(sitk.GetArrayViewFromImage(image), values))
+        with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as stream:
+            header = stream.read(_NIFTI_OFFSET + 4)
+            stream.read(int(struct.unpack_from("<f", header, _NIFTI_OFFSET)[0]) - len(header))
+            at = 0
+            while block := stream.read(1 << 22):  # to the end: the checksum is there
+                if expected[at : at + len(block)] != block:
+                    return False
+                at += len(block)
+            return at == len(expected)
+    except (EOFError, RuntimeError, gzip.BadGzipFile, zlib.error, struct.error):  # RuntimeError is ITK's
+        return False
 
 
 def _read_file(path: Path) -> sitk.Image:

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 import mcd
 from mcd.errors import McdError
-from mcd.files import read_json, write_json
+from mcd.files import access_mode, explained, read_json, sync, write_json
 from mcd.imaging.geometry import Grid, array_of, resample
 from mcd.imaging.io import read_volume, write_volume
 from mcd.imaging.options import PreprocessOptions
@@ -132,18 +132,26 @@ def write_preprocessed(pre: Preprocessed, folder: str | Path) -> None:
     An older folder of that name is replaced, with all that is in it.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        new, old = Path(temporary) / "new", Path(temporary) / "old"
+    with explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
+    with temporary:
+        new, old = Path(temporary.name) / "new", Path(temporary.name) / "old"
         new.mkdir()
-        for modality, volume in pre.volumes.items():
-            write_volume(pre.grid.image(volume), new / f"{modality}.nii.gz")
-        if pre.label is not None:
-            write_volume(pre.grid.image(pre.label), new / "label.nii.gz")
-        write_json(new / "info.json", pre.info)
-        if folder.exists():
-            os.replace(folder, old)  # a folder that is not empty cannot be replaced in one step
-        os.replace(new, folder)
+        new.chmod(access_mode(images=True, folder=True))
+        try:
+            for modality, volume in pre.volumes.items():
+                write_volume(pre.grid.image(volume), new / f"{modality}.nii.gz")
+            if pre.label is not None:
+                write_volume(pre.grid.image(pre.label), new / "label.nii.gz")
+            write_json(new / "info.json", pre.info, sealed=True)
+        except McdError as error:  # by the name that the reader knows
+            raise McdError(str(error).replace(str(new), str(folder))) from None
+        with explained(folder):
+            if folder.exists():
+                os.replace(folder, old)  # a folder that is not empty cannot be replaced in one step
+            os.replace(new, folder)
+            sync(folder.parent)
 
 
 def read_preprocessed(folder: str | Path) -> Preprocessed:
