@@ -143,7 +143,7 @@ def _unwritable(path: Path, number: int | None) -> McdError | None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what the system refuses of a file or folder into `McdError`; for what is done to `path` itself and to nothing else."""
+    """Turn what the system refuses into `McdError`; for what is done to `path` itself and to nothing else."""
     try:
         yield
     except OSError as error:
@@ -179,8 +179,8 @@ def write_json(path: str | Path, content: Any, *, sealed: bool = False) -> None:
     """Write `content` as indented JSON, atomically.
 
     Args:
-        sealed: whether a dictionary gets the `DIGEST` of itself as its last key, so that `read_json` notices damage. Not for what
-            people edit by hand.
+        sealed: whether a dictionary gets the `DIGEST` of itself as its last key, so that `read_json` notices damage. Not for
+            what people edit by hand.
     """
     if sealed:
         content = {**content, DIGEST: _digest(content)}

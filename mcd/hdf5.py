@@ -1,7 +1,8 @@
 """HDF5 files in which damage is noticed, wherever it is.
 
 HDF5 has checksums of its own structure, from its format 1.10 on, and of the chunks of a dataset, where the writer asks for
-them, which it always should. What is left are the attributes: they are under the file's digest, which is verified when it is opened.
+them, which it always should. What is left are the attributes: they are under the file's digest, which is verified when it is
+opened.
 """
 
 import hashlib

@@ -14,6 +14,7 @@ Wildcards
     seed         one of `seeds`
 """
 
+import os
 import re
 import sys
 from dataclasses import asdict
@@ -28,6 +29,7 @@ from mcd.cohorts.simulated import patient_files, simulated_subjects, simulator_o
 from mcd.config import load_config, read_yaml
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_VERSIONS
+from mcd.files import ACCESS
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.subject import MODALITY, SUBJECT_ID
@@ -45,6 +47,7 @@ if workflow.is_main_process:  # the processes of its jobs read this file, too
     for path in workflow.configfiles:  # Snakemake reads a key that appears twice as its last value, silently
         or_explain(read_yaml, path)
 CONFIG = or_explain(load_config, config)
+os.environ[ACCESS] = CONFIG.file_access  # for the scripts that this process starts, here or in a job
 COHORTS = list(CONFIG.cohorts)
 if workflow.is_main_process:
     for sentence in plan.left_out(CONFIG):

@@ -3,16 +3,16 @@
 Apart from reading (`mcd.evaluation.scores`), because a scoring job is over in less time than pandas takes to load.
 """
 
-import csv
 import math
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mcd.csv_files import write_csv
 from mcd.evaluation.metrics import METRIC_KEYS
-from mcd.files import atomic_path
 
 RUN = ["cohort", "pair", "modality", "method", "label_ratio"]  # what a mean is taken for; a run also has a seed
 IDENTITY = [*RUN, "seed", "subject", "region"]
@@ -22,12 +22,9 @@ DECIMALS = 6  # far below what a mean can resolve
 
 
 def write_scores(rows: Iterable[Mapping[str, Any]], path: str | Path) -> None:
-    """Write rows that hold every key of `COLUMNS` as a CSV, atomically; an undefined score is an empty cell."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in rows:
-            writer.writerow([*(row[key] for key in IDENTITY), *(_cell(row[key]) for key in METRIC_KEYS)])
+    """Write rows that hold every key of `COLUMNS` as a CSV with its digest; an undefined score is an empty cell."""
+    cells = ([*(row[key] for key in IDENTITY), *(_cell(row[key]) for key in METRIC_KEYS)] for row in rows)
+    write_csv(chain([COLUMNS], cells), path)
 
 
 def _cell(score: float) -> float | str:

@@ -65,7 +65,7 @@ def write_volume(image: sitk.Image, path: str | Path) -> None:
 
 
 def _holds(path: Path, values: np.ndarray) -> bool:
-    """Whether a file that was just written holds these voxels (z, y, x), to its last byte. A NIfTI file is read block by block."""
+    """Whether a file that was just written holds these voxels (z, y, x), to its last byte; NIfTI is read block by block."""
     expected = np.ascontiguousarray(values).data.cast("B")
     try:
         if not path.name.endswith((".nii", ".nii.gz")):

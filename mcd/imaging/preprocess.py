@@ -155,13 +155,23 @@ def write_preprocessed(pre: Preprocessed, folder: str | Path) -> None:
 
 
 def read_preprocessed(folder: str | Path) -> Preprocessed:
-    """Return what `write_preprocessed` wrote; a region is where its volume is not 0. Raises `McdError` for a gap."""
+    """Return what `write_preprocessed` wrote; a region is where its volume is not 0. Raises `McdError` for gaps and damage."""
     folder = Path(folder)
     info = read_json(folder / "info.json")
-    volumes = {modality: array_of(read_volume(folder / f"{modality}.nii.gz")) for modality in info["modalities"]}
-    label = array_of(read_volume(folder / "label.nii.gz")) if info["label"] is not None else None
+    try:
+        modalities, labelled, grid = list(info["modalities"]), info["label"] is not None, Grid.from_json(info["grid"])
+    except (KeyError, TypeError, ValueError):
+        raise McdError(
+            f"{folder}: info.json is not that of a preprocessed patient; delete the folder to regenerate it"
+        ) from None
+    volumes = {modality: array_of(read_volume(folder / f"{modality}.nii.gz")) for modality in modalities}
+    label = array_of(read_volume(folder / "label.nii.gz")) if labelled else None
+    if any(volume.shape != grid.shape for volume in [*volumes.values(), *([] if label is None else [label])]):
+        raise McdError(
+            f"{folder}: its volumes and info.json are of different sizes; delete the folder to regenerate it"
+        )
     regions = {modality: volume != 0 for modality, volume in volumes.items()}
-    return Preprocessed(volumes, label, regions, Grid.from_json(info["grid"]), info)
+    return Preprocessed(volumes, label, regions, grid, info)
 
 
 def _whole_numbers(label: sitk.Image, path: Path | None) -> sitk.Image:
