@@ -13,6 +13,7 @@ verifies whenever the chunk is read; `mcd.hdf5` verifies the rest when a shard i
 """
 
 import json
+import resource
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +27,6 @@ from mcd.errors import McdError
 from mcd.hdf5 import open_file, reading
 
 FORMAT = "mcd-shard/2"
-
-_MOST_OPEN = 8  # shards at a time: a cohort may have more of them than a process may have open files
 
 
 @dataclass(frozen=True)
@@ -91,11 +90,11 @@ class Shards:
             self.subjects[name] = SubjectSlices(name, path, int(start), int(stop), json.loads(info))
 
     def _open(self, path: Path) -> h5py.File:
-        """A shard, opened if it is not; the one that was not asked for longest is closed in its place."""
+        """A shard, opened as needed. Where too many would be open, the one that was asked for longest ago is closed."""
         if path in self._files:
             self._files.move_to_end(path)
             return self._files[path]
-        while len(self._files) >= _MOST_OPEN:
+        while len(self._files) >= _most_open():
             self._files.popitem(last=False)[1].close()
         self._files[path] = open_file(path, FORMAT, "shard")
         return self._files[path]
@@ -148,3 +147,9 @@ class Shards:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _most_open() -> int:
+    """Shards at a time: a quarter of the files that this process may have open, since the cohort may have more than all."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(256, max(1, allowed // 4)) if allowed != resource.RLIM_INFINITY else 256
