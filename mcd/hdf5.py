@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from mcd.errors import McdError
 from mcd.files import DIGEST, atomic_path, reading_problem
@@ -32,11 +33,27 @@ def new_file(path: str | Path, format: str) -> Iterator[h5py.File]:
         try:
             with h5py.File(disk, "w", libver=_VERSION) as file:
                 yield file
-                file.attrs["format"] = format
-                file.attrs[DIGEST] = _digest(file)
+                set_attributes(file, format=format)
+                set_attributes(file, **{DIGEST: _digest(file)})
         finally:
             if disk.error:  # whatever else went wrong comes from it
                 raise disk.error
+
+
+def set_attributes(file: h5py.File, **values: Any) -> None:
+    """Set attributes: numbers, texts, or lists of either.
+
+    Texts get a fixed length: HDF5 keeps those of variable length apart, without a checksum, and may look for them for ever
+    where that place is damaged.
+    """
+    for name, value in values.items():
+        found = np.asarray(value)
+        file.attrs[name] = np.char.encode(found, "utf-8") if found.dtype.kind == "U" else found
+
+
+def texts(file: h5py.File, name: str) -> list[str]:
+    """An attribute that is a text, or a list of texts, as a list."""
+    return [bytes(value).decode() for value in np.atleast_1d(file.attrs[name])]
 
 
 class _Disk(io.FileIO):
@@ -77,11 +94,13 @@ def open_file(path: str | Path, format: str, what: str = "file") -> h5py.File:
         ) from None
     try:
         with reading(path):
-            if (found := file.attrs.get("format")) != format:
+            found = file.attrs.get("format")
+            found = found.decode() if isinstance(found, bytes) else found  # earlier versions wrote it as `str`
+            if found != format:
                 raise McdError(
                     f"{path}: is {found or 'of no known format'}, and {format} is needed; delete it to regenerate it"
                 )
-            if file.attrs.get(DIGEST) != _digest(file):
+            if texts(file, DIGEST) != [_digest(file)]:
                 raise McdError(f"{path}: damaged (it differs from its digest); delete it to regenerate it")
     except McdError:
         file.close()
@@ -105,9 +124,5 @@ def _first_line(error: Exception) -> str:
 
 
 def _digest(file: h5py.File) -> str:
-    said = {name: _plain(value) for name, value in file.attrs.items() if name != DIGEST}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
+    said = {name: np.asarray(value).tolist() for name, value in file.attrs.items() if name != DIGEST}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=bytes.hex).encode()).hexdigest()

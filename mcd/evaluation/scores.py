@@ -64,6 +64,9 @@ def _impossible(table: pd.DataFrame) -> Iterator[str]:
         if wrong.any():
             at = table[wrong].iloc[0]
             yield f"{metric.key} of {at['subject']}, {at['region']} is {at[metric.key]:g}, and goes from {low:g} to {high:g}"
+    for name, rows in table.groupby([*RUN, "seed", "subject"], sort=False):
+        if rows["region"].duplicated().any():
+            yield f"a region of {name[-1]} appears twice"
     for _, run in table.groupby([*RUN, "seed"], sort=False):
         regions = run.groupby("subject")["region"].nunique()
         if (regions != run["region"].nunique()).any():

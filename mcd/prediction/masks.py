@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from mcd.errors import McdError
-from mcd.hdf5 import new_file, open_file, reading
+from mcd.hdf5 import new_file, open_file, reading, set_attributes, texts
 from mcd.prediction.fusion import THRESHOLD
 
 FORMAT = "mcd-predictions/3"
@@ -42,7 +42,7 @@ def write_predictions(
     bits = (1 << np.arange(len(regions), dtype=np.uint8)).reshape(-1, 1, 1, 1)
     codes = {name: [int(code) for code in members] for name, members in regions.items()}
     with new_file(path, FORMAT) as file:
-        file.attrs["regions"] = json.dumps(codes)
+        set_attributes(file, regions=json.dumps(codes))
         masks = file.create_group("masks")
         probabilities = file.create_group("probabilities") if keep_probabilities else None
         for subject, found in predicted:
@@ -61,14 +61,16 @@ def predicted_subjects(path: str | Path) -> list[str]:
 def predicted_regions(path: str | Path) -> dict[str, list[int]]:
     """Region -> label codes, of the network that predicted."""
     with _opened(path) as file:
-        return json.loads(file.attrs["regions"])
+        return json.loads(texts(file, "regions")[0])
 
 
 def read_predictions(path: str | Path, subject: str) -> dict[str, np.ndarray]:
     """The masks of one subject: region -> (slices, H, W) bool."""
     with _opened(path) as file:
         packed = _dataset(file, path, "masks", subject)
-        return {name: (packed >> bit & 1).astype(bool) for bit, name in enumerate(json.loads(file.attrs["regions"]))}
+        return {
+            name: (packed >> bit & 1).astype(bool) for bit, name in enumerate(json.loads(texts(file, "regions")[0]))
+        }
 
 
 def read_probabilities(path: str | Path, subject: str) -> np.ndarray:

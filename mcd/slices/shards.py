@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 from mcd.errors import McdError
-from mcd.hdf5 import open_file, reading
+from mcd.hdf5 import open_file, reading, texts
 
 FORMAT = "mcd-shard/2"
 
@@ -75,10 +75,10 @@ class Shards:
         """Take up what a shard holds."""
         file = self._open(path)
         with reading(path):
-            modalities = [str(name) for name in file.attrs["modalities"]]
+            modalities = texts(file, "modalities")
             size = tuple(file["images"].shape[-2:])
             position = file["subject"][:]
-            subjects = list(zip(map(str, file.attrs["subjects"]), file.attrs["info"], strict=True))
+            subjects = list(zip(texts(file, "subjects"), texts(file, "info"), strict=True))
         if self.modalities and (modalities, size) != (self.modalities, self.size):
             raise McdError(
                 f"{path}: holds {modalities} of {size} pixels, the other shards {self.modalities} of {self.size}; "

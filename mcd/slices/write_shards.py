@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from mcd.errors import McdError
-from mcd.hdf5 import new_file
+from mcd.hdf5 import new_file, set_attributes
 from mcd.slices.shards import FORMAT
 
 
@@ -111,7 +111,8 @@ class _Writer:
             codes = np.flatnonzero(counts.sum(axis=0)[1:]) + 1  # 0 is background
             voxels = counts[:, codes].astype(np.int32)
             self.file.create_dataset("code_voxels", data=voxels, fletcher32=voxels.size > 0)  # nothing has no checksum
-        self.file.attrs.update(
+        set_attributes(
+            self.file,
             modalities=self.modalities,
             subjects=self.subjects,
             label_codes=codes,

@@ -116,6 +116,8 @@ def _load(path: str | Path) -> Any:
         if seal.startswith(_SEAL):
             if seal != _SEAL + _digest(file, size - _SEAL_BYTES):
                 raise ValueError("it differs from its digest")
+        elif not seal[-22:].startswith(b"PK\5\6") or seal[-2:] != bytes(2):  # a zip's end, with no comment
+            raise ValueError("its end is missing")
         elif damaged := zipfile.ZipFile(file).testzip():
             raise ValueError(f"a failed checksum in {damaged}")
         file.seek(0)

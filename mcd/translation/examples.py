@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mcd.hdf5 import new_file, open_file, reading
+from mcd.hdf5 import new_file, open_file, reading, set_attributes, texts
 
 FORMAT = "mcd-translation/2"
 
@@ -47,7 +47,8 @@ class Examples:
 def write_examples(examples: Examples, path: str | Path) -> None:
     """Write atomically."""
     with new_file(path, FORMAT) as file:
-        file.attrs.update(
+        set_attributes(
+            file,
             modalities=list(examples.modalities),
             subject=examples.subject,
             row=examples.row,
@@ -65,11 +66,11 @@ def read_examples(path: str | Path) -> Examples:
         McdError: missing, unreadable or another format.
     """
     with open_file(path, FORMAT) as file, reading(path):
-        x, y = (str(name) for name in file.attrs["modalities"])
+        x, y = texts(file, "modalities")
         height, width = map(float, file.attrs["spacing"])
         return Examples(
             modalities=(x, y),
-            subject=str(file.attrs["subject"]),
+            subject=texts(file, "subject")[0],
             row=int(file.attrs["row"]),
             spacing=(height, width),
             **{name: file[name][:] for name in ("images", "ranges", "similarity")},
