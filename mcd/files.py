@@ -107,7 +107,7 @@ def access_mode(*, images: bool, folder: bool = False) -> int:
     allowed = MODES[chosen] if images else MODES["umask"]
     umask = os.umask(0)
     os.umask(umask)
-    return (allowed | (allowed >> 2 if folder else 0)) & ~umask
+    return (allowed | ((allowed & 0o444) >> 2 if folder else 0)) & ~umask
 
 
 def sync(path: Path) -> None:
@@ -161,8 +161,9 @@ def _number(error: BaseException, of: Any) -> int | None:
 def _refused_room(folder: Path) -> int | None:
     """The error of a disk that has no room, beside what has been written: some libraries lose it on their way."""
     try:
-        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_PROBED))
+            file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         return error.errno
