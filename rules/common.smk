@@ -15,6 +15,7 @@ Wildcards
     split        a cohort and a seed, such as brats/seed0, for the rule that draws a split
 """
 
+import os
 import re
 import sys
 from dataclasses import asdict, replace
@@ -29,7 +30,7 @@ from mcd.cohorts.simulated import patient_files, simulated_subjects, simulator_o
 from mcd.config import load_config, read_yaml
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_VERSIONS
-from mcd.files import read_json
+from mcd.files import ACCESS, read_json
 from mcd.imaging.alike import unlike_others
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.leftovers import clear_states
@@ -50,6 +51,7 @@ if workflow.is_main_process:  # the processes of its jobs read this file, too
     for path in workflow.configfiles:  # Snakemake reads a key that appears twice as its last value, silently
         or_explain(read_yaml, path)
 CONFIG = or_explain(load_config, config)
+os.environ[ACCESS] = CONFIG.file_access  # for the scripts that this process starts, here or in a job
 COHORTS = list(CONFIG.cohorts)
 if workflow.is_main_process:
     for sentence in plan.left_out(CONFIG):

@@ -156,8 +156,8 @@ def _grouping(options: argparse.Namespace) -> None:
     import pandas as pd
     from tqdm import tqdm
 
+    from mcd.csv_files import write_frame
     from mcd.evaluation.grouping import explain, rank_pairings
-    from mcd.files import atomic_path
     from mcd.slices.preprocessed import preprocessed_volumes
     from mcd.slices.volumes import shard_volumes
 
@@ -167,8 +167,7 @@ def _grouping(options: argparse.Namespace) -> None:
     patients = volumes(options.shards or options.subjects, options.split, options.modalities)
     table = rank_pairings(tqdm(patients, unit="patient", leave=False))
     if options.output:
-        with atomic_path(options.output) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6g")
+        write_frame(table, options.output, "%.6g")
     with pd.option_context("display.float_format", "{:.3f}".format, "display.width", None):
         print(table.drop(columns=["ci_low", "ci_high"]).head(SHOWN).fillna("").to_string(index=False))
     if len(table) > SHOWN:

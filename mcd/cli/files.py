@@ -74,7 +74,7 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _card(options: argparse.Namespace) -> None:
-    from mcd.files import atomic_path
+    from mcd.files import write_text
     from mcd.prediction.card import record_licence, render, scores_of
     from mcd.training.checkpoint import load_checkpoint
 
@@ -87,8 +87,7 @@ def _card(options: argparse.Namespace) -> None:
     if options.output is None:
         print(text, end="")
         return
-    with atomic_path(options.output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(options.output, text)
 
 
 def _export(options: argparse.Namespace) -> None:

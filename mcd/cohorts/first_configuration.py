@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mcd.cohorts.guess import Guess
 from mcd.errors import McdError
-from mcd.files import atomic_path
+from mcd.files import write_text
 from mcd.pair import Pair
 
 _PAIRS = (Pair("CT-PET"), Pair("T1CE-T2"), Pair("FLAIR-T1"))  # paper Sec. V
@@ -29,8 +29,7 @@ def write_guess(guess: Guess, sheet: Path, configuration: Path) -> None:
         files = [kind.files.get(patient) for kind in columns.values()]
         lines.append("\t".join([subject, *(str(path.relative_to(guess.folder)) if path else "" for path in files)]))
     for path, text in ((sheet, "\n".join(lines) + "\n"), (configuration, _yaml(guess, sheet))):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(path, text)
 
 
 def table_of(guess: Guess) -> list[tuple[str, str, str, str, str]]:

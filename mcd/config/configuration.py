@@ -58,6 +58,14 @@ class Config(Section):
     translation: TranslationScores = Field(default_factory=TranslationScores)
     algorithms: Algorithms = Field(default_factory=Algorithms, description=AlgorithmSections.__doc__)
     compute: Compute = Field(default_factory=Compute)
+    file_access: Literal["private", "group", "umask"] = Field(
+        "private",
+        description=(
+            "who may read what holds or shows patients' images (preprocessed volumes, shards, predictions, pictures, the "
+            "page): `private` the user alone, `group` also the user's group, `umask` whoever may read the user's other "
+            "files. The umask may forbid more (our choice: patients are nobody else's business)"
+        ),
+    )
     report: list[str] | Literal["all"] = Field(
         default_factory=lambda: ["table2", "segmentations"],
         description=(

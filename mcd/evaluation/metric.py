@@ -29,6 +29,7 @@ class Metric(Measure):
             the score is undefined.
         definition: one line for the documentation.
         bounds: the smallest and the largest value.
+        always_defined: whether the function never returns NaN, so that a score file with an empty cell is damaged.
         needs: names of `NEEDS`.
         version: raise it when `function` computes another number than before; the workflow then recomputes the scores, and
             trains nothing.
@@ -39,6 +40,7 @@ class Metric(Measure):
     function: Callable[..., float]
     definition: str
     bounds: tuple[float, float] = (0.0, 1.0)
+    always_defined: bool = False
     needs: tuple[str, ...] = ()
     version: int = 1
 

@@ -18,6 +18,7 @@ METRICS: tuple[Metric, ...] = (
         key="DSC",
         label="Dice similarity coefficient",
         function=dsc,
+        always_defined=True,
         definition="Dice similarity coefficient 2TP / (2TP + FP + FN)",
     ),
     Metric(key="Sen", label="Sensitivity", function=sensitivity, definition="sensitivity TP / (TP + FN)"),
@@ -34,6 +35,7 @@ METRICS: tuple[Metric, ...] = (
         unit="mm",
         decimals=2,
         function=hausdorff95,
+        always_defined=True,
         needs=("spacing_zyx",),
         bounds=(0.0, math.inf),
         definition="symmetric 95 % Hausdorff distance in mm between surface voxels, at the volume's spacing: the larger of the "
@@ -43,6 +45,7 @@ METRICS: tuple[Metric, ...] = (
         key="BIoU",
         label="Boundary intersection over union",
         function=boundary_iou,
+        always_defined=True,
         definition="Boundary IoU slice by slice, summed over the volume; boundary width 2 % of the slice diagonal, rounded, at "
         "least one voxel",
     ),

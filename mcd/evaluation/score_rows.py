@@ -3,16 +3,16 @@
 Separate from reading (`mcd.evaluation.scores`), because a scoring job takes less time than loading pandas.
 """
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mcd.csv_files import write_csv
 from mcd.evaluation.metrics import METRIC_KEYS
-from mcd.files import atomic_path
 
 RUN = ["cohort", "pair", "modality", "method", "label_ratio"]  # what identifies a mean; a run also has a seed
 IDENTITY = [*RUN, "seed", "subject", "region"]
@@ -23,16 +23,13 @@ DECIMALS = 6  # far more than a mean can resolve
 
 
 def write_scores(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
-    """Write rows that hold every key of `COLUMNS` as a CSV, atomically; an undefined score is an empty cell.
+    """Write rows that hold every key of `COLUMNS` as a CSV with its digest; an undefined score is an empty cell.
 
     Rows that know their `VERSION` have it in a column before the scores.
     """
     known = [*IDENTITY, *([VERSION] if rows and VERSION in rows[0] else [])]
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*known, *METRIC_KEYS])
-        for row in rows:
-            writer.writerow([*(row[key] for key in known), *(_cell(row[key]) for key in METRIC_KEYS)])
+    cells = ([*(row[key] for key in known), *(_cell(row[key]) for key in METRIC_KEYS)] for row in rows)
+    write_csv(chain([[*known, *METRIC_KEYS]], cells), path)
 
 
 def _cell(score: float) -> float | str:

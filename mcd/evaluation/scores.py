@@ -4,13 +4,15 @@ One row per region of a patient (docs/reference/formats.md, "Scores"). Means are
 then over patients (the paper's one number per modality; for BraTS the mean over WT, TC and ET is our reading of it).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from mcd.csv_files import read_csv
 from mcd.errors import McdError
-from mcd.evaluation.metrics import METRIC_KEYS
+from mcd.evaluation.metrics import METRIC_KEYS, METRICS
 from mcd.evaluation.score_rows import COLUMNS, IDENTITY, RUN, VERSION
 from mcd.version import UNKNOWN
 
@@ -18,34 +20,59 @@ from mcd.version import UNKNOWN
 def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read score files into one table with `COLUMNS` and `VERSION`.
 
-    Raises `McdError` for a file that is missing or broken, a column that is missing, or a row that appears twice.
+    Raises `McdError` for a file that is missing or damaged, a column or a region of a patient that is missing, a score that
+    cannot be, or a row that appears twice.
     """
-    tables = []
-    for path in paths:
-        try:
-            table = pd.read_csv(
-                path,
-                dtype=dict.fromkeys(["cohort", "pair", "modality", "method", "subject", "region", VERSION], str),
-                keep_default_na=False,  # a patient may be called "NA"; only an empty score is undefined
-                na_values={key: [""] for key in METRIC_KEYS},
-            )
-            missing = [column for column in COLUMNS if column not in table]
-            if missing:
-                raise McdError(f"{path}: no column {', '.join(missing)}; delete the file to regenerate it")
-            table = table.astype(dict.fromkeys(["label_ratio", *METRIC_KEYS], float) | {"seed": int})
-        except FileNotFoundError:
-            raise McdError(f"{path}: no such file") from None
-        except ValueError as error:  # pandas' parser errors and failed conversions alike
-            message = str(error).splitlines()[0]
-            raise McdError(f"{path}: not a score file ({message}); delete it to regenerate it") from None
-        table[VERSION] = table.get(VERSION, UNKNOWN)
-        tables.append(table[[*COLUMNS, VERSION]])
+    tables = [_read(path) for path in paths]
     scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, VERSION])
     twice = scores.duplicated(IDENTITY)
     if twice.any():
         row = ", ".join(str(value) for value in scores.loc[twice, IDENTITY].iloc[0])
         raise McdError(f"scores: {row} appears twice; name each score file once")
     return scores
+
+
+def _read(path: str | Path) -> pd.DataFrame:
+    """One score file."""
+    try:
+        table = pd.read_csv(
+            read_csv(path),
+            dtype=dict.fromkeys(["cohort", "pair", "modality", "method", "subject", "region", VERSION], str),
+            keep_default_na=False,  # a patient may be called "NA"; only an empty score is undefined
+            na_values={key: [""] for key in METRIC_KEYS},
+        )
+        missing = [column for column in COLUMNS if column not in table]
+        if missing:
+            raise McdError(f"{path}: no column {', '.join(missing)}; delete the file to regenerate it")
+        table = table.astype(dict.fromkeys(["label_ratio", *METRIC_KEYS], float) | {"seed": int})
+    except ValueError as error:  # pandas' parser errors and failed conversions alike
+        message = str(error).splitlines()[0]
+        raise McdError(f"{path}: not a score file ({message}); delete it to regenerate it") from None
+    for reason in _impossible(table):
+        raise McdError(f"{path}: {reason}; delete it to regenerate it")
+    table[VERSION] = table.get(VERSION, UNKNOWN)
+    return table[[*COLUMNS, VERSION]]
+
+
+def _impossible(table: pd.DataFrame) -> Iterator[str]:
+    """What a score file says that no scoring writes."""
+    if table.empty:
+        yield "holds no patient"
+    for metric in METRICS:
+        scores = table[metric.key]
+        low, high = metric.bounds
+        wrong = ~np.isfinite(scores) | ~scores.between(low, high)
+        wrong &= scores.notna() | metric.always_defined
+        if wrong.any():
+            at = table[wrong].iloc[0]
+            yield f"{metric.key} of {at['subject']}, {at['region']} is {at[metric.key]:g}, and goes from {low:g} to {high:g}"
+    for name, rows in table.groupby([*RUN, "seed", "subject"], sort=False):
+        if rows["region"].duplicated().any():
+            yield f"a region of {name[-1]} appears twice"
+    for _, run in table.groupby([*RUN, "seed"], sort=False):
+        regions = run.groupby("subject")["region"].nunique()
+        if (regions != run["region"].nunique()).any():
+            yield f"a region of {regions.idxmin()} is missing"
 
 
 def patient_values(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) -> pd.DataFrame:

@@ -76,5 +76,5 @@ def write_seg(masks: Mapping[str, np.ndarray], series: str | Path, path: str | P
             )
     except (AttributeError, KeyError, ValueError, TypeError) as error:  # highdicom's own checks of the source series
         raise McdError(f"{series}: no DICOM SEG can refer to it ({str(error).splitlines()[0]})") from None
-    with atomic_path(path) as temporary:
+    with atomic_path(path, images=True) as temporary:
         segmentation.save_as(temporary)

@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from mcd.errors import McdError
-from mcd.files import read_json, write_json
+from mcd.files import access_mode, explained, read_json, sync, write_json
 from mcd.imaging.geometry import Grid, array_of, resample
 from mcd.imaging.io import read_volume, write_volume
 from mcd.imaging.options import PreprocessOptions
@@ -137,29 +137,47 @@ def write_preprocessed(pre: Preprocessed, folder: str | Path) -> None:
     An older folder of that name is replaced, with all that is in it.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    sweep(folder.parent)
-    with tempfile.TemporaryDirectory(prefix=f"{temporary_prefix()}{folder.name}-", dir=folder.parent) as temporary:
-        new, old = Path(temporary) / "new", Path(temporary) / "old"
+    with explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        sweep(folder.parent)
+        temporary = tempfile.TemporaryDirectory(prefix=f"{temporary_prefix()}{folder.name}-", dir=folder.parent)
+    with temporary:
+        new, old = Path(temporary.name) / "new", Path(temporary.name) / "old"
         new.mkdir()
-        for modality, volume in pre.volumes.items():
-            write_volume(pre.grid.image(volume), new / f"{modality}.nii.gz")
-        if pre.label is not None:
-            write_volume(pre.grid.image(pre.label), new / "label.nii.gz")
-        write_json(new / "info.json", pre.info)
-        if folder.exists():
-            os.replace(folder, old)  # a folder that is not empty cannot be replaced in one step
-        os.replace(new, folder)
+        new.chmod(access_mode(images=True, folder=True))
+        try:
+            for modality, volume in pre.volumes.items():
+                write_volume(pre.grid.image(volume), new / f"{modality}.nii.gz")
+            if pre.label is not None:
+                write_volume(pre.grid.image(pre.label), new / "label.nii.gz")
+            write_json(new / "info.json", pre.info, sealed=True)
+        except McdError as error:  # by the name that the reader knows
+            raise McdError(str(error).replace(str(new), str(folder))) from None
+        with explained(folder):
+            if folder.exists():
+                os.replace(folder, old)  # a folder that is not empty cannot be replaced in one step
+            os.replace(new, folder)
+            sync(folder.parent)
 
 
 def read_preprocessed(folder: str | Path) -> Preprocessed:
-    """Return what `write_preprocessed` wrote; a region is where its volume is not 0. Raises `McdError` for a gap."""
+    """Return what `write_preprocessed` wrote; a region is where its volume is not 0. Raises `McdError` for gaps and damage."""
     folder = Path(folder)
     info = read_json(folder / "info.json")
-    volumes = {modality: array_of(read_volume(folder / f"{modality}.nii.gz")) for modality in info["modalities"]}
-    label = array_of(read_volume(folder / "label.nii.gz")) if info["label"] is not None else None
+    try:
+        modalities, labelled, grid = list(info["modalities"]), info["label"] is not None, Grid.from_json(info["grid"])
+    except (KeyError, TypeError, ValueError):
+        raise McdError(
+            f"{folder}: info.json is not that of a preprocessed patient; delete the folder to regenerate it"
+        ) from None
+    volumes = {modality: array_of(read_volume(folder / f"{modality}.nii.gz")) for modality in modalities}
+    label = array_of(read_volume(folder / "label.nii.gz")) if labelled else None
+    if any(volume.shape != grid.shape for volume in [*volumes.values(), *([] if label is None else [label])]):
+        raise McdError(
+            f"{folder}: its volumes and info.json are of different sizes; delete the folder to regenerate it"
+        )
     regions = {modality: volume != 0 for modality, volume in volumes.items()}
-    return Preprocessed(volumes, label, regions, Grid.from_json(info["grid"]), info)
+    return Preprocessed(volumes, label, regions, grid, info)
 
 
 def _crop_grid(

@@ -121,7 +121,7 @@ def _title(plane: tuple[str, int, str], cuts: list[int]) -> str:
 
 def _save(figure: Figure, entries: list[Line2D], columns: int, path: str | Path) -> None:
     figure.legend(handles=entries, loc="lower center", ncols=columns, frameon=False, labelcolor=_TEXT, fontsize=8)
-    with atomic_path(path) as temporary:
+    with atomic_path(path, images=True) as temporary:
         figure.savefig(temporary, dpi=110, facecolor=_GROUND)
 
 

@@ -9,11 +9,11 @@ import h5py
 import numpy as np
 
 from mcd.errors import McdError
-from mcd.files import atomic_path
+from mcd.hdf5 import new_file, open_file, reading, set_attributes, texts
 from mcd.prediction.fusion import THRESHOLD
 from mcd.version import UNKNOWN
 
-FORMAT = "mcd-predictions/2"
+FORMAT = "mcd-predictions/3"
 STEPS = 2**24
 """A stored probability is a multiple of 1/STEPS, rounded half up.
 
@@ -47,8 +47,8 @@ def write_predictions(
         raise McdError(f"{path}: {len(regions)} regions, and a prediction holds at most 8; name fewer in `regions`")
     bits = (1 << np.arange(len(regions), dtype=np.uint8)).reshape(-1, 1, 1, 1)
     codes = {name: [int(code) for code in members] for name, members in regions.items()}
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update(format=FORMAT, regions=json.dumps(codes), mcd_version=version)
+    with new_file(path, FORMAT) as file:
+        set_attributes(file, regions=json.dumps(codes), mcd_version=version)
         masks = file.create_group("masks")
         probabilities = file.create_group("probabilities") if keep_probabilities else None
         for subject, found in predicted:
@@ -67,7 +67,7 @@ def predicted_subjects(path: str | Path) -> list[str]:
 def predicted_regions(path: str | Path) -> dict[str, list[int]]:
     """Region -> label codes, of the network that predicted."""
     with _opened(path) as file:
-        return json.loads(file.attrs["regions"])
+        return json.loads(texts(file, "regions")[0])
 
 
 def predicted_version(path: str | Path) -> str:
@@ -80,7 +80,9 @@ def read_predictions(path: str | Path, subject: str) -> dict[str, np.ndarray]:
     """The masks of one subject: region -> (slices, H, W) bool."""
     with _opened(path) as file:
         packed = _dataset(file, path, "masks", subject)
-        return {name: (packed >> bit & 1).astype(bool) for bit, name in enumerate(json.loads(file.attrs["regions"]))}
+        return {
+            name: (packed >> bit & 1).astype(bool) for bit, name in enumerate(json.loads(texts(file, "regions")[0]))
+        }
 
 
 def read_probabilities(path: str | Path, subject: str) -> np.ndarray:
@@ -97,18 +99,9 @@ def _steps(probabilities: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[h5py.File]:
-    """A predictions file, for reading; `McdError` if it is not one, or damaged."""
-    try:
-        with h5py.File(path, "r") as file:
-            if (found := file.attrs.get("format")) != FORMAT:
-                raise McdError(
-                    f"{path}: is {found or 'of no known format'}, and {FORMAT} is needed; delete it to regenerate it"
-                )
-            yield file
-    except FileNotFoundError:
-        raise McdError(f"{path}: no such predictions") from None
-    except OSError as error:  # a failed Fletcher-32 checksum ends here, too
-        raise McdError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it to regenerate it") from None
+    """A predictions file, for reading; `McdError` where it is none, or damaged."""
+    with open_file(path, FORMAT, "predictions") as file, reading(path):
+        yield file
 
 
 def _dataset(file: h5py.File, path: str | Path, group: str, subject: str) -> np.ndarray:

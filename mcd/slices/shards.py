@@ -5,14 +5,16 @@
     /content       (S, M)       bool      whether the modality is anything but black in the slice
     /code_voxels   (S, C)       int32     how many pixels of each label code the slice holds
     /subject       (S,)         int32     position in the attribute `subjects`
-    attributes     format, modalities, subjects, label_codes, info (one JSON text a subject: geometry, statistics)
+    attributes     format, modalities, subjects, label_codes, info (one JSON text a subject: geometry, statistics), digest
 
 The slices of a subject are contiguous and in order of z. Half precision resolves a z-score to a thousandth, which is finer
 than the raw integers of most scans; it halves memory and disk. Every chunk carries a Fletcher-32 checksum that HDF5
-verifies whenever the chunk is read.
+verifies whenever the chunk is read; `mcd.hdf5` verifies the rest when a shard is opened.
 """
 
 import json
+import resource
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +25,9 @@ import numpy as np
 
 from mcd.digests import digest
 from mcd.errors import McdError
+from mcd.hdf5 import open_file, reading, texts
 
-FORMAT = "mcd-shard/1"
+FORMAT = "mcd-shard/2"
 
 
 @dataclass(frozen=True)
@@ -61,34 +64,40 @@ class Shards:
         self.modalities: list[str] = []
         self.size: tuple[int, int] = (0, 0)
         self.subjects: dict[str, SubjectSlices] = {}
-        self._files: dict[Path, h5py.File] = {}
-        for path in map(Path, paths):
-            file = self._open(path)
-            modalities = [str(name) for name in file.attrs["modalities"]]
+        self._files: OrderedDict[Path, h5py.File] = OrderedDict()
+        try:
+            for path in map(Path, paths):
+                self._add(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def _add(self, path: Path) -> None:
+        """Take up what a shard holds."""
+        file = self._open(path)
+        with reading(path):
+            modalities = texts(file, "modalities")
             size = tuple(file["images"].shape[-2:])
-            if self.modalities and (modalities, size) != (self.modalities, self.size):
-                raise McdError(
-                    f"{path}: holds {modalities} of {size} pixels, the other shards {self.modalities} of {self.size}; "
-                    "make the shards again"
-                )
-            self.modalities, self.size = modalities, size
             position = file["subject"][:]
-            for index, (name, info) in enumerate(zip(file.attrs["subjects"], file.attrs["info"], strict=True)):
-                start, stop = np.searchsorted(position, [index, index + 1])
-                self.subjects[str(name)] = SubjectSlices(str(name), path, int(start), int(stop), json.loads(info))
+            subjects = list(zip(texts(file, "subjects"), texts(file, "info"), strict=True))
+        if self.modalities and (modalities, size) != (self.modalities, self.size):
+            raise McdError(
+                f"{path}: holds {modalities} of {size} pixels, the other shards {self.modalities} of {self.size}; "
+                "make the shards again"
+            )
+        self.modalities, self.size = modalities, size
+        for index, (name, info) in enumerate(subjects):
+            start, stop = np.searchsorted(position, [index, index + 1])
+            self.subjects[name] = SubjectSlices(name, path, int(start), int(stop), json.loads(info))
 
     def _open(self, path: Path) -> h5py.File:
-        if path not in self._files:
-            try:
-                file = h5py.File(path, "r")
-            except FileNotFoundError:
-                raise McdError(f"{path}: no such shard") from None
-            except OSError as error:
-                raise McdError(f"{path}: not a readable HDF5 file ({error}); delete it to regenerate it") from None
-            if file.attrs.get("format") != FORMAT:
-                found = file.attrs.get("format", "an unknown format")
-                raise McdError(f"{path}: is {found}, this version reads {FORMAT}; delete it to regenerate it")
-            self._files[path] = file
+        """A shard, opened as needed. Where too many would be open, the one that was asked for longest ago is closed."""
+        if path in self._files:
+            self._files.move_to_end(path)
+            return self._files[path]
+        while len(self._files) >= _most_open():
+            self._files.popitem(last=False)[1].close()
+        self._files[path] = open_file(path, FORMAT, "shard")
         return self._files[path]
 
     def subject(self, name: str) -> SubjectSlices:
@@ -113,17 +122,15 @@ class Shards:
         """Rows (default all; increasing when an array) of one subject's part of `dataset`."""
         subject = self.subject(name)
         file = self._open(subject.shard)
-        if dataset not in file:
-            raise McdError(f"{subject.shard}: has no {dataset}; the cohort was given without labels")
-        try:
+        with reading(subject.shard):
+            if dataset not in file:
+                raise McdError(f"{subject.shard}: has no {dataset}; the cohort was given without labels")
             if rows is None:
                 return file[dataset][subject.start : subject.stop]
             if isinstance(rows, slice):
                 first, last, _ = rows.indices(len(subject))
                 return file[dataset][subject.start + first : subject.start + last]
             return file[dataset][subject.start + rows]
-        except OSError as error:  # a failed Fletcher-32 checksum ends here
-            raise McdError(f"{subject.shard}: damaged ({error}); delete it to regenerate it") from None
 
     def code_voxels(self, name: str) -> dict[int, np.ndarray]:
         """For each label code of the subject's shard, its pixels in each of the subject's slices."""
@@ -151,3 +158,9 @@ class Shards:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _most_open() -> int:
+    """Shards at a time: a quarter of the files that this process may have open, since the cohort may have more than all."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(256, max(1, allowed // 4)) if allowed != resource.RLIM_INFINITY else 256

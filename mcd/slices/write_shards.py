@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from mcd.errors import McdError
-from mcd.files import atomic_path
+from mcd.hdf5 import new_file, set_attributes
 from mcd.slices.shards import FORMAT
 
 
@@ -43,7 +43,7 @@ def write_subjects(path: str | Path, subjects: Iterable[tuple[str, Volumes]]) ->
     rest = iter(subjects)
     name, first = next(rest)
     modalities = list(first.volumes)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_file(path, FORMAT) as file:
         writer = _Writer(file, modalities, next(iter(first.volumes.values())).shape[1:], first.label is not None)
         for subject, pre in chain([(name, first)], rest):
             writer.append(subject, pre)
@@ -109,9 +109,10 @@ class _Writer:
         if self.labelled:
             counts = np.concatenate(self.code_counts)
             codes = np.flatnonzero(counts.sum(axis=0)[1:]) + 1  # 0 is background
-            self.file.create_dataset("code_voxels", data=counts[:, codes].astype(np.int32))
-        self.file.attrs.update(
-            format=FORMAT,
+            voxels = counts[:, codes].astype(np.int32)
+            self.file.create_dataset("code_voxels", data=voxels, fletcher32=voxels.size > 0)  # nothing has no checksum
+        set_attributes(
+            self.file,
             modalities=self.modalities,
             subjects=self.subjects,
             label_codes=codes,

@@ -1,18 +1,25 @@
-"""Checkpoints that say what they are (format in docs/reference/formats.md), and the resume file of a running training."""
+"""Checkpoints that say what they are (format in docs/reference/formats.md), and the resume file of a running training.
 
+torch verifies nothing of what it loads. Each file ends with a digest of all that precedes it, as the comment of the zip that
+torch writes; those without one, from before, are held to the zip's own checksums.
+"""
+
+import hashlib
 import json
 import logging
+import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from mcd.digests import digest
 from mcd.errors import McdError
-from mcd.files import atomic_path
+from mcd.files import atomic_path, reading_problem
 from mcd.version import code_version
 
 log = logging.getLogger(__name__)
@@ -20,6 +27,9 @@ log = logging.getLogger(__name__)
 FORMAT = "mcd-checkpoint/1"
 
 _NAMED = 3  # differences of two identities that the log names
+
+_SEAL = b"mcd-sha256:"
+_SEAL_BYTES = len(_SEAL) + 64
 
 
 @dataclass
@@ -62,11 +72,11 @@ def load_checkpoint(path: str | Path, kind: str | None = None) -> Checkpoint:
         McdError: missing, unreadable, another format, or not of `kind`.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise McdError(f"{path}: no such checkpoint") from None
+        content = _load(path)
     except Exception as error:  # torch raises whatever its zip and pickle readers raise
-        raise McdError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
+        raise reading_problem(path, error, "checkpoint") or McdError(
+            f"{path}: not a readable checkpoint ({_first_line(error)}); copy it again, or delete it to regenerate it"
+        ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise McdError(f"{path}: not a {FORMAT} checkpoint")
     if kind is not None and content["kind"] != kind:
@@ -96,8 +106,9 @@ def load_resume(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | Non
     if not path.exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # a damaged resume file costs time, never a result
+        state = _load(path)
+    except Exception as error:  # a damaged resume file costs time, never a result
+        log.warning("%s: not taken up, the training starts anew: not readable (%s)", path, _first_line(error))
         return None
     try:
         kept = json.loads(state["identity"])
@@ -123,6 +134,42 @@ def _differences(one: Any, other: Any, name: str = "") -> Iterator[str]:
 
 
 def _save(content: dict[str, Any], path: str | Path) -> None:
-    """Write atomically. torch is given an open file, since it takes no path whose name has no suffix."""
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    """Write atomically, sealed. torch is given an open file, since it takes no path whose name has no suffix."""
+    with atomic_path(path) as temporary, open(temporary, "w+b") as file:
         torch.save(content, file)
+        file.seek(-2, os.SEEK_END)
+        file.write(_SEAL_BYTES.to_bytes(2, "little"))  # a zip's last field: how long its comment is
+        seal = _SEAL + _digest(file, file.tell())
+        file.seek(0, os.SEEK_END)
+        file.write(seal)
+
+
+def _load(path: str | Path) -> Any:
+    """What `_save` wrote, onto the CPU; an error of torch, of zipfile or a ValueError where it is damaged."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _SEAL_BYTES))
+        seal = file.read()
+        if seal.startswith(_SEAL):
+            if seal != _SEAL + _digest(file, size - _SEAL_BYTES):
+                raise ValueError("it differs from its digest")
+        elif not seal[-22:].startswith(b"PK\5\6") or seal[-2:] != bytes(2):  # a zip's end, with no comment
+            raise ValueError("its end is missing")
+        elif damaged := zipfile.ZipFile(file).testzip():
+            raise ValueError(f"a failed checksum in {damaged}")
+        file.seek(0)
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _digest(file: IO[bytes], size: int) -> bytes:
+    """Of a file's first `size` bytes, read block by block."""
+    file.seek(0)
+    found = hashlib.sha256()
+    while size and (block := file.read(min(size, 1 << 22))):
+        found.update(block)
+        size -= len(block)
+    return found.hexdigest().encode()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

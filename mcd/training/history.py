@@ -1,11 +1,10 @@
 """What a training records of every epoch."""
 
-import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mcd.files import atomic_path
+from mcd.csv_files import write_csv
 
 History = list[dict[str, Any]]
 """One row per epoch: `epoch`, `learning_rate`, its cost, its mean of every loss, and what the guards of a training say by then
@@ -16,12 +15,9 @@ SEPARATOR = " | "
 
 
 def write_history(history: History, path: str | Path) -> None:
-    """The losses as CSV, one row per epoch; the last column is `warning`, though most rows have none."""
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        names = dict.fromkeys(name for row in history for name in row if name != "warning")
-        writer = csv.DictWriter(file, [*names, "warning"], restval="")
-        writer.writeheader()
-        writer.writerows(history)
+    """The losses as CSV with its digest, one row per epoch; the last column is `warning`, though most rows have none."""
+    names = [*dict.fromkeys(name for row in history for name in row if name != "warning"), "warning"]
+    write_csv([names, *([row.get(name, "") for name in names] for row in history)], path)
 
 
 def warnings_of(history: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -6,13 +6,11 @@ The file is described in docs/reference/formats.md, "Translations".
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from mcd.errors import McdError
-from mcd.files import atomic_path
+from mcd.hdf5 import new_file, open_file, reading, set_attributes, texts
 
-FORMAT = "mcd-translation/1"
+FORMAT = "mcd-translation/2"
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,9 @@ class Examples:
 
 def write_examples(examples: Examples, path: str | Path) -> None:
     """Write atomically."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update(
-            format=FORMAT,
+    with new_file(path, FORMAT) as file:
+        set_attributes(
+            file,
             modalities=list(examples.modalities),
             subject=examples.subject,
             row=examples.row,
@@ -67,20 +65,13 @@ def read_examples(path: str | Path) -> Examples:
     Raises:
         McdError: if the file is missing, unreadable or of another format.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise McdError(f"{path}: not a {FORMAT} file; delete it to regenerate it")
-            x, y = (str(name) for name in file.attrs["modalities"])
-            height, width = map(float, file.attrs["spacing"])
-            return Examples(
-                modalities=(x, y),
-                subject=str(file.attrs["subject"]),
-                row=int(file.attrs["row"]),
-                spacing=(height, width),
-                **{name: file[name][:] for name in ("images", "ranges", "similarity")},
-            )
-    except FileNotFoundError:
-        raise McdError(f"{path}: no such file") from None
-    except OSError as error:
-        raise McdError(f"{path}: not a readable HDF5 file ({error}); delete it to regenerate it") from None
+    with open_file(path, FORMAT) as file, reading(path):
+        x, y = texts(file, "modalities")
+        height, width = map(float, file.attrs["spacing"])
+        return Examples(
+            modalities=(x, y),
+            subject=texts(file, "subject")[0],
+            row=int(file.attrs["row"]),
+            spacing=(height, width),
+            **{name: file[name][:] for name in ("images", "ranges", "similarity")},
+        )

@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from mcd.csv_files import write_frame
 from mcd.errors import McdError
 from mcd.evaluation.image_quality import frechet_distance, ssim
 from mcd.evaluation.score_rows import VERSION
-from mcd.files import atomic_path
 from mcd.losses import at_least_single
 from mcd.pretraining.dsgan import DSGAN
 from mcd.pretraining.options import DSGANOptions
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 IMAGES = ("X_trans", "Y_trans", "X_rec", "Y_rec")
 """X', Y', X'', Y'', by the names of `mcd/reporting/printed/reported_results.csv`."""
+
+_DECIMALS = "%.6f"
 
 
 def load_generators(path: str | Path) -> DSGAN:
@@ -128,8 +130,9 @@ def translate(
         )
     table = pd.DataFrame(rows)
     write_examples(shown_examples, examples)
-    _write_csv(pd.DataFrame([{**columns, "image": name, **features.distance(name)} for name in made]), distances)
-    _write_csv(table, scores)
+    found = pd.DataFrame([{**columns, "image": name, **features.distance(name)} for name in made])
+    write_frame(found, distances, _DECIMALS)
+    write_frame(table, scores, _DECIMALS)
     return table
 
 
@@ -185,11 +188,6 @@ def _pictures(images: Mapping[str, Tensor], at: int) -> np.ndarray:
     pictures = [image[at, 0].cpu().numpy() for image in images.values()]
     pictures += [np.full_like(pictures[0], np.nan)] * (6 - len(pictures))
     return np.stack(pictures)
-
-
-def _write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f")
 
 
 def _images(method: DSGAN, batch: Tensor, compute: Compute) -> dict[str, Tensor]:

@@ -419,7 +419,7 @@ def test_a_second_writing_replaces_the_first_and_a_failed_one_leaves_it(
     folder = tmp_path / "cohort" / "s"
     write_preprocessed(preprocessed, folder)
     unlabelled = replace(preprocessed, label=None, info={**preprocessed.info, "label": None})
-    monkeypatch.setattr("mcd.imaging.preprocess.write_json", lambda *_: 1 / 0)
+    monkeypatch.setattr("mcd.imaging.preprocess.write_json", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_preprocessed(unlabelled, folder)
     assert read_preprocessed(folder).label is not None

@@ -1,7 +1,14 @@
 """Shards: what goes in comes out, and damage is noticed."""
 
+import fcntl
 import json
+import os
+import resource
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -12,7 +19,7 @@ from mcd.errors import McdError
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import read_preprocessed, write_preprocessed
 from mcd.slices.shards import Shards
-from mcd.slices.write_shards import write_shard
+from mcd.slices.write_shards import write_shard, write_subjects
 from mcd.testing.cohort import TinyCohort, make_tiny_cohort, tiny_subject
 
 
@@ -98,3 +105,60 @@ def test_subjects_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     write_preprocessed(unlabelled, tmp_path / "c")
     with pytest.raises(McdError, match="others none"):
         write_shard(tmp_path / "s.h5", {"a": tmp_path / "a", "c": tmp_path / "c"})
+
+
+def test_a_shard_that_cannot_be_read_is_not_to_be_deleted(tmp_path: Path) -> None:
+    shard = make_tiny_cohort(tmp_path).shards[0]
+    with shard.open("r+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(McdError, match=r"0\.h5: locked by another program; close that") as locked:
+            Shards([shard])
+    shard.chmod(0)
+    with as_another_user(), pytest.raises(McdError, match=r"0\.h5: no permission to read it") as forbidden:
+        Shards([shard])
+    shard.chmod(0o600)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = os.open(shard, os.O_RDONLY)
+    os.close(probe)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (probe, hard))  # as many as are open
+    try:
+        with pytest.raises(McdError, match=r"0\.h5: too many open files; raise the limit") as many:
+            Shards([shard])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for error in (locked, forbidden, many):
+        assert "delete" not in str(error.value)
+    with Shards([shard]) as shards:
+        assert shards.read("p0", "images").any()
+
+
+@contextmanager
+def as_another_user() -> Iterator[None]:
+    """Root may read everything, so it becomes nobody for a moment."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+FEW_DESCRIPTORS = """
+import resource, sys
+from mcd.slices.shards import Shards
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+with Shards(sys.argv[1:]) as shards:
+    for name in [*shards.subjects, *reversed(shards.subjects)]:
+        assert shards.read(name, "images").any()
+    print(len(shards.subjects))
+"""
+
+
+def test_a_cohort_may_have_more_shards_than_a_process_may_open(tmp_path: Path) -> None:
+    names = [f"p{number}" for number in range(80)]
+    for name in names:
+        write_subjects(tmp_path / f"{name}.h5", [(name, tiny_subject(0, size=(16, 16)))])
+    files = [str(tmp_path / f"{name}.h5") for name in names]
+    run = subprocess.run([sys.executable, "-c", FEW_DESCRIPTORS, *files], capture_output=True, text=True)
+    assert run.stdout == "80\n", run.stderr

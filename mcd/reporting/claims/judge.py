@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mcd.csv_files import read_csv, write_frame
 from mcd.evaluation.bootstrap import bootstrap_means
 from mcd.evaluation.scores import patient_values
 from mcd.evaluation.statistics import expanded_tail
-from mcd.files import atomic_path
 from mcd.reporting.claims.sentences import PRINTED, Claim, Contrast, Terms, contrasts, read_claims, reading
 from mcd.reporting.printed.paper import doubtful, reported
 from mcd.reporting.tables.score_tables import table_scores
@@ -249,7 +249,7 @@ def write_claims(
         simulated: the cohorts whose patients are simulated.
     """
     patients = {name: patients_of(files, spec) for name, (spec, files) in comparisons.items()}
-    means = {name: means_of(pd.read_csv(file)) for name, file in measured.items()}
+    means = {name: means_of(pd.read_csv(read_csv(file))) for name, file in measured.items()}
     rows = []
     for claim in read_claims():
         table = claim.table
@@ -263,8 +263,7 @@ def write_claims(
         if not judgement.compared:
             judgement = replace(judgement, remark=_joined(absent.get(table, ""), judgement.remark))
         rows.append(_row(claim, judgement, judge_print(claim), simulated))
-    with atomic_path(path) as temporary:
-        pd.DataFrame(rows).convert_dtypes().to_csv(temporary, index=False, float_format="%.6g")
+    write_frame(pd.DataFrame(rows).convert_dtypes(), path, "%.6g")
 
 
 def _row(claim: Claim, run: Judgement, printed: Judgement, simulated: Collection[str]) -> dict[str, Any]:

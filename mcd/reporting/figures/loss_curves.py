@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mcd.csv_files import read_csv
 from mcd.files import atomic_path
 
 MEASURED = ("slices_per_second", "seconds", "memory_mib", "gpu_memory_mib", "device", "weights_moved")
@@ -15,7 +16,7 @@ NOT_LOSSES = ("modality", "epoch", "learning_rate", "images", "warning", *MEASUR
 
 def draw_curves(losses_csv: str | Path, path: str | Path) -> None:
     """One small panel per loss, over epochs; one line per modality if each was trained separately."""
-    table = pd.read_csv(losses_csv)
+    table = pd.read_csv(read_csv(losses_csv))
     losses = [name for name in table if name not in NOT_LOSSES]
     figure = Figure(figsize=(2.6 * len(losses) + 0.6, 2.4), layout="constrained")
     groups = table.groupby("modality", sort=False) if "modality" in table else [("", table)]

@@ -68,7 +68,7 @@ def draw_prediction(
         for colour, region in zip(_colours(masks), masks, strict=True)
     ]
     sheet.drawn.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=NORMAL)
-    save(sheet.drawn, path)
+    save(sheet.drawn, path, images=True)
 
 
 class _Sheet(NamedTuple):

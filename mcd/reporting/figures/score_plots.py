@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mcd.csv_files import read_csv
 from mcd.errors import McdError
 from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.evaluation.scores import patient_values, read_scores
@@ -138,10 +139,8 @@ def _differences(ranking: str | Path, rows: Iterable[str], spec: TableSpec) -> d
         return frozenset(frozenset(Pair(pair).modalities) for pair in pairs)
 
     try:
-        table = pd.read_csv(ranking)
+        table = pd.read_csv(read_csv(ranking))
         found = {key(row.pairing.split(", ")): (row.difference, row.ci_low, row.ci_high) for row in table.itertuples()}
-    except FileNotFoundError:
-        raise McdError(f"{ranking}: no such file") from None
     except (ValueError, AttributeError) as error:
         raise McdError(f"{ranking}: not a ranking of pairings ({error}); delete it to regenerate it") from None
     wanted = {row: key(pair for pair, own in spec.row_of_pair.items() if own == row) for row in rows}
@@ -153,7 +152,7 @@ def _differences(ranking: str | Path, rows: Iterable[str], spec: TableSpec) -> d
 def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str], str, float | None, str], Value]:
     """A function that looks up a number of a long table by column, row, label ratio and metric; `McdError` if it is missing."""
     try:
-        table = pd.read_csv(long_csv, dtype={"dataset": str, "modality": str, "method": str})
+        table = pd.read_csv(read_csv(long_csv), dtype={"dataset": str, "modality": str, "method": str})
         found = {
             (row.dataset, row.modality, row.method, label_ratio(row.label_ratio), row.metric): (
                 row.value,
@@ -162,8 +161,6 @@ def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str],
             )
             for row in table.itertuples()
         }
-    except FileNotFoundError:
-        raise McdError(f"{long_csv}: no such file") from None
     except (ValueError, AttributeError) as error:
         raise McdError(f"{long_csv}: not a long table ({error}); delete it to regenerate it") from None
 

@@ -108,7 +108,7 @@ def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, 
         handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * width), frameon=False, fontsize=8
     )
     figure.suptitle(title, fontsize=10)
-    with atomic_path(path) as temporary:
+    with atomic_path(path, images=True) as temporary:
         figure.savefig(temporary, dpi=130)
 
 
@@ -165,7 +165,7 @@ def draw_comparison(
         panel.set_title(name, fontsize=SMALL, pad=3, rotation=90)
     _region_legend(drawn, runs, look)
     drawn.suptitle(title, y=1 - 1 / (25.4 * drawn.get_figheight()), va="top", fontsize=NORMAL)
-    save(drawn, path)
+    save(drawn, path, images=True)
 
 
 def _comparison_rows(runs: Sequence[Predicted]) -> list[tuple[str, str, str]]:

@@ -93,11 +93,14 @@ def outline(panel: Axes, mask: np.ndarray, colour: str, width: float, style: str
     panel.contour(columns, rows, np.pad(mask, 1), levels=[0.5], colors=[colour], linestyles=[style], linewidths=[width])
 
 
-def save(drawn: Figure, path: str | Path) -> None:
-    """Write a figure as PNG (300 dpi) to `path` and as vector PDF beside it; the same figure gives the same bytes."""
+def save(drawn: Figure, path: str | Path, *, images: bool = False) -> None:
+    """Write a figure as PNG (300 dpi) to `path` and as vector PDF beside it; the same figure gives the same bytes.
+
+    `images` says whether it shows a patient's image, as in `mcd.files.atomic_path`.
+    """
     path = Path(path)
     for target, metadata in ((path, {"Software": None}), (path.with_suffix(".pdf"), {"CreationDate": None})):
-        with atomic_path(target) as temporary:
+        with atomic_path(target, images=images) as temporary:
             drawn.savefig(temporary, dpi=DPI, metadata=metadata)
 
 

@@ -65,7 +65,7 @@ def draw_translations(shown: Sequence[Translated], path: str | Path) -> None:
         middle = NAMES + sheet.side * (0.5 if place == 0 else 2 * place)
         sheet.write(middle, sheet.height - HEAD / 2, name, ha="center", va="center", fontsize=NORMAL)
     _scale(sheet, errors)
-    save(sheet.drawn, path)
+    save(sheet.drawn, path, images=True)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from mcd.evaluation.scores import read_scores
-from mcd.files import atomic_path, read_json
+from mcd.files import read_json, write_text
 from mcd.reporting.claims.sentences import PRINTED
 from mcd.reporting.page.claims import claims_view
 from mcd.reporting.page.contents import PageContents
@@ -51,8 +51,7 @@ def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000
             **{"/".join(patient): text for patient, text in patients.items()},
         },
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text, images=True)
 
 
 def _table_views(contents: PageContents) -> Iterator[View]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mcd.csv_files import read_csv
 from mcd.reporting.page.contents import PageContents
 from mcd.reporting.page.elements import View
 from mcd.reporting.tables.spec import MEASURES
@@ -15,7 +16,7 @@ VERDICTS = ("holds", "fails", "undecided", "not computed")
 
 def claims_view(contents: PageContents, path: str | Path) -> View:
     """The view of a file of claims (`mcd.reporting.claims.judge.write_claims`)."""
-    claims = pd.read_csv(path, keep_default_na=False, dtype=str)
+    claims = pd.read_csv(read_csv(path), keep_default_na=False, dtype=str)
     simulated = dict.fromkeys(" ".join(claims["simulated"]).split())
     return View.of(
         "claims",

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator
 
+from mcd.csv_files import read_csv
 from mcd.imaging.alike import unlike_others
 from mcd.reporting.page.contents import PageContents
 from mcd.slices.shards import Shards
@@ -19,5 +20,4 @@ def warnings_in(contents: PageContents) -> Iterator[tuple[str, str]]:
             for patient, info in infos.items():
                 yield from ((cohort.title, f"{patient}: {sentence}") for sentence in info.get("warnings", ()))
     for training, path in contents.losses.items():
-        with open(path, newline="", encoding="utf-8") as file:
-            yield from ((training, sentence) for sentence in warnings_of(csv.DictReader(file)))
+        yield from ((training, sentence) for sentence in warnings_of(csv.DictReader(read_csv(path))))

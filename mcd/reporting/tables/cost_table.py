@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from mcd.csv_files import read_csv
 from mcd.errors import McdError
 from mcd.reporting.tables.score_tables import write_long
 from mcd.reporting.tables.spec import TableSpec
@@ -45,11 +46,9 @@ def read_cost(losses: str | Path) -> dict[str, Any]:
         McdError: if the file is missing, not a losses file, or without measured time and memory.
     """
     try:
-        table = pd.read_csv(losses)
+        table = pd.read_csv(read_csv(losses))
         measured = table[["seconds", "images", "memory_mib", "gpu_memory_mib"]].astype(float)
         devices = sorted(table["device"].astype(str).unique())
-    except FileNotFoundError:
-        raise McdError(f"{losses}: no such file") from None
     except (KeyError, ValueError) as error:  # ValueError: pandas' parser errors, too
         raise McdError(f"{losses}: has no measured time and memory ({error}); delete it to regenerate it") from None
     if measured[["seconds", "images"]].isna().any(axis=None) or not measured["seconds"].sum() > 0:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from mcd.csv_files import write_frame
 from mcd.errors import McdError
 from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.evaluation.metrics import METRIC_KEYS
 from mcd.evaluation.score_rows import RUN, VERSION
 from mcd.evaluation.scores import patient_values, read_scores, summarise
 from mcd.evaluation.statistics import wilcoxon_holm
-from mcd.files import atomic_path, write_json
+from mcd.files import atomic_path, write_json, write_text
 from mcd.reporting.printed.paper import CELL
 from mcd.reporting.tables import html
 from mcd.reporting.tables.content import table_content
@@ -176,9 +177,7 @@ def write_long(
         wide["simulated"] = " ".join(cohort for cohort in dict(spec.columns) if cohort in spec.simulated)
     with atomic_path(out_csv) as temporary:
         wide.to_csv(temporary, index=False)
-    with atomic_path(out_long) as temporary:
-        long.assign(simulated=long["dataset"].isin(spec.simulated)).to_csv(temporary, index=False, float_format="%.6g")
+    write_frame(long.assign(simulated=long["dataset"].isin(spec.simulated)), out_long, "%.6g")
     content = table_content(long, spec)
-    with atomic_path(out_html) as temporary:
-        temporary.write_text(html.page(content), encoding="utf-8")
-    write_json(out_json, content)
+    write_text(out_html, html.page(content))
+    write_json(out_json, content, sealed=True)

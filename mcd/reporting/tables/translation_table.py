@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mcd.csv_files import read_csv
 from mcd.errors import McdError
 from mcd.evaluation.score_rows import VERSION
 from mcd.reporting.printed.paper import CELL
@@ -94,11 +95,11 @@ def _read(paths: Sequence[str | Path], columns: Sequence[str]) -> pd.DataFrame:
     tables = []
     for path in paths:
         try:
-            table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values={"FID": [""]})
+            table = pd.read_csv(
+                read_csv(path), dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values={"FID": [""]}
+            )
             table[VERSION] = table.get(VERSION, UNKNOWN)
             tables.append(table[[*columns, VERSION]])
-        except FileNotFoundError:
-            raise McdError(f"{path}: no such file") from None
         except (ValueError, KeyError) as error:
             message = str(error).splitlines()[0]
             raise McdError(f"{path}: not a file of a translation ({message}); delete it to regenerate it") from None

@@ -12,6 +12,7 @@ from matplotlib.image import imread
 
 from mcd import plan
 from mcd.config import load_config
+from mcd.csv_files import read_csv
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_KEYS
 from mcd.evaluation.score_rows import write_scores
@@ -150,7 +151,7 @@ def test_the_same_numbers_give_the_same_bytes_in_both_formats(drawing: Drawing) 
 
 
 def test_a_missing_row_is_one_line_that_names_it(drawing: Drawing) -> None:
-    table = pd.read_csv(drawing.source)
+    table = pd.read_csv(read_csv(drawing.source))
     names = {"method": drawing.spec.methods.get("multi_condos", "?")}
     if drawing.spec.name == "fig6":
         lacking = table[table["method"] != "multi_condos"]

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from matplotlib.figure import Figure
 
+from mcd.csv_files import read_csv
 from mcd.evaluation.metrics import METRIC_KEYS
 from mcd.evaluation.score_rows import COLUMNS, write_scores
 from mcd.files import read_json, write_json
@@ -83,7 +84,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
     losses.to_csv(folder / "losses.csv", index=False)
     draw_curves(folder / "losses.csv", folder / "picture.png")
     write_claims({}, {}, {claim.table: "none of it here" for claim in read_claims()}, {}, [], folder / "claims.csv")
-    claims = pd.read_csv(folder / "claims.csv", dtype=str, keep_default_na=False).head(4)
+    claims = pd.read_csv(read_csv(folder / "claims.csv"), dtype=str, keep_default_na=False).head(4)
     claims["sentence"] = ["A is better than B", "C is <i>worse</i> than D", "E helps", "F helps"]
     claims["verdict"] = ["holds", "fails", "undecided", "holds"]
     claims["paper_verdict"] = ["holds", "holds", "not computed", "fails"]
@@ -230,7 +231,7 @@ def test_no_text_makes_an_element(contents: PageContents, tmp_path: Path, evil: 
         table |= {"title": words, "notes": [words], "modalities": [words, words], "number": words}
         table["blocks"][0]["groups"][0]["rows"][0]["method"] = words
         write_json(tmp_path / "table2.json", table)
-        claims = pd.read_csv(str(contents.claims), dtype=str, keep_default_na=False)
+        claims = pd.read_csv(read_csv(str(contents.claims)), dtype=str, keep_default_na=False)
         claims.assign(sentence=words, remark=words, reading=words, note=words).to_csv(tmp_path / "claims.csv")
         (cohort,) = contents.cohorts
         told = replace(
