@@ -1,36 +1,30 @@
-"""What users do wrong, and the line that they get: for the tests, and for docs/reference/messages.md, which is made of it.
+"""What users do wrong, and the line that each mistake ends with: for the tests, and for docs/reference/messages.md.
 
-    python tests/mistakes.py --write
+    python tests/mistakes.py
 
-writes the page. A mistake is a command line, in which `{name}` stands for a file that `Scene` made, good or bad, and the
-line that it ends with.
+writes the page. In a command `{name}` stands for a file that `Scene` makes, good or bad.
 """
 
+import contextlib
+import io
 import os
 import random
 import re
 import socket
+import sys
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+import SimpleITK as sitk
 import yaml
 
+from mcd.cli import main
 from mcd.testing.cohort import make_tiny_cohort
 
 PAGE = Path(__file__).parents[1] / "docs/reference/messages.md"
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A command line that must end with one line, a regular expression of that line, and what to do beyond what it says."""
-
-    where: str
-    command: str
-    line: str
-    advice: str = ""
 
 
 CONFIGURATION = {
@@ -72,6 +66,7 @@ class Scene:
         self._write_splits()
         self._write_shards()
         self._write_sheets()
+        self._train()
 
     def __getitem__(self, name: str) -> str:
         return str(self.files.get(name, self.folder / name))
@@ -145,7 +140,40 @@ class Scene:
         self.text("cut_shard", self.cohort.shards[0].read_bytes()[:3000])
 
     def _write_sheets(self) -> None:
-        self.text("sheet.tsv", "subject\tA\tB\nx\tnone.nii.gz\tnone.nii.gz\n")
+        row = "x\tnone.nii.gz\tnone.nii.gz\n"
+        self.text("sheet.tsv", f"subject\tA\tB\n{row}")
+        sheets: dict[str, bytes | str] = {
+            "words": "not what was asked for\n",
+            "latin": f"subject\tA\tB\n{row}# für".encode("latin-1"),
+            "near": f"subject\tA\tB\tspilt\n{row}",
+            "twice": f"subject\tA\ta\tB\n{row}",
+            "commas": "subject,A,B\n",
+        }
+        good = yaml.safe_dump(CONFIGURATION, sort_keys=False)
+        for name, content in sheets.items():
+            self.text(f"{name}.tsv", content)
+            self.text(f"sheet_{name}", good.replace("sheet.tsv", f"{self.folder}/{name}.tsv"))
+        self.text("sheet_pipe", good.replace("sheet.tsv", f"{self.folder}/pipe"))
+        self.text("no_sheet", good.replace("sheet.tsv", f"{self.folder}/nothing.tsv"))
+        volume = np.random.default_rng(0).normal(size=(8, 32, 32)).astype(np.float32)
+        sitk.WriteImage(sitk.GetImageFromArray(volume), str(self.folder / "volume.nii.gz"))
+
+    def _train(self) -> None:
+        """A model, a pre-training, one of another width, and damaged ones."""
+        self.text("wide_config", yaml.safe_dump({**CONFIGURATION, "filters": 4}, sort_keys=False))
+        for command in (
+            _FINETUNE.replace("{out.pt}", "{model.pt}"),
+            _PRETRAIN.replace("{out.pt}", "{pretrained.pt}"),
+            _PRETRAIN.replace("{out.pt}", "{wide.pt}").replace("{config}", "{wide_config}"),
+        ):
+            status, errors = outcome(self, command)
+            assert status == 0, errors
+        whole = (self.folder / "model.pt").read_bytes()
+        flipped = bytearray(whole)
+        flipped[len(whole) // 2] ^= 16
+        self.text("flipped.pt", bytes(flipped))
+        self.text("cut.pt", whole[: len(whole) // 2])
+        self.text("cut.h5", self.cohort.shards[0].read_bytes()[:3000])
 
 
 _PRETRAIN = "pretrain --config {config} --cohort tiny --shards {shards} --split {split} --pair A-B --output {out.pt}"
@@ -153,10 +181,140 @@ _FINETUNE = (
     "finetune --config {config} --cohort tiny --shards {shards} --split {split} --modality A --ratio 0.25 "
     "--method fully_supervised --output {out.pt}"
 )
+_PREDICT = "predict --model {model.pt} --image {volume.nii.gz} --output {out.nii.gz}"
+_UNREADABLE = ("nothing", "directory", "loop", "pipe", "socket")
 
 
-def replaced(command: str, option: str, value: str) -> str:
-    """A command line with another value of an option."""
-    changed, count = re.subn(rf"{option} \S+", lambda _: f"{option} {value}", command)
-    assert count == 1, (command, option)
-    return changed
+def _with(command: str, option: str, *values: str) -> list[str]:
+    """A command line with other values of an option, one after the other."""
+    found = []
+    for value in values:
+        changed, count = re.subn(rf"{option} \S+", lambda _, value=value: f"{option} {value}", command)  # type: ignore[misc]
+        found.append(changed if count else f"{command} {option} {value}")
+    return found
+
+
+def _files(command: str, option: str, *names: str) -> list[str]:
+    return _with(command, option, *(f"{{{name}}}" for name in names))
+
+
+MISTAKES: dict[str, list[str]] = {
+    "Configurations": [
+        *_files(_PRETRAIN, "--config", *_UNREADABLE, "empty", "malformed", "tabs", "list", "number", "latin", "utf16"),
+        *_files(_PRETRAIN, "--config", "twice", "unknown", "noise", "words"),
+        "check-cohort --config {nothing}",
+        "check-cohort --config {latin}",
+        "split keep --config {directory} {split}",
+    ],
+    "Options": [
+        *_with(_PRETRAIN, "--cohort", "other"),
+        *_with(_PRETRAIN, "--pair", "A", "A-A", "A-C", "A-B-C", "a-b"),
+        *_with(_PRETRAIN, "--method", "nonsense", "fully_supervised"),
+        *_with(_PRETRAIN, "--seed", "-1", "x", "1.5"),
+        *_with(_FINETUNE, "--ratio", "0", "-1", "2", "nan", "inf", "x", "0.3"),
+        *_with(_FINETUNE, "--modality", "C", "A-B"),
+        *_with(_FINETUNE, "--method", "nonsense", "simclr"),
+        *_with(_PREDICT, "--device", "nonsense", "cuda", "cuda:99", "cuda:-1"),
+        *_with(_PREDICT, "--box", "6 5 4 3 2 1", "0 0 0 0 0 0", "nan 1 2 3 4 5", "1 2 3", "a b c d e f"),
+        "simulate brats2018 {simulated} --subjects 0",
+        "simulate brats2018 {simulated} --seed -1",
+        "simulate brats2018 {simulated} --noise nan",
+        "check-cohort --config {config} --cohort other",
+        "check-cohort --config {config} --jobs 0",
+        "grouping --shards {shards} --modalities X Y",
+        "nonsense",
+    ],
+    "Places to write to": [
+        *_with(_PRETRAIN, "--output", "{model}", "{directory}", "{words}/out.pt", "/proc/out.pt"),
+        *_with(_FINETUNE, "--output", "{model}", "{directory}", "{words}/out.pt"),
+        *_with(_PREDICT, "--output", "{out.txt}", "{words}/out.nii.gz", "/proc/out.nii.gz"),
+        "evaluate --model {model.pt} --shards {shards} --split {split} --output {words}",
+        "card {model.pt} --output {words}/card.md",
+        "card {model.pt} --output {directory}",
+        "export {model.pt} --output {words}/model.onnx",
+        "grouping --shards {shards} --output {words}/pairs.csv",
+        "simulate brats2018 {words}",
+        "check-cohort --config {config} --output {directory}",
+    ],
+    "Splits": [
+        *_files(_PRETRAIN, "--split", *_UNREADABLE, "empty", "words", "noise", "shard", "list_split", "wrong_split"),
+        *_files(_PRETRAIN, "--split", "twice_split", "stranger"),
+        "split keep --config {config} {nothing}",
+    ],
+    "Shards": [
+        *_files(_PRETRAIN, "--shards", *_UNREADABLE, "empty", "words", "noise", "other_hdf5", "cut_shard"),
+        *_files(_PRETRAIN, "--shards", "without_format", "without_modalities", "without_subjects", "without_info"),
+        *_files(_PRETRAIN, "--shards", "without_images", "without_content", "without_subject"),
+        *_files(_FINETUNE, "--shards", "without_labels", "without_code_voxels", "without_label_codes"),
+        "inspect {cut.h5}",
+    ],
+    "Checkpoints": [
+        *(f"inspect {{{name}}}" for name in (*_UNREADABLE, "empty", "words", "noise", "shard", "flipped.pt", "cut.pt")),
+        *_files(_FINETUNE.replace("fully_supervised", "multi_condos"), "--pretrained", "empty", "model.pt", "wide.pt"),
+        "card {pretrained.pt}",
+        "export {pretrained.pt} --output {out.onnx}",
+        "evaluate --model {pretrained.pt} --shards {shards} --split {split} --output {scores}",
+        "predict --model {words} --image {volume.nii.gz} --output {out.nii.gz}",
+    ],
+    "Volumes of a new patient": [
+        *_files(_PREDICT, "--image", *_UNREADABLE, "empty", "words", "noise", "shard"),
+        *_with(_PREDICT, "--image", "C={words}", "A=", "/dev/zero"),
+        *_files(_PREDICT, "--mask", "words", "pipe"),
+    ],
+    "Folders, sheets and scores": [
+        "init-cohort {nothing}",
+        "init-cohort {words}",
+        "init-cohort {directory}",
+        "grouping --subjects {nothing}",
+        "grouping --subjects {directory}",
+        "check-cohort --config {no_sheet}",
+        *(f"check-cohort --config {{sheet_{name}}}" for name in ("words", "pipe", "latin", "near", "twice", "commas")),
+        "card {model.pt} --scores {words}",
+        "card {model.pt} --scores {nothing}",
+        "card {model.pt} --scores {pipe}",
+    ],
+}
+"""Where the message appears -> the command lines that lead to one there."""
+
+
+def outcome(scene: Scene, command: str) -> tuple[int, list[str]]:
+    """The exit status of a command and the lines that call themselves an error, with the scene's folder left out."""
+    errors = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+        try:
+            status = main(scene.words(command))
+        except SystemExit as end:  # argparse's own
+            status = int(end.code or 0)
+    text = errors.getvalue().replace(f"{scene.folder}/", "")
+    return status, [line for line in text.splitlines() if "error: " in line]
+
+
+def page(scene: Scene) -> str:
+    """docs/reference/messages.md, from what the commands print."""
+    parts = [
+        "# What you see and what to do",
+        "",
+        "A mistake ends with one line: the place, what is wrong with it, and what to do. These are the lines for the mistakes",
+        "of `tests/mistakes.py`, as the commands print them; `python tests/mistakes.py` makes the page, and a test holds it to them.",
+        "In a workflow the same line stands on the terminal and in the rule's log.",
+    ]
+    for where, commands in MISTAKES.items():
+        lines = dict.fromkeys(outcome(scene, command)[1][-1].partition("error: ")[2] for command in commands)
+        parts += ["", f"## {where}", "", "```", *lines, "```"]
+    return "\n".join(parts) + "\n"
+
+
+def written(folder: Path) -> str:
+    """The page, made in a folder."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        return page(Scene(folder))
+    finally:
+        os.chdir(before)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        PAGE.write_text(written(Path(folder).resolve()))
+    sys.stdout.write(f"{PAGE} written\n")

@@ -54,7 +54,7 @@ def examples(path: Path) -> Any:
     return [value.tobytes() if isinstance(value, np.ndarray) else value for value in astuple(read_examples(path))]
 
 
-IDENTITY = json.dumps({"of": "this"})
+IDENTITY = {"of": "this"}
 
 
 def checkpoint(path: Path) -> Any:
@@ -64,7 +64,7 @@ def checkpoint(path: Path) -> Any:
 
 
 def resume(path: Path) -> Any:
-    state = load_resume(path, {"of": "this"})
+    state = load_resume(path, IDENTITY)
     if state is None:  # a training that starts anew costs time, never a result
         raise McdError(f"{path}: not taken up")
     return state["epoch"], state["weight"].tolist()
@@ -155,7 +155,7 @@ def test_a_damaged_state_is_said_in_the_log(tmp_path: Path, caplog: pytest.LogCa
     whole = bytearray((tmp_path / "state").read_bytes())
     whole[len(whole) // 2] ^= 1
     (tmp_path / "state").write_bytes(whole)
-    assert load_resume(tmp_path / "state", {"of": "this"}) is None
+    assert load_resume(tmp_path / "state", IDENTITY) is None
     assert "state: not taken up" in caplog.text
 
 
