@@ -48,7 +48,7 @@ def read_csv(path: str | Path) -> io.StringIO:
     last = [row[-1] if row else "" for row in cells]
     seal = _digest([row[:-1] for row in cells])
     if last[0] == DIGEST or seal in last:  # the column's name may be what is damaged
-        if last != [DIGEST, *[seal] * (len(cells) - 1)]:
+        if len(cells) < 2 or last != [DIGEST, *[seal] * (len(cells) - 1)]:  # a header alone has lost its rows
             raise McdError(f"{path}: damaged (it differs from its digest); delete it to regenerate it")
         cells = [row[:-1] for row in cells]
     return io.StringIO(_text(cells))

@@ -38,7 +38,7 @@ def test_a_row_a_modality_and_each_panel_shows_its_mask(
     runs: list[Predicted], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[Figure] = []
-    monkeypatch.setattr(segmentations, "save", lambda figure, path: kept.append(figure))
+    monkeypatch.setattr(segmentations, "save", lambda figure, path, images=False: kept.append(figure))
     draw_comparison(runs, "Tiny: simulated", tmp_path / "fig2.png")
     panels = kept[0].axes
     assert len(panels) == 4 * 4  # two patients in two modalities; image, truth and two methods
@@ -63,7 +63,7 @@ def test_a_method_that_a_modality_cannot_have_leaves_its_panels_empty(
     runs: list[Predicted], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr(segmentations, "save", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(segmentations, "save", lambda figure, path, images=False: drawn.append(figure))
     draw_comparison(runs, "a title", tmp_path / "fig2.png")
     draw_comparison(runs[:-1], "a title", tmp_path / "fig2.png")
     whole, without = ([len(panel.images) for panel in figure.axes] for figure in drawn)

@@ -51,7 +51,7 @@ def shown(tmp_path: Path) -> list[Translated]:
 
 def kept(monkeypatch: pytest.MonkeyPatch, module: object) -> list[Figure]:
     figures: list[Figure] = []
-    monkeypatch.setattr(module, "save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(module, "save", lambda figure, path, images=False: figures.append(figure))
     return figures
 
 
