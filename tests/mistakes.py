@@ -295,7 +295,8 @@ def page(scene: Scene) -> str:
         "# What you see and what to do",
         "",
         "A mistake ends with one line: the place, what is wrong with it, and what to do. These are the lines for the mistakes",
-        "of `tests/mistakes.py`, as the commands print them; `python tests/mistakes.py` makes the page, and a test holds it to them.",
+        "of `tests/mistakes.py`, as the commands print them; `python tests/mistakes.py` makes the page, and a test holds it to",
+        "them.",
         "In a workflow the same line stands on the terminal and in the rule's log.",
     ]
     for where, commands in MISTAKES.items():
