@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcd.errors import McdError
 from mcd.files import DIGEST, reading_problem, write_text
+from mcd.paths import check_no_pipe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,7 @@ def read_csv(path: str | Path) -> io.StringIO:
     Raises:
         McdError: naming the file, when it is missing, unreadable, cut, or differs from its digest.
     """
+    check_no_pipe(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
         cells = list(csv.reader(io.StringIO(text), strict=True))

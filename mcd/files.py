@@ -16,6 +16,7 @@ from typing import Any
 
 from mcd.errors import McdError
 from mcd.leftovers import sweep, temporary_prefix
+from mcd.paths import check_no_pipe
 
 ACCESS = "MCD_FILE_ACCESS"
 """The environment variable that says who may read images: it reaches every process that a job starts."""
@@ -48,7 +49,7 @@ _UNWRITABLE = {
     **_OPEN_FILES,
 }
 _UNREADABLE = {
-    errno.ENOENT: "no such file",
+    errno.ENOENT: "no such file; correct the path",
     errno.EACCES: "no permission to read it; ask its owner for access, or change its permissions",
     errno.EPERM: "no permission to read it; ask its owner for access, or change its permissions",
     errno.EAGAIN: "locked by another program; close that program, or wait for it, and run it again",
@@ -196,6 +197,7 @@ def read_json(path: str | Path) -> Any:
     Raises:
         McdError: naming the file, when it is missing, unreadable, malformed, or differs from its digest.
     """
+    check_no_pipe(path)
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

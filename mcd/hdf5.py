@@ -18,6 +18,7 @@ import numpy as np
 
 from mcd.errors import McdError
 from mcd.files import DIGEST, atomic_path, reading_problem
+from mcd.paths import check_no_pipe
 
 _VERSION = ("v110", "v110")
 
@@ -86,6 +87,7 @@ def open_file(path: str | Path, format: str, what: str = "file") -> h5py.File:
     Raises:
         McdError: naming the file, when it is missing, locked, unreadable, of another format or damaged.
     """
+    check_no_pipe(path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:

@@ -19,7 +19,7 @@ class Pair(str):
     def __new__(cls, name: str) -> "Pair":
         parts = name.split("-")
         if len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
-            raise McdError(f"pair {name!r}: needs two different modalities joined by a hyphen, such as CT-PET")
+            raise McdError(f"pair {name!r}: not two different modalities joined by a hyphen; name it such as CT-PET")
         return super().__new__(cls, name)
 
     @classmethod

@@ -31,6 +31,16 @@ def of_configuration(path: str) -> Path:
     return expanded if expanded.exists() else Path(__file__).parents[1] / expanded
 
 
+def check_no_pipe(path: str | Path) -> None:
+    """Raise `McdError` for a pipe, a socket or a device: whoever opens one may wait for ever."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return  # what is wrong shows when it is opened
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise McdError(f"{path}: a pipe, socket or device, not a file; give a file")
+
+
 def check_file(path: str | Path) -> Path:
     """Return the path of a regular file that can be opened.
 
@@ -45,9 +55,9 @@ def check_file(path: str | Path) -> Path:
         raise McdError(f"{path}: no such file; correct the path") from None
     except OSError as error:
         raise McdError(f"{path}: cannot be opened ({error.strerror}); correct the path or its rights") from None
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        raise McdError(f"{path}: {kind}, not a file; give a file")
+    check_no_pipe(path)
+    if stat.S_ISDIR(mode):
+        raise McdError(f"{path}: a folder, not a file; give a file")
     if not os.access(path, os.R_OK):
         raise McdError(f"{path}: no right to read it; ask its owner, or correct its rights")
     return path

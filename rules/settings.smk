@@ -235,7 +235,7 @@ def reported_losses():
     """The losses of every training that Table II needs, by its place in `work/`."""
     trained = [*pretraining_files(), *(model_file(run) for run in TABLE2_RUNS)]
     folders = dict.fromkeys(str(Path(path).parent) for path in trained)
-    return {folder.removeprefix("work/"): f"{folder}/losses.csv" for folder in folders}
+    return {"/".join(Path(folder).parts[1:]): f"{folder}/losses.csv" for folder in folders}
 
 
 def page_cohort(name):

@@ -1,6 +1,7 @@
 """Numbers on a command line, refused by argparse with the option's name where they are out of range."""
 
 import math
+import re
 from argparse import ArgumentTypeError
 
 
@@ -35,3 +36,10 @@ def not_negative(text: str) -> float:
     if number < 0:
         raise ArgumentTypeError(f"{text!r} is below 0")
     return number
+
+
+def device(text: str) -> str:
+    """What `compute.device` of a configuration may be."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise ArgumentTypeError(f"{text!r} is none of auto, cpu, cuda and cuda:N")
+    return text

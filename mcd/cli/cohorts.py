@@ -187,7 +187,9 @@ def _split(options: argparse.Namespace) -> None:
     for path in options.files:
         name, seed = path.parent.name, path.stem.removeprefix("seed")
         if name not in config.cohorts or not seed.isdecimal():
-            raise McdError(f"{path}: not named splits/<cohort>/seed<seed>.json after {', '.join(config.cohorts)}")
+            raise McdError(
+                f"{path}: not named splits/<cohort>/seed<seed>.json after {', '.join(config.cohorts)}; correct the path"
+            )
         split, cohort = read_split(path), config.cohorts[name]
         if cohort.simulate:
             simulate = cohort.simulate

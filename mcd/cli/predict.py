@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mcd.cli.arguments import finite
+from mcd.cli.arguments import device, finite
 from mcd.errors import McdError
 from mcd.paths import check_output
 
@@ -37,13 +37,13 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     sub.add_argument("--fuse", choices=["mean", "staple"], default="mean", help="(default %(default)s)")
     sub.add_argument("--probabilities", action="store_true", help="also write a NIfTI of probabilities for each region")
-    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1 (default %(default)s)")
+    sub.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:1 (default %(default)s)")
 
 
 def _predict(options: argparse.Namespace) -> None:
     suffix = next((end for end in (".nii.gz", ".nii") if options.output.name.endswith(end)), None)
     if suffix is None:
-        raise McdError(f"--output {options.output}: name a file that ends in .nii.gz or .nii")
+        raise McdError(f"--output {options.output}: not a NIfTI file; name one that ends in .nii.gz or .nii")
     check_output(options.output)
     if options.box and any(low >= high for low, high in zip(options.box[::2], options.box[1::2], strict=True)):
         raise McdError(
@@ -59,7 +59,7 @@ def _predict(options: argparse.Namespace) -> None:
     from mcd.reporting.figures.prediction_sheet import draw_prediction
     from mcd.training.schedule import Compute
 
-    compute = Compute.read({"device": options.device}, "--device")
+    compute = Compute(device=options.device)
     models = load_models(options.model, compute)
     images = by_modality(options.image, [model.modality for model in models])
     series = next(path for path in images.values())
@@ -109,7 +109,7 @@ def by_modality(images: Sequence[str], modalities: Sequence[str]) -> Mapping[str
         if modality is None:
             if named and not Path(text).exists():
                 raise McdError(
-                    f"--image {text}: the models are for {', '.join(dict.fromkeys(modalities))}, not for {name}"
+                    f"--image {text}: the models are for {', '.join(dict.fromkeys(modalities))}, not for {name}; name one of theirs"
                 )
             if not waiting:
                 raise McdError(f"--image {text}: there is no model for it; give one by --model")

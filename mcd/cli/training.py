@@ -49,11 +49,11 @@ def _load(options: argparse.Namespace) -> "Config":
     config = read_config(options.config)
     check_output(options.output)
     if not options.output.suffix:
-        raise McdError(f"--output {options.output}: name a file with a suffix, such as {options.output.name}.pt")
+        raise McdError(f"--output {options.output}: has no suffix; name it {options.output.name}.pt, for example")
     if options.cohort not in config.cohorts:
-        raise McdError(f"--cohort {options.cohort}: {options.config} has {', '.join(config.cohorts)}")
+        raise McdError(f"--cohort {options.cohort}: {options.config} has {', '.join(config.cohorts)}; use one of them")
     if options.method not in METHODS:
-        raise McdError(f"--method {options.method}: there are {', '.join(METHODS)}")
+        raise McdError(f"--method {options.method}: there are {', '.join(METHODS)}; use one of them")
     return config
 
 

@@ -102,7 +102,7 @@ def _holds(path: Path, values: np.ndarray) -> bool:
     try:
         if not path.name.endswith((".nii", ".nii.gz")):
             image = sitk.ReadImage(str(path))
-            return bool(np.array_equal(sitk.GetArrayViewFromImage(image), values))
+            return np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).data.cast("B") == expected
         with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as stream:
             header = stream.read(_NIFTI_OFFSET + 4)
             stream.read(int(struct.unpack_from("<f", header, _NIFTI_OFFSET)[0]) - len(header))

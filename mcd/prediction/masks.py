@@ -73,7 +73,7 @@ def predicted_regions(path: str | Path) -> dict[str, list[int]]:
 def predicted_version(path: str | Path) -> str:
     """The versions of the code that predictions went through."""
     with _opened(path) as file:
-        return str(file.attrs.get("mcd_version", UNKNOWN))
+        return texts(file, "mcd_version")[0] if "mcd_version" in file.attrs else UNKNOWN
 
 
 def read_predictions(path: str | Path, subject: str) -> dict[str, np.ndarray]:

@@ -78,6 +78,7 @@ def tiny_volumes(seed: int, size: tuple[int, int] = (32, 32), depth: int = 8) ->
             "spacing": spacing,
             "interpolation": "nearest",
             "statistics_region": "nonzero",
+            "not_finite": "refuse",
             "percentiles": [1.0, 99.0],
             "centre": "region",
             "body_threshold": -500.0,

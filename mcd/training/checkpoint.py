@@ -20,6 +20,7 @@ from torch import Tensor
 from mcd.digests import digest
 from mcd.errors import McdError
 from mcd.files import atomic_path, reading_problem
+from mcd.paths import check_no_pipe
 from mcd.version import code_version
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ def load_checkpoint(path: str | Path, kind: str | None = None) -> Checkpoint:
     Raises:
         McdError: missing, unreadable, another format, or not of `kind`.
     """
+    check_no_pipe(path)
     try:
         content = _load(path)
     except Exception as error:  # torch raises whatever its zip and pickle readers raise
@@ -80,7 +82,7 @@ def load_checkpoint(path: str | Path, kind: str | None = None) -> Checkpoint:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise McdError(f"{path}: not a {FORMAT} checkpoint")
     if kind is not None and content["kind"] != kind:
-        raise McdError(f"{path}: is a {content['kind']} checkpoint, and a {kind} one is needed")
+        raise McdError(f"{path}: is a {content['kind']} checkpoint, and a {kind} one is needed; give that")
     return Checkpoint(content["kind"], content["description"], content["weights"], content["version"])
 
 

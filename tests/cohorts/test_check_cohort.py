@@ -229,7 +229,7 @@ def test_mistakes_of_the_command_are_one_line(cohort: Path, capsys: pytest.Captu
     assert main(["check-cohort", "--config", config, "--cohort", "yours"]) == 1
     assert "--cohort yours" in capsys.readouterr().err
     assert main(["check-cohort", "--config", str(cohort / "none.yaml")]) == 1
-    assert "no such configuration" in capsys.readouterr().err
+    assert "no such file" in capsys.readouterr().err
 
 
 @pytest.mark.real

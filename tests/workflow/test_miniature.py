@@ -231,7 +231,7 @@ def test_a_new_metric_scores_again_and_trains_nothing(copy: Path, tmp_path: Path
     assert {path: path.stat().st_mtime_ns for path in models} == models
     for model in models:
         scores = pd.read_csv(model.with_name("scores.csv"))
-        assert list(scores.columns[-2:]) == ["BIoU", "VD"]
+        assert list(scores.columns[-3:]) == ["BIoU", "VD", "digest"]
         assert scores["VD"].between(0, 10_000).all()
     assert planned(copy, project=project) == {}
 
