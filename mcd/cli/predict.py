@@ -108,9 +108,8 @@ def by_modality(images: Sequence[str], modalities: Sequence[str]) -> Mapping[str
         modality, path = (name, rest) if named and name in modalities else (None, text)
         if modality is None:
             if named and not Path(text).exists():
-                raise McdError(
-                    f"--image {text}: the models are for {', '.join(dict.fromkeys(modalities))}, not for {name}; name one of theirs"
-                )
+                known = ", ".join(dict.fromkeys(modalities))
+                raise McdError(f"--image {text}: the models are for {known}, not for {name}; name one of theirs")
             if not waiting:
                 raise McdError(f"--image {text}: there is no model for it; give one by --model")
             modality = waiting[0]
