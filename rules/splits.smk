@@ -1,6 +1,8 @@
 """Training and test patients. A split is drawn once: the rule covers only those that are missing, so that a file which
-somebody has edited, or on which results depend, is never regenerated silently. Delete it to regenerate it.
+somebody has edited, or on which results depend, is never regenerated silently: `mcd split` decides what becomes of one, or it is deleted.
 """
+
+import shlex
 
 
 def origin_of(cohort):
@@ -20,7 +22,10 @@ for cohort, seed in product(COHORTS, CONFIG.seeds):
         MISSING_SPLITS[f"{cohort}/seed{seed}"] = (cohort, seed)
     elif workflow.is_main_process:
         or_explain(
-            check_split, path, origin_of(cohort), f"mcd split keep, extend or redraw {path} --config {CONFIG_FILE}"
+            check_split,
+            path,
+            origin_of(cohort),
+            f"mcd split keep, extend or redraw {path} --config {shlex.quote(str(CONFIG_FILE))}",
         )
 
 
