@@ -1,5 +1,5 @@
 """Training and test patients. A split is drawn once: the rule covers only those that are missing, so that a file which
-somebody has edited, or on which results depend, is never regenerated silently: `mcd split` decides what becomes of one, or it is deleted.
+somebody has edited, or on which results depend, is never regenerated silently: `mcd split` decides what becomes of one.
 """
 
 import shlex
