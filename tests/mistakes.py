@@ -106,11 +106,11 @@ class Scene:
         (self.folder / "directory").mkdir()
         (self.folder / "loop").symlink_to(self.folder / "loop")
         os.mkfifo(self.folder / "pipe")
-        self._socket = socket.socket(socket.AF_UNIX)
         before = Path.cwd()
         os.chdir(self.folder)  # the name of a socket is short
         try:
-            self._socket.bind("socket")
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind("socket")
         finally:
             os.chdir(before)
 

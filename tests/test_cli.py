@@ -72,7 +72,7 @@ def test_grouping_ranks_a_cohort_from_shards_or_folders(
 
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tmp_path / "none.pt")]) == 1
-    assert capsys.readouterr().err == f"error: {tmp_path}/none.pt: no such checkpoint\n"
+    assert capsys.readouterr().err == f"error: {tmp_path}/none.pt: no such checkpoint; correct the path\n"
 
 
 def test_a_ratio_is_one_of_the_configurations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,7 +115,10 @@ def test_a_dicom_folder_gives_a_seg_with_the_niftis_voxels(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--image", "{CT image}", "--output", "a.png"], "--output a.png: name a file that ends in .nii.gz or .nii"),
+        (
+            ["--image", "{CT image}", "--output", "a.png"],
+            "--output a.png: not a NIfTI file; name one that ends in .nii.gz or .nii",
+        ),
         (["--image", "MR={CT image}"], "--image MR={CT image}: the models are for CT, not for MR"),
         (["--image", "{CT image}", "--image", "x.nii"], "--image x.nii: there is no model for it; give one by --model"),
         (["--image", "{CT image}", "--image", "CT=x.nii"], "--image CT=x.nii: there is a CT image already"),

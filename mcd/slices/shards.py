@@ -106,16 +106,14 @@ class Shards:
             return self.subjects[name]
         except KeyError:
             raise McdError(
-                f"subject {name} is in the split but in no shard; correct the split file, or delete it to regenerate it"
+                f"subject {name}: in the split but in no shard; correct the split file, or delete it to regenerate it"
             ) from None
 
     def modality_positions(self, modalities: Sequence[str]) -> list[int]:
         """The channel of each modality."""
         missing = [name for name in modalities if name not in self.modalities]
         if missing:
-            raise McdError(
-                f"the shards hold {', '.join(self.modalities)}, not {', '.join(missing)}; correct `modalities`"
-            )
+            raise McdError(f"shards: hold {', '.join(self.modalities)}, not {', '.join(missing)}; correct `modalities`")
         return [self.modalities.index(name) for name in modalities]
 
     def read(self, name: str, dataset: str, rows: np.ndarray | slice | None = None) -> np.ndarray:

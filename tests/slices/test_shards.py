@@ -87,7 +87,7 @@ def test_faults_are_named(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
     with pytest.raises(McdError, match="mcd-shard/99"):
         Shards([other])
     with Shards(tiny_cohort.shards) as shards:
-        with pytest.raises(McdError, match="subject p9 is in the split"):
+        with pytest.raises(McdError, match="subject p9: in the split"):
             shards.subject("p9")
         with pytest.raises(McdError, match="not PET"):
             shards.modality_positions(["A", "PET"])
