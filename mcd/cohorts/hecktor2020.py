@@ -5,12 +5,15 @@ It lies in the cohort's folder or in the folder above.
 """
 
 import csv
+import math
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
 from mcd.cohorts.layout import Fault, Layout, Simulator, choose_modalities, faults, refuse
 from mcd.errors import McdError
 from mcd.files import atomic_path
+from mcd.paths import read_text
 from mcd.subject import Subject, check_id
 
 MODALITIES = ("CT", "PET")
@@ -67,8 +70,8 @@ def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = r
 def read_boxes(table: Path, fault: Fault = refuse) -> dict[str, tuple[float, ...]]:
     """Return (x1, x2, y1, y2, z1, z2) in mm by patient. Raises `McdError` for a missing column; a row goes to `fault`."""
     boxes: dict[str, tuple[float, ...]] = {}
-    with open(table, newline="", encoding="utf-8-sig") as stream:
-        rows = csv.DictReader(stream)
+    try:
+        rows = csv.DictReader(StringIO(read_text(table), newline=""), strict=True)
         for column in ("PatientID", *_COLUMNS):
             if column not in (rows.fieldnames or ()):
                 raise McdError(f"{table}: no column {column}; the header is PatientID,{','.join(_COLUMNS)}")
@@ -79,12 +82,16 @@ def read_boxes(table: Path, fault: Fault = refuse) -> dict[str, tuple[float, ...
                 if identifier in boxes:
                     raise McdError(f"{where}: PatientID {identifier} appears twice; keep one row per patient")
                 boxes[identifier] = _box(row, where)
+    except csv.Error as error:
+        raise McdError(f"{table}: not a CSV file ({error}); save it again") from None
     return boxes
 
 
 def _box(row: Mapping[str, str], where: str) -> tuple[float, ...]:
     try:
         box = tuple(float(row[column]) for column in _COLUMNS)
+        if not all(map(math.isfinite, box)):
+            raise ValueError("not finite")
     except (TypeError, ValueError):
         raise McdError(
             f"{where}: the box of {row['PatientID']} is not six numbers; give {', '.join(_COLUMNS)} in mm"

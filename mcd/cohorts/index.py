@@ -53,6 +53,8 @@ def read_index(path: str | Path) -> list[Subject]:
         images = {modality: path.parent / row[modality] for modality in modalities}
         try:
             box = tuple(float(side) for side in row.get("box", "").split()) or None
+            if box is not None and len(box) != 6:
+                raise ValueError("not six")
         except ValueError:
             raise McdError(f"{path}, line {line}, column box: not six numbers; regenerate the index") from None
         found.append(

@@ -116,6 +116,9 @@ def test_hecktor_prefers_a_csv_in_the_folder_and_takes_any_bounding_box_name(hec
         ("", "no row for PatientID CHGJ007"),
         ("CHGJ007,0,144,0,144,0,", "line 3: the box of CHGJ007 is not six numbers"),
         ("CHGJ007,144,0,0,144,0,144", "line 3: the box of CHGJ007 is empty"),
+        ("CHGJ007,0,inf,0,144,0,144", "line 3: the box of CHGJ007 is not six numbers"),
+        ("CHGJ007,0,nan,0,144,0,144", "line 3: the box of CHGJ007 is not six numbers"),
+        ("CHGJ007,0,x,0,144,0,144", "line 3: the box of CHGJ007 is not six numbers"),
         ("CHUS001,0,144,0,144,0,144", "line 3: PatientID CHUS001 appears twice"),
     ],
 )
