@@ -246,4 +246,5 @@ def _column_title(column: tuple[str, str], spec: TableSpec) -> str:
 
 def _word(name: str) -> str:
     """SL1 as the paper sets it, with a subscript."""
-    return f"$SL_{{{name[2:]}}}$" if name.startswith("SL") and name[2:].isdigit() else name
+    subscript = "".join(chr(0x2080 + int(digit)) for digit in name[2:] if digit.isdecimal())
+    return f"SL{subscript}" if name.startswith("SL") and name[2:].isdecimal() else name

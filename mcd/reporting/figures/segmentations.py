@@ -23,6 +23,7 @@ from mcd.reporting.figures.style import (
     figure,
     house_style,
     outline,
+    plain_text,
     save,
 )
 from mcd.slices.shards import Shards
@@ -78,6 +79,7 @@ class Cut:
         panel.imshow(self.image, cmap="gray", vmin=low, vmax=high, aspect=self.aspect, interpolation="bilinear")
 
 
+@plain_text()
 def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, patients: int = 2) -> None:
     """Draw `patients` typical test patients of each cohort, one row each, one column per modality.
 

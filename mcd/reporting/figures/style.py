@@ -50,6 +50,7 @@ house_style = partial(
     matplotlib.rc_context,
     {
         "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+        "text.parse_math": False,  # a title with a dollar sign is no formula
         "font.size": NORMAL,
         "axes.titlesize": NORMAL,
         "axes.labelsize": NORMAL,
@@ -77,6 +78,9 @@ house_style = partial(
     },
 )
 """Decorator, or context, in which a figure is drawn and saved in this style."""
+
+plain_text = partial(matplotlib.rc_context, {"text.parse_math": False})
+"""The same for a picture with a style of its own."""
 
 
 def figure(height: float, width: float = TWO_COLUMNS) -> Figure:

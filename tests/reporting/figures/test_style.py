@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,3 +84,12 @@ def test_an_outline_is_closed_at_the_edge_and_leaves_the_image_its_place(mask: s
     ]
     assert sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in lines) == pytest.approx(length)
     assert all(np.array_equal(line[0], line[-1]) for line in map(np.asarray, lines))
+
+
+@pytest.mark.parametrize("context", [style.house_style, style.plain_text])
+def test_a_dollar_sign_is_no_formula(tmp_path: Path, context: Any) -> None:
+    with context():
+        figure = style.figure(40, style.ONE_COLUMN)
+        figure.suptitle(r"$\frac$ of 5 $")
+        style.save(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 0
