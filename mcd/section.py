@@ -108,9 +108,9 @@ def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 def _number(given: Any) -> Any:
-    """Refuse a truth value, which Python would accept as a number."""
+    """Refuse a boolean, which Python would accept as a number."""
     if isinstance(given, bool):
-        raise ValueError("is a truth value; give a number")
+        raise ValueError("is a boolean; give a number")
     return given
 
 

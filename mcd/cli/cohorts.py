@@ -36,7 +36,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--config", type=Path, required=True, help="a configuration of the workflow")
     sub.add_argument("--cohort", help="one of its cohorts; may be left out where there is one")
     sub.add_argument("--output", type=Path, help="a CSV to write what was found to")
-    sub.add_argument("--jobs", type=count, default=1, help="patients looked at side by side (default %(default)s)")
+    sub.add_argument("--jobs", type=count, default=1, help="patients examined in parallel (default %(default)s)")
 
     sub = command(
         "split",

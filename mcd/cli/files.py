@@ -25,7 +25,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
 
     sub = command(
-        "card", _card, "Write a model's card: what it is, what it learned from, its scores, what it is not for."
+        "card", _card, "Write a model's card: what it is, what it was trained on, its scores, what it is not for."
     )
     sub.add_argument("model", type=Path, help="checkpoint of a fine-tuning")
     sub.add_argument("--output", type=Path, help="Markdown file to write; none for the terminal")

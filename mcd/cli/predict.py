@@ -16,7 +16,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         "predict", _predict, "Segment a new patient with one network, or with those of several modalities fused."
     )
     sub.add_argument(
-        "--model", type=Path, action="append", required=True, help="checkpoint of a fine-tuning; once a modality"
+        "--model", type=Path, action="append", required=True, help="checkpoint of a fine-tuning; one per modality"
     )
     sub.add_argument(
         "--image",

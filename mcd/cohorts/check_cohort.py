@@ -60,7 +60,7 @@ def check_cohort(
         subjects: as `find_subjects` returns them, with the files that are there.
         regions: region -> the label codes that make it up.
         pairs: the modalities that are compared with one another.
-        jobs: patients looked at side by side.
+        jobs: patients examined in parallel.
         progress: wraps the patients as they come, for a progress bar.
     """
     examine = partial(examine_subject, options=options, pairs=tuple(pairs))

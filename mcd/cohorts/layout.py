@@ -68,5 +68,5 @@ def choose_modalities(asked: list[str] | None, offered: tuple[str, ...], layout:
     """Return the modalities asked for, in that order; all those offered for None; `McdError` for an unknown one."""
     for modality in asked or ():
         if modality not in offered:
-            raise McdError(f"layout {layout} has no modality {modality!r}; choose among {', '.join(offered)}")
+            raise McdError(f"layout {layout} has no modality {modality!r}; use one of {', '.join(offered)}")
     return tuple(asked) if asked else offered

@@ -154,7 +154,7 @@ class Cohort(Section):
     @classmethod
     def _known_layout(cls, layout: str) -> str:
         if layout not in LAYOUTS:
-            raise ValueError(f"unknown; choose among {', '.join(LAYOUTS)}")
+            raise ValueError(f"unknown; use one of {', '.join(LAYOUTS)}")
         return layout
 
     @field_validator("test")
@@ -183,7 +183,7 @@ class Cohort(Section):
                 raise ValueError("a simulated cohort has no folder, no sheet and is not the paper's: drop that key")
             strangers = set(self.simulate.spacing) - set(simulator.scanners)
             if strangers:
-                raise ValueError(f"simulate.spacing: {', '.join(strangers)} is no scanner of {self.layout}")
+                raise ValueError(f"simulate.spacing: {', '.join(strangers)} is not a scanner of {self.layout}")
         elif find_layout(self.layout).needs_sheet:
             if not self.sheet:
                 raise ValueError(f"layout {self.layout} needs the key sheet")

@@ -104,7 +104,7 @@ def series_files(folder: str | Path) -> list[str]:
 def read_series(folder: Path) -> sitk.Image:
     """Return the image of a folder that holds one DICOM series, rescaled slice by slice, as float32.
 
-    Files that are no images (DICOMDIR, reports, structure sets) may lie beside the series.
+    Other DICOM files (DICOMDIR, reports, structure sets) may lie beside the series.
 
     Raises:
         McdError: that names the file which is damaged or does not fit the others; for slices that are missing, unevenly
@@ -230,12 +230,12 @@ def _check_no_other_slice(slices: dict[Path, "Dataset"], others: Sequence[Path])
 
 
 def _numbered(name: str) -> str:
-    """Return a name with every number replaced: alike for the slices of a series."""
+    """Return a name with every number replaced by #: the same for all slices of a series."""
     return re.sub(r"\d+", "#", name)
 
 
 def _check_image(header: "Dataset", name: str) -> None:
-    """Refuse what is no image of numbers."""
+    """Refuse anything but a greyscale image."""
     kind = str(header.get("SOPClassUID", ""))
     if kind in SEGMENTATION or kind == STRUCTURES:
         raise McdError(f"{name}: a segmentation, not an image; give it as `label`")
@@ -287,7 +287,9 @@ def _slice(
         raise McdError(f"{name}: no Pixel Spacing{also}, so the size of its pixels is unknown; {_EXPORT}")
     lengths = np.linalg.norm(axes.reshape(2, 3), axis=1)
     if np.abs(lengths - 1).max() > 1e-2 or abs(float(axes[:3] @ axes[3:])) > 1e-2:
-        raise McdError(f"{name}: its Image Orientation (Patient) is no pair of axes at right angles; {_EXPORT}")
+        raise McdError(
+            f"{name}: its Image Orientation (Patient) is not a pair of perpendicular unit vectors; {_EXPORT}"
+        )
     return Slice(name, header, position, axes, (float(pixel[0]), float(pixel[1])))
 
 
@@ -319,8 +321,8 @@ def _check_places(slices: Sequence[Slice], place: Path) -> None:
     if len(doubled):
         one, other = (Path(ordered[index].name).name for index in (doubled[0], doubled[0] + 1))
         raise McdError(
-            f"{place}: two slices at one place, {len(doubled)} times (a second phase, or copies), {one} and {other} for one; "
-            "keep one of each"
+            f"{place}: two slices at one position, {len(doubled)} times (a second phase, or copies), such as {one} and "
+            f"{other}; keep one of each"
         )
 
 
@@ -361,7 +363,7 @@ def _check_whole(path: Path, header: "Dataset") -> None:
 
 
 def _has_pixels(path: Path, header: "Dataset") -> bool:
-    """Whether the pixels behind a header are all there: by their size, or the mark at the end of compressed ones."""
+    """Whether all pixels behind a header are present: by their size, or the end marker of compressed ones."""
     syntax = getattr(header, "file_meta", {}).get("TransferSyntaxUID")
     if syntax is not None and syntax.is_deflated:
         return True  # inflating the header has read the whole file

@@ -134,11 +134,11 @@ def _read_file(path: Path, note: Note) -> sitk.Image:
 
 
 def _check_grid(image: sitk.Image, path: Path) -> None:
-    """Raise `McdError` for a place that is no place: sizes or axes that are not finite, or not at right angles."""
+    """Raise `McdError` for an invalid grid: numbers that are not finite, or axes that are not at right angles."""
     grid = Grid.of(image)
     axes = np.reshape(grid.direction, (3, 3))
     if not np.isfinite([*grid.spacing, *grid.origin, *grid.direction]).all() or min(grid.spacing) <= 0:
-        raise McdError(f"{path}: its header has a spacing, origin or direction that is no number; correct it")
+        raise McdError(f"{path}: its header has a spacing, origin or direction that is not a number; correct it")
     skew = np.abs(axes.T @ axes - np.eye(3)).max()
     if skew > 1e-3:
         raise McdError(f"{path}: its axes are not at right angles (by {skew:.3f}); resample it first")

@@ -122,7 +122,7 @@ def _exactly(stream: BufferedIOBase, count: int, path: Path, at_least: int) -> b
 
 
 def _check_plausible(path: Path, expected: int) -> None:
-    """Refuse what a file of this size cannot hold, before memory is asked for it."""
+    """Refuse a size that a file of this length cannot hold, before memory is allocated for it."""
     size = path.stat().st_size
     most = size * _DEFLATE_AT_MOST if contents.is_gzipped(path) else size
     if most < expected:
@@ -238,7 +238,9 @@ def _sform(header: Any, path: Path) -> np.ndarray | None:
         sform[:3] = [np.asarray(header[f"srow_{axis}"], dtype=float) for axis in "xyz"]
     columns = np.linalg.norm(sform[:3, :3], axis=0)
     if not np.isfinite(sform).all() or np.linalg.det(sform[:3, :3] / np.where(columns > 0, columns, 1)) ** 2 < 1e-6:
-        raise McdError(f"{path}: its sform is no affine (numbers missing, or an axis without length); correct it")
+        raise McdError(
+            f"{path}: its sform is not a valid affine (a number that is not finite, or an axis of length 0); correct it"
+        )
     return sform
 
 
@@ -255,7 +257,7 @@ def _qform(header: Any) -> tuple[np.ndarray | None, str | None]:
         return None, "its qform has numbers that are not finite"
     rest = 1 - float(vector @ vector)
     if rest < -1e-3:  # more than single precision explains
-        return None, "its qform is no rotation (a quaternion longer than 1)"
+        return None, "its qform is not a rotation (its quaternion is longer than 1)"
     from nibabel.quaternions import quat2mat
 
     turn = quat2mat(np.array([np.sqrt(max(rest, 0.0)), *vector]))  # which also takes out the length

@@ -1,8 +1,8 @@
-"""Bringing a modality onto the reference where the scanner's coordinates do not: rigid, or rigid and then affine.
+"""Register a modality onto the reference where the scanner's coordinates do not align them: rigid, or rigid and then affine.
 
-Mattes mutual information (Mattes et al., IEEE TMI 22(1), 2003) by SimpleITK, from coarse to fine. What comes out is a
-transform, not an image: it enters the one resampling that preprocessing does anyway. The files' coordinates are the start,
-and what holds where registration does not raise the similarity.
+Mattes mutual information (Mattes et al., IEEE TMI 22(1), 2003) by SimpleITK, from coarse to fine. The result is a
+transform, not an image: it is applied in the one resampling of preprocessing. It starts from the files' coordinates, which are
+kept where registration does not raise the similarity.
 """
 
 import logging

@@ -29,7 +29,7 @@ def fuse(probabilities: Sequence[np.ndarray], how: str = "mean") -> np.ndarray:
         McdError: for another `how`.
     """
     if how not in FUSIONS:
-        raise McdError(f"fusion {how!r} is unknown; choose among {', '.join(FUSIONS)}")
+        raise McdError(f"fusion {how!r} is unknown; use one of {', '.join(FUSIONS)}")
     if len(probabilities) == 1:
         return probabilities[0]
     if how == "mean":

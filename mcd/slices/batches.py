@@ -215,7 +215,7 @@ class MixedSlices(SliceSet):
 class PooledSlices(SliceSet):
     """The slices of several modalities in one pool of one-channel slices, for a method that sees one modality at a time.
 
-    The pool holds each slice of `slices` once a modality: position `modality * len(slices) + slice`.
+    The pool holds each slice of `slices` once per modality: position `modality * len(slices) + slice`.
     """
 
     def __init__(self, slices: SliceSet) -> None:

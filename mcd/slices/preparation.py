@@ -1,4 +1,4 @@
-"""How the subjects of shards were prepared, as a network's checkpoint says it. No torch, no image library."""
+"""How the subjects of shards were preprocessed, as recorded in a network's checkpoint. No torch, no image library."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from mcd.version import UNKNOWN, lineage
 
 
 def training_data(shards: Shards, subjects: Sequence[str], modality: str) -> dict[str, Any]:
-    """How one modality of the training subjects was prepared, and between which bounds its raw images lie.
+    """How one modality of the training subjects was preprocessed, and the range of its raw images' voxel sizes and intensities.
 
     Returns:
         `preprocessing`: the options of `mcd.imaging.preprocess.PreprocessOptions`, with this modality's own
@@ -21,7 +21,7 @@ def training_data(shards: Shards, subjects: Sequence[str], modality: str) -> dic
         and `p_high`, each [smallest, largest], the clipping bounds in the raw unit.
 
     Raises:
-        McdError: where the subjects were not prepared alike.
+        McdError: if the subjects were not all preprocessed with the same options.
     """
     infos = [shards.subject(subject).info for subject in subjects]
     options = infos[0]["options"]

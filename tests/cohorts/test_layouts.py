@@ -84,7 +84,7 @@ def test_an_empty_or_absent_folder_is_an_error_naming_it(layout: str, tmp_path: 
 
 @pytest.mark.parametrize("layout", ["brats2018", "hecktor2020"])
 def test_an_unknown_modality_is_an_error_that_lists_the_known(layout: str, tmp_path: Path) -> None:
-    with pytest.raises(McdError, match=r"'US'; choose among \w+, \w+"):
+    with pytest.raises(McdError, match=r"'US'; use one of \w+, \w+"):
         find_layout(layout).find(tmp_path, ["US"])
 
 

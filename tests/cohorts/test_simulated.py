@@ -99,7 +99,7 @@ def test_a_simulator_is_all_that_a_simulated_layout_takes(tmp_path: Path, monkey
     settings = load_config({"cohorts": {"mine": cohort}}).cohorts["mine"].simulate
     assert settings
     cohort["simulate"] = {"subjects": 2, "spacing": {"MR": [2, 2, 3]}}
-    with pytest.raises(McdError, match=r"simulate\.spacing: MR is no scanner of flat"):
+    with pytest.raises(McdError, match=r"simulate\.spacing: MR is not a scanner of flat"):
         load_config({"cohorts": {"mine": cohort}})
     assert patient_files("flat", "data/{cohort}", "{subject}") == {
         "US": "data/{cohort}/{subject}-us.nii.gz",

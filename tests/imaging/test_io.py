@@ -202,7 +202,7 @@ def test_missing_and_tilted_slices_are_refused(tmp_path: Path) -> None:
     with pytest.raises(McdError, match=r"gap: the slices are 3\.00 to 6\.00 mm apart"):
         read_volume(tmp_path / "gap")
     write_dicom(tmp_path / "twice", [0.0, 3.0, 3.0, 6.0])
-    with pytest.raises(McdError, match="twice: two slices at one place"):
+    with pytest.raises(McdError, match="twice: two slices at one position"):
         read_volume(tmp_path / "twice")
     write_dicom(tmp_path / "tilt", [0.0, 3.0, 6.0, 9.0], shift=0.8)
     with pytest.raises(McdError, match=r"tilted gantry \(the slices drift 2\.4 mm"):

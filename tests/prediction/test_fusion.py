@@ -67,7 +67,7 @@ def test_fusing_goes_region_by_region() -> None:
     for region in range(2):
         masks = np.stack([one[region], other[region]]) >= 0.5
         np.testing.assert_allclose(both[region], staple(masks), rtol=1e-6)
-    with pytest.raises(McdError, match="fusion 'median' is unknown; choose among mean, staple"):
+    with pytest.raises(McdError, match="fusion 'median' is unknown; use one of mean, staple"):
         fuse([one, other], "median")
 
 
