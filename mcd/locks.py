@@ -42,6 +42,14 @@ def introduce(file: IO[str]) -> None:
     print(f"process {os.getpid()} on {socket.gethostname()}, since {since}", file=file, flush=True)
 
 
+def _is_still(path: Path, file: IO[str]) -> bool:
+    """Whether a path still names an open file, and was not removed, or made anew by another process."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
 @contextmanager
 def alone(path: str | Path, say: Callable[[str], None] = log.warning) -> Iterator[None]:
     """Do what is in the block while holding the lock file `path`, which is removed at the end; wait where another holds it.
@@ -64,7 +72,7 @@ def _taken(path: Path, say: Callable[[str], None]) -> IO[str]:
     while True:
         file = path.open("a+", encoding="utf-8")
         holder = lock(file)
-        if holder is None and path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+        if holder is None and _is_still(path, file):
             introduce(file)
             return file
         file.close()
