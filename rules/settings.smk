@@ -41,6 +41,12 @@ def subjects_of(cohort):
     return [subject.to_json() for subject in SUBJECTS[cohort].values()]
 
 
+def origin_of(cohort):
+    """What a cohort's splits are drawn from, as it is now."""
+    patients = {subject.id: subject.split for subject in SUBJECTS[cohort].values()}
+    return Origin(cohort, CONFIG.cohorts[cohort].test, patients)
+
+
 def pretraining_task(wildcards):
     """Everything in the configuration that changes what a pre-training learns."""
     names = wildcards.cohort, wildcards.pair, wildcards.pretraining, int(wildcards.seed)
@@ -235,7 +241,7 @@ def reported_losses():
     """The losses of every training that Table II needs, by its place in `work/`."""
     trained = [*pretraining_files(), *(model_file(run) for run in TABLE2_RUNS)]
     folders = dict.fromkeys(str(Path(path).parent) for path in trained)
-    return {"/".join(Path(folder).parts[1:]): f"{folder}/losses.csv" for folder in folders}
+    return {str(Path(*Path(folder).parts[1:])): f"{folder}/losses.csv" for folder in folders}
 
 
 def page_cohort(name):

@@ -4,13 +4,6 @@ somebody has edited, or on which results depend, is never regenerated silently: 
 
 import shlex
 
-
-def origin_of(cohort):
-    """What a cohort's splits are drawn from, as it is now."""
-    patients = {subject.id: subject.split for subject in SUBJECTS[cohort].values()}
-    return Origin(cohort, CONFIG.cohorts[cohort].test, patients)
-
-
 CONFIG_FILE = next(iter(workflow.configfiles), "CONFIGURATION")
 
 # Cohort and seed of each split that is not there yet, by the one wildcard that stands for both: their product would cover
