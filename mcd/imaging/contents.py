@@ -10,6 +10,9 @@ from mcd.errors import McdError
 
 NIFTI, PAIR, ANALYZE, NRRD, META, DICOM = "NIfTI", "a NIfTI header", "an Analyze header", "NRRD", "MetaImage", "DICOM"
 
+DEFLATE_AT_MOST = 1040
+"""Bytes that one compressed byte can become."""
+
 _HEAD = 1024  # bytes; the longest signature below ends before that
 _GZIP = b"\x1f\x8b"
 _NIFTI_SIZES = {size.to_bytes(4, order): size for size in (348, 540) for order in ("little", "big")}
@@ -34,6 +37,11 @@ _OTHERS = {
 }
 
 
+def damaged(path: Path, reason: object) -> McdError:
+    """The error of a file that is not what it was when it was written."""
+    return McdError(f"{path}: not a readable volume ({reason}); copy or download it again")
+
+
 def is_gzipped(path: Path) -> bool:
     """Whether a file is compressed, whatever its name."""
     with open(path, "rb") as stream:
@@ -55,7 +63,7 @@ def held_by(path: Path) -> str:
             with gzip.open(path) as stream:
                 head = stream.read(_HEAD)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise McdError(f"{path}: not a readable volume ({error}); copy or download it again") from None
+        raise damaged(path, error) from None
     except OSError as error:  # no right to read it, a loop of links
         raise McdError(f"{path}: cannot be read ({error.strerror}); correct the path or the rights") from None
     return _named(head)

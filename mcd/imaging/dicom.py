@@ -8,7 +8,7 @@ import re
 import tempfile
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,19 +34,25 @@ _LARGEST_STRAY = 0.2
 _LARGEST_DRIFT = 0.5
 _SAME_PLACE_MM = 1e-3
 _NEEDED = [
-    *(
-        "SOPClassUID",
-        "SeriesInstanceUID",
-        "FrameOfReferenceUID",
-        "Modality",
-        "Units",
-        "Rows",
-        "Columns",
-        "NumberOfFrames",
-    ),
-    *("BitsAllocated", "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "PixelSpacing"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "ImagerPixelSpacing", "SegmentSequence", "ROIContourSequence"),
-    *("StructureSetROISequence",),
+    "SOPClassUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "Modality",
+    "Units",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "BitsAllocated",
+    "PixelRepresentation",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PixelSpacing",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "ImagerPixelSpacing",
+    "SegmentSequence",
+    "ROIContourSequence",
+    "StructureSetROISequence",
 ]
 _CONVERT = "convert it to NIfTI (dcm2niix)"
 _EXPORT = "export the series again"
@@ -95,10 +101,20 @@ def header_of(path: str | Path, whole: bool = False) -> "Dataset":
         return header
 
 
+def functional_group(header: "Dataset", group: "Dataset", sequence: str) -> "Dataset | None":
+    """Return what a frame's own group says of one thing, else what the group that all frames share says; None for neither."""
+    for place in (group, *(header.get("SharedFunctionalGroupsSequence") or ())[:1]):
+        if place.get(sequence):
+            return place.get(sequence)[0]
+    return None
+
+
 def series_files(folder: str | Path) -> list[str]:
     """Return the files of a folder's one DICOM series in the order in which `read_series` stacks them."""
+    folder = Path(folder)
     with decoding(folder):
-        return [slice_.name for slice_ in _slices(Path(folder))]
+        found = _series(folder)
+        return list(map(str, found)) if _is_of_frames(found) else [one.name for one in _in_order(found, folder)]
 
 
 def read_series(folder: Path) -> sitk.Image:
@@ -111,19 +127,15 @@ def read_series(folder: Path) -> sitk.Image:
             spaced or doubled, and for a folder with no series or with several.
     """
     with decoding(folder):
-        return _read_slices(_slices(folder), folder)
-
-
-def _read_slices(slices: Sequence[Slice], folder: Path) -> sitk.Image:
-    if len(slices) == 1 and int(slices[0].header.get("NumberOfFrames") or 1) > 1:
-        return read_frames(Path(slices[0].name))
-    files = [slice_.name for slice_ in slices]
-    grid = _grid(slices, folder)
-    inverted = any(str(slice_.header.get("PhotometricInterpretation")) == "MONOCHROME1" for slice_ in slices)
-    if inverted:
+        found = _series(folder)
+        if _is_of_frames(found):
+            return read_frames(next(iter(found)))
+        slices = _in_order(found, folder)
+        files, grid = [one.name for one in slices], _grid(slices, folder)
+        if str(slices[0].header.get("PhotometricInterpretation")) != "MONOCHROME1":  # which all slices have, or none
+            return _placed(_read(files, folder), grid)
         with tempfile.TemporaryDirectory(prefix="mcd-") as temporary:
             return _placed(_read(_as_monochrome2(files, Path(temporary)), folder), grid)
-    return _placed(_read(files, folder), grid)
 
 
 def read_frames(path: Path) -> sitk.Image:
@@ -139,29 +151,30 @@ def read_frames(path: Path) -> sitk.Image:
 
 def _read_frames(header: "Dataset", path: Path) -> sitk.Image:
     _check_image(header, str(path))
-    count = int(header.get("NumberOfFrames") or 1)
+    count = _frames(header)
     if count == 1:
         raise McdError(f"{path}: one slice of a series; give the folder that holds them all")
     groups = list(header.get("PerFrameFunctionalGroupsSequence") or [])
     if len(groups) != count:
         raise McdError(f"{path}: {count} frames, and where they lie is not in the file; {_CONVERT}")
-    slices = [_frame(header, group, f"{path}, frame {number}") for number, group in enumerate(groups, start=1)]
+    frames = [_frame(header, group, f"{path}, frame {number}") for number, group in enumerate(groups, start=1)]
     try:
         stored = header.pixel_array
     except Exception:  # no decoder, or damaged
         syntax = getattr(header.file_meta.get("TransferSyntaxUID"), "name", "unknown syntax")
         raise McdError(f"{path}: its frames cannot be decoded ({syntax}); {_CONVERT}") from None
+    order = sorted(range(count), key=lambda number: _along(frames[number], frames[0]))
+    slices = [frames[number] for number in order]
     _check_places(slices, path)
-    order = np.argsort([float(slice_.position @ slices[0].normal) for slice_ in slices], kind="stable")
     values = np.empty(stored.shape, np.float32)
-    for place, frame in enumerate(order):
-        slope, intercept = _rescale(header, groups[frame])
-        values[place] = stored[frame] * slope + intercept
-    return _grid([slices[frame] for frame in order], path).image(values)
+    for place, number in enumerate(order):
+        slope, intercept = _rescale(header, groups[number])
+        values[place] = stored[number] * slope + intercept
+    return _grid(slices, path).image(values)
 
 
-def _slices(folder: Path) -> list[Slice]:
-    """Return the checked slices of a folder's one series, in the order of their places."""
+def _series(folder: Path) -> dict[Path, "Dataset"]:
+    """Return the headers of a folder's one series by file, each of an image."""
     headers, others = _headers(folder)
     series: dict[str, dict[Path, Dataset]] = defaultdict(dict)
     for path, header in headers.items():
@@ -175,19 +188,34 @@ def _slices(folder: Path) -> list[Slice]:
     _check_no_other_slice(found, others)
     for path, header in found.items():
         _check_image(header, str(path))
-    if len(found) > 1 and (
-        several := [path for path, header in found.items() if int(header.get("NumberOfFrames") or 1) > 1]
-    ):
+    if len(found) > 1 and (several := [path for path, header in found.items() if _frames(header) > 1]):
         raise McdError(f"{several[0]}: one of {len(found)} files with many frames each; {_CONVERT}")
-    if len(found) == 1 and int(next(iter(found.values())).get("NumberOfFrames") or 1) > 1:
-        (path, header), *_ = found.items()
-        return [Slice(str(path), header, np.zeros(3), np.zeros(6), (0.0, 0.0))]  # `read_frames` looks at its frames
-    slices = [_single(path, header) for path, header in found.items()]
+    return found
+
+
+def _frames(header: "Dataset") -> int:
+    return int(header.get("NumberOfFrames") or 1)
+
+
+def _is_of_frames(series: Mapping[Path, "Dataset"]) -> bool:
+    """Whether a series is one file with many frames."""
+    return any(_frames(header) > 1 for header in series.values())
+
+
+def _in_order(series: Mapping[Path, "Dataset"], folder: Path) -> list[Slice]:
+    """Return the slices of a series, checked against one another, in the order of their places."""
+    found = [_single(path, header) for path, header in series.items()]
+    slices = sorted(found, key=lambda one: _along(one, found[0]))
     _check_places(slices, folder)
     _check_alike(slices)
-    for slice_ in slices:
-        _check_whole(Path(slice_.name), slice_.header)
-    return sorted(slices, key=lambda slice_: (float(slice_.position @ slices[0].normal), slice_.name))
+    for one in slices:
+        _check_whole(Path(one.name), one.header)
+    return slices
+
+
+def _along(one: Slice, first: Slice) -> float:
+    """How far a slice lies in mm along the normal of another."""
+    return float(one.position @ first.normal)
 
 
 def _no_series(folder: Path) -> McdError:
@@ -258,14 +286,11 @@ def _single(path: Path, header: "Dataset") -> Slice:
 
 
 def _frame(header: "Dataset", group: "Dataset", name: str) -> Slice:
-    """Return the slice of one frame; what all frames share stands in a sequence of its own."""
-    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
+    """Return the slice of one frame."""
 
     def numbers(sequence: str, keyword: str, count: int) -> np.ndarray | None:
-        for place in (group, shared):
-            if place is not None and place.get(sequence):
-                return _numbers(place.get(sequence)[0], keyword, count)
-        return None
+        said = functional_group(header, group, sequence)
+        return None if said is None else _numbers(said, keyword, count)
 
     return _slice(
         name,
@@ -304,22 +329,17 @@ def _numbers(header: "Dataset", keyword: str, count: int) -> np.ndarray | None:
 
 def _rescale(header: "Dataset", group: "Dataset") -> tuple[float, float]:
     """Return slope and intercept of one frame."""
-    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
-    for place in (group, shared):
-        if place is not None and place.get("PixelValueTransformationSequence"):
-            place = place.PixelValueTransformationSequence[0]
-            return float(place.get("RescaleSlope") or 1), float(place.get("RescaleIntercept") or 0)
-    return float(header.get("RescaleSlope") or 1), float(header.get("RescaleIntercept") or 0)
+    said = functional_group(header, group, "PixelValueTransformationSequence")
+    place = header if said is None else said
+    return float(place.get("RescaleSlope") or 1), float(place.get("RescaleIntercept") or 0)
 
 
 def _check_places(slices: Sequence[Slice], place: Path) -> None:
-    """Refuse two images of one place: two phases, echoes or copies, however they are numbered."""
-    normal = slices[0].normal
-    ordered = sorted(slices, key=lambda one: float(one.position @ normal))
-    steps = np.diff([float(one.position @ normal) for one in ordered])
+    """Refuse two images of one place, among slices in order: phases, echoes or copies, however they are numbered."""
+    steps = np.diff([_along(one, slices[0]) for one in slices])
     doubled = np.flatnonzero(np.abs(steps) < _SAME_PLACE_MM)
     if len(doubled):
-        one, other = (Path(ordered[index].name).name for index in (doubled[0], doubled[0] + 1))
+        one, other = (Path(slices[index].name).name for index in (doubled[0], doubled[0] + 1))
         raise McdError(
             f"{place}: two slices at one position, {len(doubled)} times (a second phase, or copies), such as {one} and "
             f"{other}; keep one of each"
@@ -374,8 +394,7 @@ def _has_pixels(path: Path, header: "Dataset") -> bool:
         with open(path, "rb") as stream:
             stream.seek(start)
             return b"\xfe\xff\xdd\xe0" in stream.read()
-    frames = int(header.get("NumberOfFrames") or 1)
-    bits = int(header.Rows) * int(header.Columns) * frames * int(header.get("BitsAllocated") or 16)
+    bits = int(header.Rows) * int(header.Columns) * _frames(header) * int(header.get("BitsAllocated") or 16)
     return path.stat().st_size - start >= bits // 8 + 8
 
 

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 
 from mcd.errors import McdError
 from mcd.imaging import contents
-from mcd.imaging.dicom import SEGMENTATION, STRUCTURES, decoding, header_of
+from mcd.imaging.dicom import SEGMENTATION, STRUCTURES, decoding, functional_group, header_of
 from mcd.imaging.geometry import Grid
 
 if TYPE_CHECKING:
@@ -89,14 +89,13 @@ def _segments(path: Path) -> tuple[dict[int, np.ndarray], Grid]:
     kind = str(header.get("SegmentationType", ""))
     if kind == "FRACTIONAL":
         raise McdError(f"{path}: a fractional SEG; export it as a binary one")
-    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
     groups = list(header.get("PerFrameFunctionalGroupsSequence") or [])
 
     def of(group: "Dataset", sequence: str) -> Any:
-        for place in (group, shared):
-            if place is not None and place.get(sequence):
-                return place.get(sequence)[0]
-        raise McdError(f"{path}: a SEG without {sequence}, so where it lies is unknown; {_EXPORT}")
+        said = functional_group(header, group, sequence)
+        if said is None:
+            raise McdError(f"{path}: a SEG without {sequence}, so where it lies is unknown; {_EXPORT}")
+        return said
 
     try:
         axes = np.asarray(of(groups[0], "PlaneOrientationSequence").ImageOrientationPatient, dtype=float)

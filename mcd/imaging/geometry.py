@@ -3,6 +3,7 @@
 World coordinates are LPS in mm, as in DICOM and SimpleITK. A `Grid` is in (x, y, z); an array is in (z, y, x).
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,6 +46,11 @@ class Grid:
     def voxel_ml(self) -> float:
         """The volume of a voxel in millilitres."""
         return float(np.prod(self.spacing)) / 1000
+
+    @property
+    def corners(self) -> np.ndarray:
+        """The indices (8, 3) in (x, y, z) of the outermost voxels."""
+        return corners(self.size)
 
     @property
     def _axes(self) -> np.ndarray:
@@ -90,6 +96,11 @@ class Grid:
         image.SetOrigin(self.origin)
         image.SetDirection(self.direction)
         return image
+
+
+def corners(size: Sequence[int]) -> np.ndarray:
+    """Return the indices (8, 3) of the outermost voxels of a box of `size` (x, y, z), the first voxel's first."""
+    return np.asarray([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (np.asarray(size) - 1)
 
 
 def array_of(image: sitk.Image) -> np.ndarray:

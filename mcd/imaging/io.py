@@ -130,7 +130,7 @@ def _read_file(path: Path, note: Note) -> sitk.Image:
         return read_frames(path)
     if kind in (contents.NRRD, contents.META):
         return read_nrrd_or_meta(path, kind)
-    return read_nifti(path, note)
+    return read_nifti(path, kind, note)
 
 
 def _check_grid(image: sitk.Image, path: Path) -> None:

@@ -16,6 +16,7 @@ import SimpleITK as sitk
 
 from mcd.errors import McdError
 from mcd.imaging import contents
+from mcd.imaging.geometry import corners
 
 # Our choices. Voxels that two affines of one file may lie apart at a corner before it is said, and that an affine may move
 # a corner off a grid with right angles before the file is refused.
@@ -24,7 +25,6 @@ _LARGEST_SHEAR = 0.5
 
 _BLOCK = 1 << 22
 _LONGEST_TAIL = 1 << 26  # bytes behind the last voxel that are still read, for the checksum behind them
-_DEFLATE_AT_MOST = 1040  # bytes that one compressed byte can become
 _MILLIMETRES = {
     0: 1.0,
     1: 1000.0,
@@ -33,8 +33,8 @@ _MILLIMETRES = {
 }  # by the code in `xyzt_units`: unknown, metre, millimetre, micrometre
 
 
-def read_nifti(path: Path, note: Callable[[str], None]) -> sitk.Image:
-    """Return the image of a NIfTI file, or of either file of a pair, with its values scaled as the header says.
+def read_nifti(path: Path, kind: str, note: Callable[[str], None]) -> sitk.Image:
+    """Return the image of a NIfTI file, or of a pair by its header's file, with its values scaled as the header says.
 
     The affine is the sform where there is one, else the qform, as in nibabel, FSL and SPM. What the header contradicts goes
     to `note`.
@@ -45,29 +45,24 @@ def read_nifti(path: Path, note: Callable[[str], None]) -> sitk.Image:
     """
     import nibabel  # here alone: its import takes longer than most volumes take to read
 
-    header_file, voxel_file = _pair(path)
-    with _opened(header_file) as stream:
-        head = _exactly(stream, 540, header_file, at_least=348)
-        size = int.from_bytes(head[:4], "little")
-        of_second = size not in (348, int.from_bytes((348).to_bytes(4, "big"), "little"))
-        header_class: Any = nibabel.Nifti2Header if of_second else nibabel.Nifti1Header
+    alone = kind == contents.NIFTI
+    with _opened(path) as stream:
+        head = _exactly(stream, 540, path, at_least=348)
+        of_first = 348 in (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))
+        header_class: Any = nibabel.Nifti1Header if of_first else nibabel.Nifti2Header
         header = header_class(head[: header_class.sizeof_hdr], check=False)
         shape, dtype = _shape(header, path), _dtype(header, path)
-        first = int(header["vox_offset"]) if voxel_file == header_file else 0
-        first = max(first, 0)
+        first = max(int(header["vox_offset"]), 0) if alone else 0
+        voxel_file = path if alone else _voxels_beside(path)
         expected = first + int(np.prod(shape, dtype=object)) * dtype.itemsize
         _check_plausible(voxel_file, expected)
-        if voxel_file == header_file:
-            buffer = _filled(stream, expected, voxel_file, head)
+        if alone:
+            buffer = _filled(stream, expected, path, head)
         else:
             with _opened(voxel_file) as voxels:
                 buffer = _filled(voxels, expected, voxel_file)
     values = np.frombuffer(buffer, dtype, offset=first).reshape(shape, order="F")
     affine = _affine(header, shape, path, note)
-    while values.ndim > 3 and values.shape[-1] == 1:
-        values = values[..., 0]
-    if values.ndim != 3:
-        raise McdError(f"{path}: one volume is needed, its size is {values.shape}; give a file with one")
     image = sitk.GetImageFromArray(_scaled(values, header, path).T)
     spacing, direction, origin = _right_angled(affine, values.shape, path)
     image.SetSpacing(spacing.tolist())
@@ -76,19 +71,16 @@ def read_nifti(path: Path, note: Callable[[str], None]) -> sitk.Image:
     return image
 
 
-def _pair(path: Path) -> tuple[Path, Path]:
-    """The files with the header and with the voxels: one and the same, unless it is a pair."""
-    if contents.held_by(path) == contents.NIFTI:
-        return path, path
+def _voxels_beside(path: Path) -> Path:
+    """The file with the voxels of a pair whose header is `path`."""
     stem, suffixes = path.name, ""
     if stem.lower().endswith(".gz"):
         stem, suffixes = stem[:-3], stem[-3:]
-    base = stem[:-4]
-    upper = stem[-4:].isupper()
-    names = [f"{base}{'.IMG' if upper else '.img'}{end}" for end in dict.fromkeys((suffixes, "", ".gz"))]
+    suffix = ".IMG" if stem[-4:].isupper() else ".img"
+    names = [f"{stem[:-4]}{suffix}{end}" for end in dict.fromkeys((suffixes, "", ".gz"))]
     for name in names:
         if (path.parent / name).is_file():
-            return path, path.parent / name
+            return path.parent / name
     raise McdError(f"{path}: the header of a pair, and {names[0]} with the voxels is missing; put it beside the header")
 
 
@@ -107,26 +99,24 @@ def _opened(path: Path) -> BufferedIOBase:
     return gzip.open(path) if contents.is_gzipped(path) else open(path, "rb")
 
 
-def _damaged(path: Path, reason: object) -> McdError:
-    return McdError(f"{path}: not a readable volume ({reason}); copy or download it again")
-
-
 def _exactly(stream: BufferedIOBase, count: int, path: Path, at_least: int) -> bytes:
     try:
         found = stream.read(count)
     except (EOFError, OSError, zlib.error) as error:
-        raise _damaged(path, error) from None
+        raise contents.damaged(path, error) from None
     if len(found) < at_least:
-        raise _damaged(path, f"{len(found)} of {at_least} bytes of the header")
+        raise contents.damaged(path, f"{len(found)} of {at_least} bytes of the header")
     return found
 
 
 def _check_plausible(path: Path, expected: int) -> None:
     """Refuse a size that a file of this length cannot hold, before memory is allocated for it."""
     size = path.stat().st_size
-    most = size * _DEFLATE_AT_MOST if contents.is_gzipped(path) else size
+    most = size * contents.DEFLATE_AT_MOST if contents.is_gzipped(path) else size
     if most < expected:
-        raise _damaged(path, f"{size} of {expected} bytes" if most == size else f"too short for {expected} bytes")
+        raise contents.damaged(
+            path, f"{size} of {expected} bytes" if most == size else f"too short for {expected} bytes"
+        )
 
 
 def _filled(stream: BufferedIOBase, expected: int, path: Path, begun: bytes = b"") -> bytearray:
@@ -142,22 +132,23 @@ def _filled(stream: BufferedIOBase, expected: int, path: Path, begun: bytes = b"
         while tail < _LONGEST_TAIL and (block := stream.read(_BLOCK)):
             tail += len(block)
     except (EOFError, OSError, zlib.error) as error:
-        raise _damaged(path, error) from None
+        raise contents.damaged(path, error) from None
     if filled < expected:
-        raise _damaged(path, f"{filled} of {expected} bytes")
+        raise contents.damaged(path, f"{filled} of {expected} bytes")
     if tail >= _LONGEST_TAIL:
         raise McdError(f"{path}: holds far more than the {expected} bytes of its header's volume; convert it again")
     return buffer
 
 
 def _shape(header: Any, path: Path) -> tuple[int, ...]:
+    """Return the three sides of a header's one volume."""
     count = int(header["dim"][0])
     shape = tuple(int(side) for side in header["dim"][1 : count + 1])
     if not 1 <= count <= 7 or min(shape) < 1:
-        raise _damaged(path, f"its header has the dimensions {[int(side) for side in header['dim']]}")
-    if sum(side > 1 for side in shape) < 3 or len(shape) < 3 or shape[2] < 2:
+        raise contents.damaged(path, f"its header has the dimensions {[int(side) for side in header['dim']]}")
+    if sum(side > 1 for side in shape) < 3 or len(shape) < 3 or shape[2] < 2 or max(shape[3:], default=1) > 1:
         raise McdError(f"{path}: one volume is needed, its size is {shape}; give a file with one")
-    return shape
+    return shape[:3]
 
 
 def _dtype(header: Any, path: Path) -> np.dtype[Any]:
@@ -166,7 +157,7 @@ def _dtype(header: Any, path: Path) -> np.dtype[Any]:
     try:
         dtype: np.dtype[Any] = header.get_data_dtype()
     except (HeaderDataError, KeyError) as error:
-        raise _damaged(path, error) from None
+        raise contents.damaged(path, error) from None
     if dtype.kind not in "iuf":
         kind = "complex" if dtype.kind == "c" else f"no numeric (datatype {int(header['datatype'])})"
         raise McdError(f"{path}: {kind} voxels; give a volume with one real number per voxel")
@@ -219,12 +210,13 @@ def _disagreement(header: Any, sform: np.ndarray, qform: np.ndarray | None, shap
     """Say what of a header contradicts its sform."""
     sides = np.linalg.norm(sform[:3, :3], axis=0)
     if qform is not None:
-        apart = np.linalg.norm((_corners(shape) @ (sform - qform).T)[:, :3], axis=1).max()
+        difference = sform - qform
+        apart = np.linalg.norm(corners(shape) @ difference[:3, :3].T + difference[:3, 3], axis=1).max()
         if apart > _LARGEST_DISAGREEMENT * sides.min():
             return f"its qform and its sform disagree (a corner lies {apart:.1f} mm apart)"
         return None
     said = np.abs(np.asarray(header["pixdim"][1:4], dtype=float))
-    steps = np.asarray(shape[:3]) - 1
+    steps = np.asarray(shape) - 1
     if not np.all(np.abs(said - sides) * steps <= _LARGEST_DISAGREEMENT * sides):
         return f"its pixdim says {_sizes(said)} mm a voxel, its sform {_sizes(sides)}"
     return None
@@ -272,14 +264,6 @@ def _sizes(sides: np.ndarray) -> str:
     return " x ".join(f"{side:.4g}" for side in sides)
 
 
-def _corners(shape: tuple[int, ...]) -> np.ndarray:
-    """Return the eight outermost voxels (8, 4), in homogeneous coordinates."""
-    last = np.asarray(shape[:3]) - 1
-    return np.asarray(
-        [[*(np.asarray([x, y, z]) * last), 1] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=float
-    )
-
-
 def _right_angled(affine: np.ndarray, shape: tuple[int, ...], path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return spacing, direction (3, 3) and origin of the grid with right angles that is nearest to an affine.
 
@@ -293,8 +277,7 @@ def _right_angled(affine: np.ndarray, shape: tuple[int, ...], path: Path) -> tup
 
     right, _ = polar(direction)
     half = (np.asarray(shape) - 1) / 2
-    corners = _corners(shape)[:, :3] - half
-    moved = np.linalg.norm(corners @ (affine[:3, :3] - right * spacing).T, axis=1).max()
+    moved = np.linalg.norm((corners(shape) - half) @ (affine[:3, :3] - right * spacing).T, axis=1).max()
     if moved > _LARGEST_SHEAR * spacing.min():
         raise McdError(f"{path}: its axes are not at right angles (a corner is {moved:.1f} mm off); resample it first")
     middle = affine[:3, :3] @ half + affine[:3, 3]

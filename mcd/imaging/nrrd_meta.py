@@ -12,17 +12,19 @@ from mcd.errors import McdError
 from mcd.imaging import contents
 
 _LONGEST_HEADER = 1 << 20
-_DEFLATE_AT_MOST = 1040  # bytes that one compressed byte can become
-_META_BYTES = {
-    "CHAR": 1,
-    "SHORT": 2,
-    "INT": 4,
-    "LONG": 4,
-    "LONG_LONG": 8,
-    "FLOAT": 4,
-    "DOUBLE": 8,
+_BYTES = {
+    "char": 1,
+    "short": 2,
+    "shortint": 2,
+    "int": 4,
+    "long": 4,
+    "longlong": 8,
+    "longlongint": 8,
+    "float": 4,
+    "double": 8,
+    "block": 1,
 }
-_NRRD_BYTES = {"char": 1, "short": 2, "int": 4, "long": 8, "longlong": 8, "float": 4, "double": 8, "block": 1}
+"""Of one value, by its type's name in either format, without sign, blanks and underscores."""
 
 
 def read_nrrd_or_meta(path: Path, kind: str) -> sitk.Image:
@@ -41,11 +43,7 @@ def read_nrrd_or_meta(path: Path, kind: str) -> sitk.Image:
         return reader.Execute()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        raise _damaged(path, reason) from None
-
-
-def _damaged(path: Path, reason: object) -> McdError:
-    return McdError(f"{path}: not a readable volume ({reason}); copy or download it again")
+        raise contents.damaged(path, reason) from None
 
 
 def _header(path: Path, kind: str) -> tuple[dict[str, str], int]:
@@ -59,7 +57,7 @@ def _header(path: Path, kind: str) -> tuple[dict[str, str], int]:
     else:
         end = re.search(rb"ElementDataFile\s*=[^\n]*(\n|$)", content)
         if end is None:
-            raise _damaged(path, "its header has no ElementDataFile")
+            raise contents.damaged(path, "its header has no ElementDataFile")
         text, first, separator = content[: end.end()], end.end(), "="
     fields = {}
     for line in text.decode("latin-1").splitlines():
@@ -91,13 +89,13 @@ def _check_geometry(fields: Mapping[str, str], path: Path, kind: str) -> None:
 def _check_voxels(fields: Mapping[str, str], first: int, path: Path, kind: str) -> None:
     """Refuse voxels that are missing, too few, or fail the checksum that compressed ones carry."""
     if kind == contents.NRRD:
-        shape, each = fields.get("sizes", ""), _bytes_each(fields.get("type", ""), _NRRD_BYTES)
+        shape, each = fields.get("sizes", ""), _bytes_each(fields.get("type", ""))
         encoding = fields.get("encoding", "raw").lower()
         beside = fields.get("datafile", "")
         compressed = encoding in ("gzip", "gz")
         raw = encoding == "raw"
     else:
-        shape, each = fields.get("dimsize", ""), _bytes_each(fields.get("elementtype", "")[4:], _META_BYTES)
+        shape, each = fields.get("dimsize", ""), _bytes_each(fields.get("elementtype", ""))
         each *= int(fields.get("elementnumberofchannels", "1") or 1)
         compressed = fields.get("compresseddata", "").lower() == "true"
         beside = fields.get("elementdatafile", "LOCAL")
@@ -105,7 +103,7 @@ def _check_voxels(fields: Mapping[str, str], first: int, path: Path, kind: str) 
         raw = not compressed and fields.get("binarydata", "true").lower() == "true"
     sides = [int(number) for number in re.findall(r"\d+", shape)]
     if not sides or not each:
-        raise _damaged(path, "its header gives no size or no type of its voxels")
+        raise contents.damaged(path, "its header gives no size or no type of its voxels")
     if beside and (beside.upper().startswith("LIST") or "%" in beside):
         return  # a file a slice: ITK says which one is missing
     place = path.parent / beside if beside else path
@@ -115,24 +113,21 @@ def _check_voxels(fields: Mapping[str, str], first: int, path: Path, kind: str) 
     expected = int(np.prod(sides, dtype=object)) * each
     found = place.stat().st_size - start
     if raw and found < expected:
-        raise _damaged(place, f"{found} of {expected} bytes")
+        raise contents.damaged(place, f"{found} of {expected} bytes")
     if compressed:
-        if found * _DEFLATE_AT_MOST < expected:
-            raise _damaged(place, f"{found} compressed bytes cannot hold {expected}")
+        if found * contents.DEFLATE_AT_MOST < expected:
+            raise contents.damaged(place, f"{found} compressed bytes cannot hold {expected}")
         if not {"byteskip", "lineskip"} & fields.keys():
             _check_stream(place, start, expected)
 
 
-def _bytes_each(name: str, sizes: Mapping[str, int]) -> int:
-    """Return the bytes of one value; 0 for a type that is none."""
-    lower = re.sub(r"^(unsigned|signed|u)(?=[\s_a-z])", "", name.strip().lower()).strip(" _")
-    if number := re.fullmatch(r"int(8|16|32|64)(_t)?", lower):
+def _bytes_each(name: str) -> int:
+    """Return the bytes of a value, by its type's name such as `unsigned short int`, `uint16_t`, `MET_USHORT`; 0 for no type."""
+    plain = re.sub(r"^met|[\s_]", "", name.lower())
+    plain = re.sub(r"^(unsigned|signed|u)", "", plain)
+    if number := re.fullmatch(r"int(8|16|32|64)t?", plain):
         return int(number[1]) // 8
-    lower = {"longlong": "longlong", "long long": "longlong", "long long int": "longlong", "short int": "short"}.get(
-        lower, lower
-    )
-    table = {key.lower(): value for key, value in sizes.items()}
-    return table.get(lower, 0)
+    return _BYTES.get(plain, 0)
 
 
 def _check_stream(path: Path, start: int, expected: int) -> None:
@@ -145,6 +140,6 @@ def _check_stream(path: Path, start: int, expected: int) -> None:
             while found <= expected and not inflate.eof and (block := stream.read(1 << 16)):
                 found += len(inflate.decompress(block))
     except zlib.error as error:
-        raise _damaged(path, error) from None
+        raise contents.damaged(path, error) from None
     if found != expected or not inflate.eof:
-        raise _damaged(path, f"{found} of {expected} bytes")
+        raise contents.damaged(path, f"{found} of {expected} bytes")

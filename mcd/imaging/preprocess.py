@@ -265,8 +265,7 @@ def _region(values: np.ndarray, rule: str, body_threshold: float) -> np.ndarray:
 
 def _around(image: sitk.Image, grid: Grid, transform: sitk.Transform, margin: int = 8) -> sitk.Image:
     """Return the part of `image` that `grid` needs, and `margin` voxels more: B-splines cost by the whole image."""
-    last = np.asarray(grid.size) - 1
-    corners = grid.world(np.asarray([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * last)
+    corners = grid.world(grid.corners)
     index = Grid.of(image).index(np.asarray([transform.TransformPoint(corner.tolist()) for corner in corners]))
     low = np.maximum(0, np.floor(index.min(axis=0)).astype(int) - margin)
     high = np.minimum(image.GetSize(), np.ceil(index.max(axis=0)).astype(int) + margin + 1)

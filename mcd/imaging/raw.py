@@ -154,10 +154,9 @@ def embedded(image: sitk.Image, known: list[Grid]) -> sitk.Image:
 
 def _start_on(grid: Grid, other: Grid) -> tuple[int, int, int] | None:
     """Return the voxel of `other` on which the first one of `grid` lies; None unless all of its voxels lie on voxels."""
-    corners = np.asarray([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (np.asarray(grid.size) - 1)
-    index = other.index(grid.world(corners))
+    index = other.index(grid.world(grid.corners))
     start = np.rint(index[0]).astype(int)
-    if np.abs(index - corners - start).max() > _SAME_LATTICE:
+    if np.abs(index - grid.corners - start).max() > _SAME_LATTICE:
         return None
     x, y, z = start.tolist()
     return x, y, z
