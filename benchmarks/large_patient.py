@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from mcd.imaging.geometry import Grid
-from mcd.imaging.io import write_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import preprocess_subject
+from mcd.imaging.write_volume import write_volume
 from mcd.subject import Subject
 
 STRAIGHT = (1.0, 0, 0, 0, 1, 0, 0, 0, 1)

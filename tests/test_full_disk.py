@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from mcd.csv_files import write_csv
 from mcd.errors import McdError
 from mcd.files import write_json, write_text
-from mcd.imaging.io import write_volume
 from mcd.imaging.preprocess import write_preprocessed
+from mcd.imaging.write_volume import write_volume
 from mcd.prediction.masks import write_predictions
 from mcd.reporting.figures.style import save
 from mcd.slices.write_shards import write_subjects

@@ -52,7 +52,7 @@ def _predict(options: argparse.Namespace) -> None:
     stem = options.output.with_name(options.output.name.removesuffix(suffix))
 
     from mcd.imaging.dicom_seg import can_write_seg, write_seg
-    from mcd.imaging.io import write_volume
+    from mcd.imaging.write_volume import write_volume
     from mcd.prediction.masks import region_codes
     from mcd.prediction.origin import summary_line
     from mcd.prediction.patient import load_models, predict_patient

@@ -52,7 +52,7 @@ def write_patient(
         noise: factor on the scanners' noise.
         spacing: scanner -> (x, y, z) mm; one that is left out has the real cohort's.
     """
-    from mcd.imaging.io import write_volume
+    from mcd.imaging.write_volume import write_volume
 
     draw = resolve_name(simulator_of(layout).draw)
     for name, image in draw(subject, seed=seed, noise=noise, spacing=spacing).items():

@@ -1,14 +1,10 @@
-"""Volumes from and to disk: NIfTI, NRRD and MetaImage files, and DICOM series folders.
+"""Volumes from disk: NIfTI, NRRD and MetaImage files, and DICOM series folders.
 
 What a file holds is decided by its first bytes, not by its name. A header that contradicts itself is refused, or read as other
 programs read it and said so.
 """
 
-import errno
-import gzip
 import logging
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +12,6 @@ import numpy as np
 import SimpleITK as sitk
 
 from mcd.errors import McdError
-from mcd.files import atomic_path
 from mcd.imaging import contents
 from mcd.imaging.dicom import read_frames, read_series
 from mcd.imaging.dicom_label import dicom_object, read_dicom_label
@@ -31,7 +26,6 @@ log = logging.getLogger(__name__)
 
 Note = Callable[[str], None]
 """Takes a sentence about a file that was read although its header contradicts itself."""
-_NIFTI_OFFSET = 108  # where a NIfTI header says at which byte the voxels begin
 
 
 def read_volume(path: str | Path, *, note: Note = log.warning, not_finite: str = "refuse") -> sitk.Image:
@@ -81,39 +75,6 @@ def read_label(path: str | Path, grid: Grid, *, note: Note = log.warning) -> sit
         if found is not None:
             return read_dicom_label(*found, grid)
     return read_volume(path, note=note)
-
-
-def write_volume(image: sitk.Image, path: str | Path) -> None:
-    """Write voxels and geometry, atomically and compressed; no header text of the source is carried over.
-
-    ITK reports success where the disk is full, so the file is read back before it gets its name.
-    """
-    values = sitk.GetArrayViewFromImage(image)
-    bare = Grid.of(image).image(values)
-    with atomic_path(path, images=True) as temporary:
-        sitk.WriteImage(bare, str(temporary), useCompression=True)
-        if not _holds(temporary, values):
-            raise OSError(errno.EIO, "not read back as it was written")
-
-
-def _holds(path: Path, values: np.ndarray) -> bool:
-    """Whether a file that was just written holds these voxels (z, y, x), to its last byte; NIfTI is read block by block."""
-    expected = np.ascontiguousarray(values).data.cast("B")
-    try:
-        if not path.name.endswith((".nii", ".nii.gz")):
-            image = sitk.ReadImage(str(path))
-            return np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).data.cast("B") == expected
-        with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as stream:
-            header = stream.read(_NIFTI_OFFSET + 4)
-            stream.read(int(struct.unpack_from("<f", header, _NIFTI_OFFSET)[0]) - len(header))
-            at = 0
-            while block := stream.read(1 << 22):  # to the end: the checksum is there
-                if expected[at : at + len(block)] != block:
-                    return False
-                at += len(block)
-            return at == len(expected)
-    except (EOFError, RuntimeError, gzip.BadGzipFile, zlib.error, struct.error):  # RuntimeError is ITK's
-        return False
 
 
 def _read_file(path: Path, note: Note) -> sitk.Image:

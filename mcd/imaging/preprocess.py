@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from mcd.errors import McdError
 from mcd.files import access_mode, explained, read_json, sync, write_json
 from mcd.imaging.geometry import Grid, array_of, resample
-from mcd.imaging.io import read_volume, write_volume
+from mcd.imaging.io import read_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.raw import read_raw, share_inside
 from mcd.imaging.registration import (
@@ -27,6 +27,7 @@ from mcd.imaging.registration import (
     surroundings,
     window,
 )
+from mcd.imaging.write_volume import write_volume
 from mcd.leftovers import sweep, temporary_prefix
 from mcd.subject import Subject
 from mcd.version import code_version

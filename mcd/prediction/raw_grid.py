@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mcd.imaging.geometry import Grid, to_raw_grid
-from mcd.imaging.io import write_volume
 from mcd.imaging.registration import transform_of
+from mcd.imaging.write_volume import write_volume
 from mcd.prediction.masks import predicted_subjects, read_predictions, region_codes
 from mcd.slices.shards import Shards
 

@@ -12,8 +12,8 @@ import yaml
 from mcd.cli import main
 from mcd.cohorts.fit import LEAST_GAIN, gain
 from mcd.imaging.geometry import Grid
-from mcd.imaging.io import write_volume
 from mcd.imaging.preprocess import Preprocessed
+from mcd.imaging.write_volume import write_volume
 
 GRID = Grid((48, 48, 40), (4.0, 4.0, 4.0), (-96.0, -96.0, -80.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
 

@@ -13,7 +13,7 @@ from mcd.cohorts.samplesheet import subjects
 from mcd.config import load_config
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid
-from mcd.imaging.io import write_volume
+from mcd.imaging.write_volume import write_volume
 
 GRID = Grid((12, 12, 6), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
 

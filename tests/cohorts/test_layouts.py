@@ -12,7 +12,7 @@ from mcd.cohorts.layout import Fault, Layout, refuse
 from mcd.config import load_config
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid
-from mcd.imaging.io import write_volume
+from mcd.imaging.write_volume import write_volume
 from mcd.subject import Subject
 
 

@@ -10,7 +10,8 @@ from mcd.errors import McdError
 from mcd.imaging.dicom import series_files
 from mcd.imaging.dicom_seg import write_seg
 from mcd.imaging.geometry import Grid, array_of
-from mcd.imaging.io import read_volume, write_volume
+from mcd.imaging.io import read_volume
+from mcd.imaging.write_volume import write_volume
 
 highdicom = pytest.importorskip("highdicom")
 pydicom = pytest.importorskip("pydicom")

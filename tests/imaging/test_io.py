@@ -10,7 +10,8 @@ import SimpleITK as sitk
 
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of
-from mcd.imaging.io import read_volume, write_volume
+from mcd.imaging.io import read_volume
+from mcd.imaging.write_volume import write_volume
 
 GRID = Grid((7, 6, 5), (0.9, 1.1, 3.27), (-12.5, 34.0, -880.0), tuple(sitk.VersorTransform((0, 1, 1), 0.2).GetMatrix()))
 

@@ -11,7 +11,8 @@ import pytest
 
 from mcd.errors import McdError
 from mcd.imaging.geometry import array_of
-from mcd.imaging.io import read_volume, write_volume
+from mcd.imaging.io import read_volume
+from mcd.imaging.write_volume import write_volume
 
 SHAPE = (9, 8, 7)
 AFFINE = np.asarray([[-0.9, 0, 0, 40], [0, 1.1, 0, -60], [0, 0, 3.25, -30], [0, 0, 0, 1.0]])

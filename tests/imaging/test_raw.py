@@ -8,10 +8,10 @@ import SimpleITK as sitk
 
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid
-from mcd.imaging.io import write_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import Preprocessed, preprocess_subject
 from mcd.imaging.raw import share_inside, whole_numbers
+from mcd.imaging.write_volume import write_volume
 from mcd.subject import Subject
 
 SHAPE = (12, 32, 32)

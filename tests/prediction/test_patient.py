@@ -13,9 +13,10 @@ from mcd.errors import McdError
 from mcd.evaluation.overlap import dsc
 from mcd.imaging.alike import anatomical_spacing
 from mcd.imaging.geometry import Grid, array_of
-from mcd.imaging.io import read_volume, write_volume
+from mcd.imaging.io import read_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import preprocess_subject, read_preprocessed, write_preprocessed
+from mcd.imaging.write_volume import write_volume
 from mcd.prediction.masks import region_codes
 from mcd.prediction.origin import summary_line, unlike_training
 from mcd.prediction.patient import Model, PatientPrediction, load_models, predict_patient

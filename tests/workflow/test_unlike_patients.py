@@ -8,7 +8,7 @@ import yaml
 from snakemake_run import snakemake
 
 from mcd.imaging.geometry import Grid
-from mcd.imaging.io import write_volume
+from mcd.imaging.write_volume import write_volume
 
 pytestmark = pytest.mark.workflow
 
