@@ -25,8 +25,7 @@ from pathlib import Path
 sys.path.insert(0, workflow.basedir)  # the package beside this workflow, installed or not
 
 from mcd import plan
-from mcd.cohorts.find import find_subjects
-from mcd.cohorts.simulated import patient_files, simulated_subjects, simulator_of
+from mcd.cohorts.simulated import patient_files, simulator_of
 from mcd.config import load_config, read_yaml
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_VERSIONS
@@ -35,7 +34,7 @@ from mcd.imaging.alike import unlike_others
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.leftovers import clear_states
 from mcd.methods import METHODS, PRETRAININGS
-from mcd.slices.splits import Origin, check_split
+from mcd.slices.splits import check_split
 from mcd.subject import MODALITY, SUBJECT_ID
 
 
@@ -59,16 +58,10 @@ if workflow.is_main_process:
 REGISTERED = [name for name, cohort in CONFIG.cohorts.items() if cohort.registered]
 
 
-def list_subjects(cohort):
-    """A cohort's patients: those that are on disk, or those that will be simulated."""
-    settings = CONFIG.cohorts[cohort]
-    layout, modalities, simulate = settings.layout, settings.modalities, settings.simulate
-    if simulate:
-        return simulated_subjects(layout, fix(DATA, cohort=cohort), modalities, simulate.subjects, seed=simulate.seed)
-    return find_subjects(layout, settings.raw_folder, settings.sheet_path, modalities)
-
-
-SUBJECTS = {cohort: {subject.id: subject for subject in or_explain(list_subjects, cohort)} for cohort in COHORTS}
+SUBJECTS = {
+    cohort: {subject.id: subject for subject in or_explain(plan.patients, CONFIG, cohort, fix(DATA, cohort=cohort))}
+    for cohort in COHORTS
+}
 
 
 # Text of a label ratio in paths -> its number: read once, and never converted back.

@@ -41,12 +41,6 @@ def subjects_of(cohort):
     return [subject.to_json() for subject in SUBJECTS[cohort].values()]
 
 
-def origin_of(cohort):
-    """What a cohort's splits are drawn from, as it is now."""
-    patients = {subject.id: subject.split for subject in SUBJECTS[cohort].values()}
-    return Origin(cohort, CONFIG.cohorts[cohort].test, patients)
-
-
 def pretraining_task(wildcards):
     """Everything in the configuration that changes what a pre-training learns."""
     names = wildcards.cohort, wildcards.pair, wildcards.pretraining, int(wildcards.seed)

@@ -17,7 +17,7 @@ for cohort, seed in product(COHORTS, CONFIG.seeds):
         or_explain(
             check_split,
             path,
-            origin_of(cohort),
+            plan.origin(CONFIG, cohort, SUBJECTS[cohort].values()),
             f"mcd split keep, extend or redraw {path} --config {shlex.quote(str(CONFIG_FILE))}",
         )
 

@@ -106,12 +106,13 @@ def _init_cohort(options: argparse.Namespace) -> None:
 def _check_cohort(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
+    from mcd import plan
     from mcd.cohorts.check_cohort import check_cohort
     from mcd.cohorts.find import find_subjects
     from mcd.cohorts.findings import Finding, print_findings, write_findings
     from mcd.cohorts.layout import faults
     from mcd.config import read_config
-    from mcd.slices.splits import Origin, make_split
+    from mcd.slices.splits import make_split
 
     if options.output:
         check_output(options.output)
@@ -129,8 +130,7 @@ def _check_cohort(options: argparse.Namespace) -> None:
 
     subjects = find_subjects(cohort.layout, cohort.raw_folder, cohort.sheet_path, cohort.modalities, note)
     with faults(note):
-        origin = Origin(name, cohort.test, {subject.id: subject.split for subject in subjects})
-        make_split(origin, config.seeds[0])
+        make_split(plan.origin(config, name, subjects), config.seeds[0])
     found += check_cohort(
         subjects,
         cohort.preprocessing,
@@ -178,10 +178,9 @@ def _grouping(options: argparse.Namespace) -> None:
 def _split(options: argparse.Namespace) -> None:
     import os
 
-    from mcd.cohorts.find import find_subjects
-    from mcd.cohorts.simulated import simulated_subjects
+    from mcd import plan
     from mcd.config import read_config
-    from mcd.slices.splits import Origin, extend, keep, make_split, mismatch, read_split, write_split
+    from mcd.slices.splits import extend, keep, make_split, mismatch, read_split, write_split
 
     config = read_config(options.config)
     for path in options.files:
@@ -190,15 +189,8 @@ def _split(options: argparse.Namespace) -> None:
             raise McdError(
                 f"{path}: not named splits/<cohort>/seed<seed>.json after {', '.join(config.cohorts)}; correct the path"
             )
-        split, cohort = read_split(path), config.cohorts[name]
-        if cohort.simulate:
-            simulate = cohort.simulate
-            subjects = simulated_subjects(
-                cohort.layout, "data", cohort.modalities, simulate.subjects, seed=simulate.seed
-            )  # the folder plays no part in who the patients are
-        else:
-            subjects = find_subjects(cohort.layout, cohort.raw_folder, cohort.sheet_path, cohort.modalities)
-        origin = Origin(name, cohort.test, {subject.id: subject.split for subject in subjects})
+        split = read_split(path)
+        origin = plan.origin(config, name, plan.patients(config, name, "data"))  # whoever they are, wherever they lie
         told = mismatch(split, origin)
         if options.decision == "keep":
             decided = keep(split, origin)

@@ -5,6 +5,7 @@ from mcd.plan.costs import costs
 from mcd.plan.figures import compared_runs, compared_title, shown_runs, shown_title
 from mcd.plan.fusion import FUSED_WAYS, fused_from, fused_runs, fusion_comparison
 from mcd.plan.groupings import groupings
+from mcd.plan.patients import origin, patients
 from mcd.plan.report import check_reported, claimable, claimed, claims_absent, reportable, reported
 from mcd.plan.runs import SINGLE, Run, columns, left_out, methods, percent, pretrained_on, ratios, rows, runs
 from mcd.plan.settings import cohort_facts, finetuning_task, pretraining_task
@@ -39,7 +40,9 @@ __all__ = [
     "groupings",
     "left_out",
     "methods",
+    "origin",
     "paper_datasets",
+    "patients",
     "percent",
     "pretrained_on",
     "pretraining_task",
