@@ -1,4 +1,4 @@
-"""The one exception that is meant for the user."""
+"""The one exception that is meant for the user, and what it quotes of a library's."""
 
 
 class McdError(Exception):
@@ -7,3 +7,13 @@ class McdError(Exception):
     The message is one line: it names the file or the key, says what is wrong, and what to do. The command line and the
     workflow's scripts print it without a traceback; every other exception is a bug of ours and keeps its traceback.
     """
+
+
+def first_line(error: Exception) -> str:
+    """The line in which most libraries say what is wrong; the error's name, if it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def last_line(error: Exception) -> str:
+    """The line in which ITK says what is wrong: where in its sources it noticed comes first."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mcd.errors import McdError
+from mcd.errors import McdError, first_line
 from mcd.files import DIGEST, atomic_path, reading_problem
 from mcd.paths import check_no_pipe
 
@@ -92,7 +92,7 @@ def open_file(path: str | Path, format: str, what: str = "file") -> h5py.File:
         file = h5py.File(path, "r")
     except OSError as error:
         raise reading_problem(path, error, what) or McdError(
-            f"{path}: not a readable HDF5 file ({_first_line(error)}); delete it to regenerate it"
+            f"{path}: not a readable HDF5 file ({first_line(error)}); delete it to regenerate it"
         ) from None
     try:
         with reading(path):
@@ -117,12 +117,8 @@ def reading(path: str | Path) -> Iterator[None]:
         yield
     except (OSError, KeyError, RuntimeError) as error:
         raise reading_problem(path, error) or McdError(
-            f"{path}: damaged ({_first_line(error)}); delete it to regenerate it"
+            f"{path}: damaged ({first_line(error)}); delete it to regenerate it"
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _digest(file: h5py.File) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mcd.csv_files import read_csv
-from mcd.errors import McdError
+from mcd.errors import McdError, first_line
 from mcd.evaluation.metrics import METRIC_KEYS, METRICS
 from mcd.evaluation.score_rows import COLUMNS, IDENTITY, RUN, VERSION
 from mcd.version import UNKNOWN
@@ -46,8 +46,7 @@ def _read(path: str | Path) -> pd.DataFrame:
             raise McdError(f"{path}: no column {', '.join(missing)}; delete the file to regenerate it")
         table = table.astype(dict.fromkeys(["label_ratio", *METRIC_KEYS], float) | {"seed": int})
     except ValueError as error:  # pandas' parser errors and failed conversions alike
-        message = str(error).splitlines()[0]
-        raise McdError(f"{path}: not a score file ({message}); delete it to regenerate it") from None
+        raise McdError(f"{path}: not a score file ({first_line(error)}); delete it to regenerate it") from None
     for reason in _impossible(table):
         raise McdError(f"{path}: {reason}; delete it to regenerate it")
     table[VERSION] = table.get(VERSION, UNKNOWN)

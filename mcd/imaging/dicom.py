@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import SimpleITK as sitk
 
-from mcd.errors import McdError
+from mcd.errors import McdError, last_line
 from mcd.imaging import contents
 from mcd.imaging.geometry import Grid
 
@@ -449,8 +449,8 @@ def _read(files: Sequence[str], folder: Path) -> sitk.Image:
             try:
                 sitk.ReadImage(file)
             except RuntimeError as one:
-                raise McdError(f"{file}: not a readable DICOM slice ({_reason(one)}); {_EXPORT}") from None
-        raise McdError(f"{folder}: not a readable DICOM series ({_reason(error)}); export it again") from None
+                raise McdError(f"{file}: not a readable DICOM slice ({last_line(one)}); {_EXPORT}") from None
+        raise McdError(f"{folder}: not a readable DICOM series ({last_line(error)}); export it again") from None
 
 
 def _as_monochrome2(files: Sequence[str], folder: Path) -> list[str]:
@@ -469,7 +469,3 @@ def _placed(image: sitk.Image, grid: Grid) -> sitk.Image:
     image.SetOrigin(grid.origin)
     image.SetDirection(grid.direction)
     return image
-
-
-def _reason(error: RuntimeError) -> str:
-    return str(error).strip().splitlines()[-1].strip()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import mcd
-from mcd.errors import McdError
+from mcd.errors import McdError, first_line
 from mcd.files import atomic_path
 from mcd.imaging.dicom import series_files
 
@@ -75,6 +75,6 @@ def write_seg(masks: Mapping[str, np.ndarray], series: str | Path, path: str | P
                 omit_empty_frames=any(mask.any() for mask in masks.values()),
             )
     except (AttributeError, KeyError, ValueError, TypeError) as error:  # highdicom's own checks of the source series
-        raise McdError(f"{series}: no DICOM SEG can refer to it ({str(error).splitlines()[0]})") from None
+        raise McdError(f"{series}: no DICOM SEG can refer to it ({first_line(error)})") from None
     with atomic_path(path, images=True) as temporary:
         segmentation.save_as(temporary)

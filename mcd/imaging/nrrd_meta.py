@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from mcd.errors import McdError
+from mcd.errors import McdError, last_line
 from mcd.imaging import contents
 
 _LONGEST_HEADER = 1 << 20
@@ -42,8 +42,7 @@ def read_nrrd_or_meta(path: Path, kind: str) -> sitk.Image:
     try:
         return reader.Execute()
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise contents.damaged(path, reason) from None
+        raise contents.damaged(path, last_line(error)) from None
 
 
 def _header(path: Path, kind: str) -> tuple[dict[str, str], int]:

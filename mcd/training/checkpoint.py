@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from mcd.digests import digest
-from mcd.errors import McdError
+from mcd.errors import McdError, first_line
 from mcd.files import atomic_path, reading_problem
 from mcd.paths import check_no_pipe
 from mcd.version import code_version
@@ -77,7 +77,7 @@ def load_checkpoint(path: str | Path, kind: str | None = None) -> Checkpoint:
         content = _load(path)
     except Exception as error:  # torch raises whatever its zip and pickle readers raise
         raise reading_problem(path, error, "checkpoint") or McdError(
-            f"{path}: not a readable checkpoint ({_first_line(error)}); copy it again, or delete it to regenerate it"
+            f"{path}: not a readable checkpoint ({first_line(error)}); copy it again, or delete it to regenerate it"
         ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise McdError(f"{path}: not a {FORMAT} checkpoint")
@@ -110,7 +110,7 @@ def load_resume(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | Non
     try:
         state = _load(path)
     except Exception as error:  # a damaged resume file costs time, never a result
-        log.warning("%s: not taken up, the training starts anew: not readable (%s)", path, _first_line(error))
+        log.warning("%s: not taken up, the training starts anew: not readable (%s)", path, first_line(error))
         return None
     try:
         kept = json.loads(state["identity"])
@@ -171,7 +171,3 @@ def _digest(file: IO[bytes], size: int) -> bytes:
         found.update(block)
         size -= len(block)
     return found.hexdigest().encode()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mcd.errors import McdError
+from mcd.errors import McdError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +50,7 @@ def _inception(path: Path, device: torch.device) -> Extractor:
         network = torch.jit.load(str(path), map_location=device).eval()
     except (RuntimeError, ValueError, OSError) as error:
         raise McdError(
-            f"{path}: not a TorchScript file ({str(error).splitlines()[0]}); "
-            "translation.inception needs inception-2015-12-05.pt"
+            f"{path}: not a TorchScript file ({first_line(error)}); translation.inception needs inception-2015-12-05.pt"
         ) from None
 
     def features(images: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from mcd.csv_files import read_csv
-from mcd.errors import McdError
+from mcd.errors import McdError, first_line
 from mcd.evaluation.score_rows import VERSION
 from mcd.reporting.printed.paper import CELL
 from mcd.reporting.tables.score_tables import compare, long_table, versions, write_long
@@ -101,8 +101,9 @@ def _read(paths: Sequence[str | Path], columns: Sequence[str]) -> pd.DataFrame:
             table[VERSION] = table.get(VERSION, UNKNOWN)
             tables.append(table[[*columns, VERSION]])
         except (ValueError, KeyError) as error:
-            message = str(error).splitlines()[0]
-            raise McdError(f"{path}: not a file of a translation ({message}); delete it to regenerate it") from None
+            raise McdError(
+                f"{path}: not a file of a translation ({first_line(error)}); delete it to regenerate it"
+            ) from None
     found = pd.concat(tables, ignore_index=True)
     identity = [name for name in (*RUN, "subject") if name in found]
     if found.duplicated(identity).any():
