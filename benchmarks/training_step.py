@@ -20,7 +20,6 @@ import itertools
 import resource
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -251,12 +250,15 @@ def table(rows: list[str], measured: dict[str, list[Measured]], arguments: argpa
         if not found:
             lines.append(f"| {row} | failed |")
             continue
-        middle: Callable[[str], float] = lambda name: statistics.median(getattr(one, name) for one in found)  # noqa: B023, E731
+        speed, seconds, memory, done = (
+            statistics.median(values)
+            for values in zip(*((one.speed, one.seconds, one.peak, one.operations) for one in found), strict=True)
+        )
         times = [1000 * one.seconds for one in found]
         size = f"{arguments.filters} | {arguments.batch} x {arguments.size}^2"
         lines.append(
-            f"| {row} | {size} | {middle('speed'):.1f} | {1000 * middle('seconds'):.2f} | {max(times) - min(times):.2f} "
-            f"| {middle('peak') / 1e9:.2f} | {middle('operations') / middle('seconds') / 1e12:.1f} "
+            f"| {row} | {size} | {speed:.1f} | {1000 * seconds:.2f} | {max(times) - min(times):.2f} "
+            f"| {memory / 1e9:.2f} | {done / seconds / 1e12:.1f} "
             f"| {' '.join(sorted({one.digest for one in found}))} |"
         )
     return "\n".join(lines)
