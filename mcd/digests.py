@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-_BLOCK = 1 << 22
-
 
 def digest(parts: Iterable[bytes | memoryview]) -> str:
     """Of several pieces of content in order; where one ends and the next begins counts, too."""
@@ -22,11 +20,8 @@ def file_digest(path: str | Path) -> str:
     path = Path(path)
     if path.is_dir():
         return digest(part for file in _files(path) for part in (file.name.encode(), file_digest(file).encode()))
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            found.update(block)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sources_digest(path: str | Path) -> str:
