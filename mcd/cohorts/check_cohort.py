@@ -124,8 +124,7 @@ def _read(one: Examined, name: str, path: Path, options: PreprocessOptions, grid
     reference = next(iter(one.subject.images), "")
     if name == "label" and reference in grids:
         return read_label(path, grids[reference], note=note)
-    keep = "keep" if options.not_finite == "outside" and name != "label" else "refuse"
-    return read_volume(path, note=note, not_finite=keep)
+    return read_volume(path, note=note, not_finite="refuse" if name == "label" else options.not_finite)
 
 
 def _preprocess(one: Examined, subject: Subject, options: PreprocessOptions, pairs: Sequence[Pair]) -> None:

@@ -37,7 +37,8 @@ def read_volume(path: str | Path, *, note: Note = log.warning, not_finite: str =
 
     Args:
         note: told of what was read although its header contradicts itself, and how it was read.
-        not_finite: `refuse` voxels that are NaN or infinite, or `keep` them for the caller, as NaN.
+        not_finite: `refuse` voxels that are NaN or infinite, or leave them to the caller, as NaN, who takes them as
+            `outside` the image (the configuration's `preprocessing.not_finite`).
 
     Raises:
         McdError: for a missing, unreadable or damaged file, for anything but one three-dimensional volume of numbers, for a

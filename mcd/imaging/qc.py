@@ -128,7 +128,7 @@ def _save(figure: Figure, entries: list[Line2D], columns: int, path: str | Path)
 def _grey(pre: Preprocessed, modality: str, file: str | Path, registered: bool = False) -> np.ndarray:
     """A raw image on the common grid, from 0 to 1 between the percentiles that pre-processing clips to; 0 beyond it."""
     transform = transform_of(pre.info, modality) if registered else None
-    image = read_volume(file, note=lambda _: None, not_finite="keep")  # preprocessing has said what there is to say
+    image = read_volume(file, note=lambda _: None, not_finite="outside")  # preprocessing has said what there is to say
     values = array_of(resample(image, pre.grid, transform, INTERPOLATIONS["linear"], outside=np.nan))
     numbers = pre.info["statistics"][modality]
     low, high = numbers["p_low"], numbers["p_high"]

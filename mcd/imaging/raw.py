@@ -42,7 +42,6 @@ def read_raw(subject: Subject, options: PreprocessOptions) -> RawVolumes:
     Raises `McdError` as `mcd.imaging.io.read_volume` does, and for a label that is not of whole numbers in 0..255.
     """
     notes: list[str] = []
-    keep = "refuse" if options.not_finite == "refuse" else "keep"
 
     def note_of(name: str, path: Path) -> Note:
         return lambda text: notes.append(
@@ -50,7 +49,8 @@ def read_raw(subject: Subject, options: PreprocessOptions) -> RawVolumes:
         )  # pages show no paths of patients' files
 
     images = {
-        name: read_volume(path, note=note_of(name, path), not_finite=keep) for name, path in subject.images.items()
+        name: read_volume(path, note=note_of(name, path), not_finite=options.not_finite)
+        for name, path in subject.images.items()
     }
     grids = {name: Grid.of(image) for name, image in images.items()}
     outside = {}
@@ -67,7 +67,7 @@ def read_raw(subject: Subject, options: PreprocessOptions) -> RawVolumes:
         label = whole_numbers(read_label(subject.label, reference, note=note_of("label", subject.label)), subject.label)
         grids["label"] = Grid.of(label)
     if subject.mask:
-        inside = read_volume(subject.mask, note=note_of("mask", subject.mask), not_finite=keep)
+        inside = read_volume(subject.mask, note=note_of("mask", subject.mask), not_finite=options.not_finite)
         mask = inside > 0.5  # 0.99999997 is inside, too
     known: list[Grid] = []
     for name, image in images.items():
