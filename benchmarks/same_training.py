@@ -35,6 +35,7 @@ NOT_TRAINED = (
     "memory_mib",
     "gpu_memory_mib",
     "device",
+    "mcd_version",
     "digest",
 )
 CONFIGURATION = """

@@ -217,6 +217,7 @@ class _Training:
                 "memory_mib": peak_memory(),
                 "gpu_memory_mib": peak_gpu_memory(self.device),
                 "device": name_of(self.device),
+                "mcd_version": code_version(),
                 **means,
                 "weights_moved": min(map(last_move, self.optimizers.values())),
             }

@@ -9,8 +9,10 @@ import pandas as pd
 
 from mcd.csv_files import read_csv
 from mcd.errors import McdError
+from mcd.evaluation.score_rows import VERSION
 from mcd.reporting.tables.score_tables import write_long
 from mcd.reporting.tables.spec import TableSpec
+from mcd.version import UNKNOWN, lineage
 
 KINDS = {1: "One training on both modalities", 2: "One training per modality: times summed, higher memory peak"}
 """Number of trainings per pair -> the heading of the methods that need as many."""
@@ -40,7 +42,8 @@ def read_cost(losses: str | Path) -> dict[str, Any]:
 
     Returns:
         `seconds` of all epochs, those before an interruption too, but not what an interruption lost; `images` seen; the
-        peaks `memory_mib` and `gpu_memory_mib` (NaN where there was none); `trainings`; `device`, all that were used.
+        peaks `memory_mib` and `gpu_memory_mib` (NaN where there was none); `trainings`; `device`, all that were used;
+        `mcd_version`, of the code that trained.
 
     Raises:
         McdError: if the file is missing, not a losses file, or without measured time and memory.
@@ -49,6 +52,7 @@ def read_cost(losses: str | Path) -> dict[str, Any]:
         table = pd.read_csv(read_csv(losses))
         measured = table[["seconds", "images", "memory_mib", "gpu_memory_mib"]].astype(float)
         devices = sorted(table["device"].astype(str).unique())
+        version = lineage(*table.get(VERSION, pd.Series([UNKNOWN])).astype(str))
     except (KeyError, ValueError) as error:  # ValueError: pandas' parser errors, too
         raise McdError(f"{losses}: has no measured time and memory ({error}); delete it to regenerate it") from None
     if measured[["seconds", "images"]].isna().any(axis=None) or not measured["seconds"].sum() > 0:
@@ -60,6 +64,7 @@ def read_cost(losses: str | Path) -> dict[str, Any]:
         "gpu_memory_mib": measured["gpu_memory_mib"].max(),
         "trainings": table["modality"].nunique() if "modality" in table else 1,
         "device": ", ".join(devices),
+        VERSION: version,
     }
 
 
@@ -100,6 +105,7 @@ def cost_table(made: Sequence[Pretrained], spec: TableSpec) -> pd.DataFrame:
                     "pair": name,
                     "trainings": group["trainings"].max(),
                     "device": ", ".join(sorted(group["device"].unique())),
+                    VERSION: lineage(*group[VERSION]),
                 }
                 for metric in METRICS
             ]

@@ -32,6 +32,7 @@ def write_losses(
     gpu: float | None = None,
     device: str = "CPU, 1 thread",
     modalities: Sequence[str] = (),
+    version: str = "1+aa",
 ) -> Path:
     """As a training writes them: an epoch a row, for each of `modalities` in turn where there are some."""
     rows = [
@@ -45,6 +46,7 @@ def write_losses(
             "memory_mib": memory + epoch,
             "gpu_memory_mib": gpu,
             "device": device,
+            "mcd_version": version,
             "total": 1.0,
         }
         for modality in modalities or [""]
@@ -144,6 +146,18 @@ def test_a_gpu_has_its_column(tmp_path: Path) -> None:
     wide, page = write([Pretrained("hecktor", "CT-PET", "simclr", 0, losses)], spec, tmp_path)
     assert wide["hecktor_CT-PET_pretraining_gpu_memory"].tolist() == [2]
     assert "NVIDIA H100" in page
+
+
+def test_costs_of_several_versions_are_said_to_be(made: list[Pretrained], tmp_path: Path) -> None:
+    note = "Made by several versions of mcd"
+    assert note not in write(made, SPEC, tmp_path)[1]
+    write_losses(Path(made[0].losses), [10.0, 20.0], version="1+bb")
+    page = write(made, SPEC, tmp_path)[1]
+    assert note in page
+    assert "1+bb and 1+aa" in page  # seeds of one number
+    table = pd.read_csv(made[1].losses).drop(columns="mcd_version")
+    table.to_csv(made[1].losses, index=False)
+    assert read_cost(made[1].losses)["mcd_version"] == "unknown"
 
 
 def test_the_paper_s_hours_stand_beside_its_own_cohorts_alone(made: list[Pretrained], tmp_path: Path) -> None:
