@@ -158,5 +158,6 @@ def _check_regions(shards: Shards, split: Split, regions: Regions) -> None:
     for region, codes in regions.items():
         if not held & set(codes):
             raise McdError(
-                f"region {region}: none of its codes ({', '.join(map(str, codes))}) is in any patient's label; correct `regions`"
+                f"region {region}: none of its codes ({', '.join(map(str, codes))}) is in any patient's label; "
+                "correct `regions`"
             )
