@@ -30,7 +30,7 @@ from mcd.config import load_config, read_yaml
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_VERSIONS
 from mcd.files import ACCESS, read_json
-from mcd.imaging.alike import unlike_others
+from mcd.imaging.alike import empty_regions, unlike_others
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.leftovers import clear_states
 from mcd.methods import METHODS, PRETRAININGS
@@ -107,7 +107,10 @@ def warnings_of_patients():
             subject: Path(fix(SUBJECT, cohort=cohort, subject=subject), "info.json") for subject in SUBJECTS[cohort]
         }
         infos = {subject: read_json(path) for subject, path in paths.items() if path.exists()}
-        yield from (f"{cohort}: {unlike}" for unlike in unlike_others(infos))
+        found = unlike_others(infos)
+        if len(infos) == len(paths):
+            found += empty_regions(infos, CONFIG.cohorts[cohort].regions)
+        yield from (f"{cohort}: {unlike}" for unlike in found)
 
 
 COMPARISONS = {**plan.comparisons(CONFIG), **plan.fusion_comparison(CONFIG)}

@@ -21,7 +21,7 @@ import SimpleITK as sitk
 from mcd.cohorts.findings import Finding
 from mcd.cohorts.fit import gain, misfits
 from mcd.errors import McdError
-from mcd.imaging.alike import some, unlike_others
+from mcd.imaging.alike import empty_region, some, unlike_others
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_label, read_volume
 from mcd.imaging.options import PreprocessOptions
@@ -253,8 +253,8 @@ def _labels(examined: Sequence[Examined], regions: Mapping[str, Sequence[int]]) 
     if any(one.codes is not None for one in examined):
         for region, codes in regions.items():
             if not set(codes) & set(holders):
-                problem = f"region {region}: none of its codes ({', '.join(map(str, codes))}) is in any label"
-                found.append(Finding("error", "", "", problem, "correct `regions`"))
+                empty = empty_region(region, codes)
+                found.append(Finding("error", "", "", empty.problem, empty.remedy))
     return found
 
 

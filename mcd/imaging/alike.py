@@ -64,6 +64,17 @@ def unlike_others(infos: Mapping[str, Mapping[str, Any]]) -> list[Unlike]:
     return found
 
 
+def empty_regions(infos: Mapping[str, Mapping[str, Any]], regions: Mapping[str, Sequence[int]]) -> list[Unlike]:
+    """The regions that are in no label of a whole cohort: an empty prediction would be right for everyone, with a DSC of 1."""
+    held = {int(code) for info in infos.values() for code in (info.get("label") or {}).get("ml", {})}
+    return [empty_region(region, codes) for region, codes in regions.items() if held and not held & set(codes)]
+
+
+def empty_region(region: str, codes: Sequence[int]) -> Unlike:
+    problem = f"region {region}: none of its codes ({', '.join(map(str, codes))}) is in any label"
+    return Unlike("", "", problem, "correct `regions`")
+
+
 def another_unit(one: Bounds, other: Bounds) -> str | None:
     """How the first of two patients' intensities differ, if they cannot be of one unit; None where they may be."""
     (low, high), (other_low, other_high) = one, other

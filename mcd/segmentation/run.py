@@ -14,7 +14,7 @@ from mcd.seeding import derive_seed
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.registry import REGISTRY, options_class, segmentation_class
 from mcd.segmentation.transfer import transfer
-from mcd.slices.batches import MixedSlices, Regions, SliceSet
+from mcd.slices.batches import MixedSlices, SliceSet
 from mcd.slices.preparation import prepared_by, training_data
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, read_split
@@ -132,7 +132,6 @@ def training_slices(
     """
     mixed = find(REGISTRY, task.algorithm).unlabelled
     modality, regions = task.modality, task.regions
-    _check_regions(shards, split, regions)
     subjects = split.labelled(task.label_ratio)
     others = split.train[len(subjects) :]
     if mixed and not others:
@@ -149,15 +148,3 @@ def training_slices(
     unlabelled = SliceSet(shards, others, [modality], select="content", device=device, memory_limit=limit)
     log.info("%s: %d unlabelled slices of %d subjects", modality, len(unlabelled), len(others))
     return MixedSlices(labelled, unlabelled)
-
-
-def _check_regions(shards: Shards, split: Split, regions: Regions) -> None:
-    """Refuse a region that nobody has: an empty prediction would be right for every patient, with a DSC of 1."""
-    names = split.train + split.test
-    held = {code for name in names for code, voxels in shards.code_voxels(name).items() if voxels.any()}
-    for region, codes in regions.items():
-        if not held & set(codes):
-            raise McdError(
-                f"region {region}: none of its codes ({', '.join(map(str, codes))}) is in any patient's label; "
-                "correct `regions`"
-            )

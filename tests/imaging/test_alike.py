@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mcd.imaging.alike import another_unit, unlike_others
+from mcd.imaging.alike import another_unit, empty_regions, unlike_others
 
 Statistics = tuple[float, float]
 HU: list[Statistics] = [(-890, 310), (-420, 476), (-363, 1091), (-150, 1200), (-820, 260)]
@@ -111,3 +111,12 @@ def test_voxels_are_unlike_usual_ones_only() -> None:
     assert not found(thin, thick, odd)  # nothing is usual here
     assert not found(thin, thick)  # two patients do not say who is unlike
     assert not found(*(info((0, 9), spacing=(1, 1, side)) for side in (2, 2.5, 3, 3.27)))
+
+
+def test_a_region_in_no_label_is_found_once_there_are_labels() -> None:
+    volumes: list[dict[str, float]] = [{"1": 2.0}, {}, {"1": 0.5, "4": 1.0}]
+    infos: dict[str, dict[str, Any]] = {f"p{number}": {"label": {"ml": ml}} for number, ml in enumerate(volumes)}
+    infos["unlabelled"] = {"label": None}
+    (empty,) = empty_regions(infos, {"WT": [1, 2, 4], "ET": [4], "RC": [3, 5]})
+    assert str(empty) == "region RC: none of its codes (3, 5) is in any label; correct `regions`"
+    assert not empty_regions({"unlabelled": {"label": None}}, {"WT": [1]})

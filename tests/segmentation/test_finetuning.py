@@ -119,11 +119,6 @@ def run_finetuning(cohort: TinyCohort, folder: Path, **options: Any) -> Path:
     return folder / "model.pt"
 
 
-def test_a_region_that_nobody_has_is_refused(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
-    with pytest.raises(McdError, match=r"region ET: none of its codes \(3, 4\) is in any patient's label"):
-        run_finetuning(tiny_cohort, tmp_path, regions={**REGIONS, "ET": [3, 4]})
-
-
 @pytest.fixture(scope="module")
 def model(tiny_cohort: TinyCohort, pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_finetuning(tiny_cohort, tmp_path_factory.mktemp("model"), pretrained=pretrained)

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterator
 
 from mcd.csv_files import read_csv
-from mcd.imaging.alike import unlike_others
+from mcd.imaging.alike import empty_regions, unlike_others
 from mcd.reporting.page.contents import PageContents
 from mcd.slices.shards import Shards
 from mcd.training.history import warnings_of
@@ -16,7 +16,8 @@ def warnings_in(contents: PageContents) -> Iterator[tuple[str, str]]:
         if cohort.shards:
             with Shards(cohort.shards) as shards:
                 infos = {name: subject.info for name, subject in shards.subjects.items()}
-            yield from ((cohort.title, str(unlike)) for unlike in unlike_others(infos))
+            found = [*unlike_others(infos), *empty_regions(infos, cohort.regions)]
+            yield from ((cohort.title, str(unlike)) for unlike in found)
             for patient, info in infos.items():
                 yield from ((cohort.title, f"{patient}: {sentence}") for sentence in info.get("warnings", ()))
     for training, path in contents.losses.items():

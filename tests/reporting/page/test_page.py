@@ -290,13 +290,14 @@ def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, 
     volumes = [tiny_volumes(seed) for seed in range(3)]
     volumes[2].info["statistics"]["A"] |= {"p_low": -1000.0, "p_high": 900.0}
     volumes[1].info["warnings"] = ["the label is empty"]
+    volumes[0].info["label"] = {"ml": {"1": 2.0}}
     write_subjects(tmp_path / "0.h5", ((f"p{seed}", one) for seed, one in enumerate(volumes)))
     rows = [
         {"epoch": epoch, "total": 1.0, "warning": "it <went> wrong; mend it" if epoch > 1 else ""}
         for epoch in (1, 2, 3)
     ]
     write_history(rows, tmp_path / "losses.csv")
-    cohort = replace(contents.cohorts[0], shards=[tmp_path / "0.h5"])
+    cohort = replace(contents.cohorts[0], shards=[tmp_path / "0.h5"], regions={"GTV": [1], "node": [7]})
     warned = replace(contents, cohorts=[cohort], predictions=[], losses={"tiny/A/seed0": tmp_path / "losses.csv"})
     assert list(warnings_in(warned)) == [
         (
@@ -304,6 +305,7 @@ def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, 
             "p2, A: intensities from -1000 to 900 are in another unit than those of 2 of the 2 others: negative values "
             "(p0: 0 to 100); convert it to the others' unit",
         ),
+        ("Tiny & small", "region node: none of its codes (7) is in any label; correct `regions`"),
         ("Tiny & small", "p1: the label is empty"),
         ("tiny/A/seed0", "epochs 2 to 3: it <went> wrong; mend it"),
     ]
