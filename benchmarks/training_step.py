@@ -75,7 +75,8 @@ class RandomSlices(SliceSet):
             blurred = nn.functional.avg_pool2d(images[:, :1], 15, stride=1, padding=7)
             targets = torch.cat([(blurred > edge).float() for edge in (0.0, 0.05, 0.1)], dim=1)
         subjects, heights = torch.from_numpy(self.subject_of[indices]), torch.from_numpy(self.height_of[indices])
-        return Batch(images, targets, subjects.to(self.device), heights.float().to(self.device))
+        ranges = torch.full(images.shape[:2], 4.0, device=self.device)
+        return Batch(images, targets, subjects.to(self.device), heights.float().to(self.device), ranges)
 
 
 class Measured(NamedTuple):

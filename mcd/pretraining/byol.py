@@ -48,9 +48,10 @@ class BYOL(EncoderPretraining):
         return {"network": [parameter for module in online for parameter in module.parameters()]}
 
     def losses(self, batch: Batch, player: str) -> Losses:
+        other = self.options.model_copy(update={"blurred": self.options.blurred_other})
         views = (
-            random_view(batch.images, self.options),
-            random_view(batch.images, self.options.model_copy(update={"blurred": self.options.blurred_other})),
+            random_view(batch.images, batch.ranges, self.options),
+            random_view(batch.images, batch.ranges, other),
         )
         embeddings = [self.head(self.encoder(view)) for view in views]
         predictions = [self.predictor(embedding) for embedding in embeddings]

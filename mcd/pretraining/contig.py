@@ -53,8 +53,10 @@ class ContIG(Pretraining):
 
     def losses(self, batch: Batch, player: str) -> Losses:
         a, b = (
-            head(encoder(random_view(images, self.options)))
-            for encoder, head, images in zip(self.encoders, self.heads, batch.images.split(1, dim=1), strict=True)
+            head(encoder(random_view(images, ranges, self.options)))
+            for encoder, head, images, ranges in zip(
+                self.encoders, self.heads, batch.images.split(1, dim=1), batch.ranges.split(1, dim=1), strict=True
+            )
         )
         x_to_y, y_to_x = cross_modal(a, b, self.options.temperature)
         return {

@@ -44,7 +44,7 @@ class Exemplar(EncoderPretraining):
         self.embed = nn.Linear(self.encoder.channels, options.embedding)
 
     def losses(self, batch: Batch, player: str) -> Losses:
-        views = random_view(batch.images.repeat(2, 1, 1, 1), self.options)
+        views = random_view(batch.images.repeat(2, 1, 1, 1), batch.ranges.repeat(2, 1), self.options)
         anchors, positives = self.embed(self.encoder(views)).chunk(2)
         with torch.autocast(anchors.device.type, enabled=False):
             to_positive = squared_distances(anchors, positives)

@@ -102,13 +102,14 @@ class GL(Pretraining):
             self.unet.encoder.eval()  # its BatchNorm statistics are frozen, too
 
     def losses(self, batch: Batch, player: str) -> Losses:
-        return self._local_losses(batch.images) if self.local else self._global_losses(batch.images)
+        return self._local_losses(batch) if self.local else self._global_losses(batch)
 
     def levels(self, batch_size: int) -> Levels:
         return Levels()  # two stages, whose totals do not compare
 
-    def _global_losses(self, images: Tensor) -> Losses:
-        views = random_view(images.repeat(2, 1, 1, 1), self.options)
+    def _global_losses(self, batch: Batch) -> Losses:
+        images = batch.images
+        views = random_view(images.repeat(2, 1, 1, 1), batch.ranges.repeat(2, 1), self.options)
         embeddings = self.global_head(shared(self._pooled, views))
         parts = torch.arange(len(images), device=images.device) % self.options.parts  # the order of `batches`
         parts = parts.repeat(2)
@@ -118,9 +119,9 @@ class GL(Pretraining):
             "embedding_sd": embedding_sd(embeddings),
         }
 
-    def _local_losses(self, images: Tensor) -> Losses:
-        tissue = images != 0
-        views = torch.cat([change_intensity(images, tissue, self.options) for _ in range(2)])
+    def _local_losses(self, batch: Batch) -> Losses:
+        images, tissue = batch.images, batch.images != 0
+        views = torch.cat([change_intensity(images, tissue, batch.ranges, self.options) for _ in range(2)])
         a, b = self.region_head(shared(self._regions, views)).chunk(2)
         temperature = self.options.temperature
         found = region_logits(a.detach(), b.detach(), self.negatives, temperature).argmax(1)

@@ -39,7 +39,9 @@ class ViewOptions(Section):
     )
     mirror: Share = Field(0.5, description="probability of a left-right mirror image (SimCLR)")
     brightness: Weight = Field(
-        0.3, description="largest offset, in z-scores (Chaitanya et al. 2020: 0.3 of their normalised intensity)"
+        0.3,
+        description="largest offset, as a share of the volume's range between its percentiles (Chaitanya et al. 2020: 0.3 of "
+        "an intensity that they scale to 0..1)",
     )
     contrast: Share = Field(0.3, description="largest relative change of contrast (Chaitanya et al. 2020: 0.7 to 1.3)")
     gamma: Number = Field(
@@ -48,7 +50,9 @@ class ViewOptions(Section):
         description="largest exponent; it is drawn between its inverse and itself, on the tissue's own range (our choice, as "
         "nnU-Net)",
     )
-    noise: Weight = Field(0.1, description="largest sd of Gaussian noise, in z-scores (our choice)")
+    noise: Weight = Field(
+        0.025, description="largest sd of Gaussian noise, as a share of the volume's range (our choice: about 0.1 sd)"
+    )
     blur: Weight = Field(
         1.0, description="largest sd of a Gaussian blur, in pixels of the view; from 0.1 up (SimCLR: 2 on 224 pixels)"
     )

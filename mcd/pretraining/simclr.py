@@ -39,7 +39,7 @@ class SimCLR(EncoderPretraining):
         self.head = projection_head(width, width, options.projection)
 
     def losses(self, batch: Batch, player: str) -> Losses:
-        views = random_view(batch.images.repeat(2, 1, 1, 1), self.options)
+        views = random_view(batch.images.repeat(2, 1, 1, 1), batch.ranges.repeat(2, 1), self.options)
         a, b = self.head(self.encoder(views)).chunk(2)
         return {
             "total": nt_xent(a, b, self.options.temperature),

@@ -60,7 +60,7 @@ class SwAV(EncoderPretraining):
 
     def losses(self, batch: Batch, player: str) -> Losses:
         self.prototypes.renormalise()
-        embeddings = self._embeddings(batch.images)
+        embeddings = self._embeddings(batch)
         # a frozen prototype gets no gradient, so that Adam changes neither it nor its running moments
         scores = self.prototypes(embeddings, frozen=self.frozen)
         predictions = torch.softmax(scores.detach() / self.options.temperature, dim=-1).mean((0, 1))
@@ -75,14 +75,17 @@ class SwAV(EncoderPretraining):
         # not a falling total: its codes are others when the queue begins
         return Levels(chance={"total": math.log(self.options.prototypes)})
 
-    def _embeddings(self, images: Tensor) -> Tensor:
+    def _embeddings(self, batch: Batch) -> Tensor:
         """(views, N, projection) of length 1, the two large views first."""
         few, small = self.options.small_views, self.options.model_copy(update={"crop": self.options.small_crop})
-        features = [self.encoder(random_view(images.repeat(2, 1, 1, 1), self.options))]
-        if few:
-            features.append(self.encoder(random_view(images.repeat(few, 1, 1, 1), small, self.small_size)))
+
+        def encoded(views: int, options: SwAVOptions, size: tuple[int, int] | None = None) -> Tensor:
+            copies = batch.images.repeat(views, 1, 1, 1), batch.ranges.repeat(views, 1)
+            return self.encoder(random_view(*copies, options, size))
+
+        features = [encoded(2, self.options), *([encoded(few, small, self.small_size)] if few else [])]
         embeddings = at_least_single(self.head(torch.cat(features)))
-        return F.normalize(embeddings, dim=1).unflatten(0, (2 + few, len(images)))
+        return F.normalize(embeddings, dim=1).unflatten(0, (2 + few, len(batch.images)))
 
     @torch.no_grad()
     def _codes(self, embeddings: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class VICReg(EncoderPretraining):
         self.expander = projection_head(self.encoder.channels, wide, wide, wide)
 
     def losses(self, batch: Batch, player: str) -> Losses:
-        views = random_view(batch.images.repeat(2, 1, 1, 1), self.options)
+        views = random_view(batch.images.repeat(2, 1, 1, 1), batch.ranges.repeat(2, 1), self.options)
         a, b = at_least_single(self.expander(self.encoder(views))).chunk(2)
         with torch.autocast(a.device.type, enabled=False):
             invariance = F.mse_loss(a, b)

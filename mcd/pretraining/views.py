@@ -3,7 +3,8 @@
 Colour augmentations of ImageNet recipes (hue, saturation, grey, solarisation, three-channel statistics) have no meaning for
 z-scores; and much of a slice is background, so that a random crop is often empty. A view here is a crop inside the body,
 resized, perhaps mirrored, with random brightness, contrast, gamma, blur and noise *inside the tissue*; its background stays
-exactly 0, since it could otherwise identify the two views of a slice. Everything runs on whole batches, on their device,
+exactly 0, since it could otherwise identify the two views of a slice. Offsets and noise are shares of the volume's range
+(`Batch.ranges`), since published strengths are for images scaled to 0..1. Everything runs on whole batches, on their device,
 with torch's global generator.
 """
 
@@ -31,12 +32,13 @@ def view_size(size: tuple[int, int], share: float) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def random_view(images: Tensor, options: ViewOptions, size: tuple[int, int] | None = None) -> Tensor:
+def random_view(images: Tensor, ranges: Tensor, options: ViewOptions, size: tuple[int, int] | None = None) -> Tensor:
     """One random view of each slice: (N, 1, H, W) z-scores with background 0 -> (N, 1, *size) float32.
 
-    For V views per slice give `images.repeat(V, 1, 1, 1)`.
+    For V views per slice give `images.repeat(V, 1, 1, 1), ranges.repeat(V, 1)`.
 
     Args:
+        ranges: (N, 1), see `mcd.slices.batches.Batch`.
         size: (height, width) of the view, multiples of 16; None for the slice's own.
 
     Raises:
@@ -46,7 +48,7 @@ def random_view(images: Tensor, options: ViewOptions, size: tuple[int, int] | No
     if size[0] % SIZE_FACTOR or size[1] % SIZE_FACTOR:
         raise ValueError(f"a view of {size[0]}x{size[1]} pixels: both must be multiples of {SIZE_FACTOR}")
     with torch.autocast(images.device.type, enabled=False):
-        return change_intensity(*random_crop(images.float(), options, size), options)
+        return change_intensity(*random_crop(images.float(), options, size), ranges, options)
 
 
 def random_crop(images: Tensor, options: ViewOptions, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -132,9 +134,13 @@ def _tissue_within(tissue: Tensor, tops: Tensor, lefts: Tensor, rows: Tensor, co
 
 
 @torch.no_grad()
-def change_intensity(view: Tensor, tissue: Tensor, options: ViewOptions) -> Tensor:
-    """The view's intensities: random gamma, contrast, brightness, blur and noise on (N, 1, H, W) within `tissue`; 0 outside."""
+def change_intensity(view: Tensor, tissue: Tensor, ranges: Tensor, options: ViewOptions) -> Tensor:
+    """The view's intensities: random gamma, contrast, brightness, blur and noise on (N, 1, H, W) within `tissue`; 0 outside.
+
+    Brightness and noise are shares of `ranges` (N, 1).
+    """
     count, device = len(view), view.device
+    ranges = ranges.view(-1, 1, 1, 1)
 
     def uniform(low: float, high: float) -> Tensor:
         return _uniform(count, (low, high), device).view(-1, 1, 1, 1)
@@ -147,11 +153,11 @@ def change_intensity(view: Tensor, tissue: Tensor, options: ViewOptions) -> Tens
         bent = ((view - low) / extent).clamp(0, 1) ** exponent * extent + low
         view = torch.where(extent.isfinite() & (extent > 0), bent, view)  # infinite: no tissue at all
     view = view * (1 + uniform(-options.contrast, options.contrast))
-    view = view + uniform(-options.brightness, options.brightness)
+    view = view + ranges * uniform(-options.brightness, options.brightness)
     if options.blur > 0 and options.blurred > 0:
         chosen = torch.rand(count, 1, 1, 1, device=device) < options.blurred
         view = torch.where(chosen, gaussian_blur(view, tissue, uniform(0.1, options.blur), options.blur), view)
-    return torch.where(tissue, view + uniform(0, options.noise) * torch.randn_like(view), 0.0)
+    return torch.where(tissue, view + ranges * uniform(0, options.noise) * torch.randn_like(view), 0.0)
 
 
 def gaussian_blur(view: Tensor, tissue: Tensor, sigma: Tensor, largest: float) -> Tensor:

@@ -9,7 +9,8 @@ The teacher is the moving average of the student:
 Settings are SSL4MIS' (train_mean_teacher_2D.py). As there, the consistency is over the unlabelled half alone (the original
 takes the whole batch), the teacher runs in train mode with batch statistics of its own, and the **student** predicts.
 Adapted: sigmoids instead of a softmax, since our regions overlap. The U-Net of Table I has no dropout, so the noise
-is the only difference between what the two see. Noise is added to tissue only, as our background is exactly 0.
+is the only difference between what the two see. Its strength is published for images scaled to 0..1, so here it is a share of
+the volume's range. It is added to tissue only, as our background is exactly 0.
 """
 
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ class MeanTeacher(SemiSupervised):
         images, targets, labelled = self.augmented(batch)
         logits = self.unet(images)
         supervised = 0.5 * dice_and_cross_entropy(logits[labelled], targets)
-        taught = self._teacher_predictions(images[~labelled])
+        taught = self._teacher_predictions(images[~labelled], batch.ranges[~labelled])
         consistency = F.mse_loss(torch.sigmoid(at_least_single(logits[~labelled])), taught)
         weight = torch.where(self.progress < self.options.start, 0.0, self.options.consistency * self.ramp())
         return {
@@ -60,10 +61,9 @@ class MeanTeacher(SemiSupervised):
         return Levels(falling=("supervised",))  # the total holds a weight that ramps up
 
     @torch.no_grad()
-    def _teacher_predictions(self, images: Tensor) -> Tensor:
-        noise = (torch.randn_like(images) * self.options.noise).clamp(
-            -self.options.noise_bound, self.options.noise_bound
-        )
+    def _teacher_predictions(self, images: Tensor, ranges: Tensor) -> Tensor:
+        bound = self.options.noise_bound
+        noise = (torch.randn_like(images) * self.options.noise).clamp(-bound, bound) * ranges[:, :, None, None]
         return torch.sigmoid(at_least_single(self.teacher(images + noise * (images != 0))))
 
     def after_step(self, step: int, steps: int) -> None:

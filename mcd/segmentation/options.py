@@ -38,9 +38,10 @@ class MeanTeacherOptions(SemiSupervisedOptions):
     decay: Share = Field(0.99, description="of the moving average, once it is warm")
     noise: Weight = Field(
         0.1,
-        description="sd of the Gaussian noise on the teacher's images, in z-scores (in the code, of images scaled to 0..1)",
+        description="sd of the Gaussian noise on the teacher's images, as a share of the volume's range between its "
+        "percentiles (in the code, of images scaled to 0..1)",
     )
-    noise_bound: Weight = Field(0.2, description="largest noise")
+    noise_bound: Weight = Field(0.2, description="largest noise, as such a share")
 
 
 class DTMLOptions(SemiSupervisedOptions):

@@ -26,6 +26,8 @@ class Batch:
         targets: (N, regions, H, W) float32 of 0 and 1; None where no labels were asked for, NaN in an unlabelled slice.
         subjects: (N,) position of each slice's subject in `SliceSet.subjects`.
         heights: (N,) relative height of each slice in its subject, 0 (lowest) to 1.
+        ranges: (N, modalities) distance between the percentiles to which each slice's volume was clipped, in its z-scores: the
+            unit in which published strengths of noise and of changes of brightness, for images scaled to 0..1, are meant.
         labelled: (N,) bool, whether `targets` may be used; None unless labelled and unlabelled slices are mixed.
     """
 
@@ -33,6 +35,7 @@ class Batch:
     targets: Tensor | None
     subjects: Tensor
     heights: Tensor
+    ranges: Tensor
     labelled: Tensor | None = None
 
 
@@ -52,6 +55,7 @@ class SliceSet:
 
     Attributes:
         subject_of, rows: of each slice, the position of its subject in `subjects` and its number in the subject, from 0.
+        ranges: (subjects, modalities), see `Batch`.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class SliceSet:
         self.subject_of = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
         lengths = np.array([max(len(shards.subject(name)) - 1, 1) for name in self.subjects])
         self.height_of = self.rows / lengths[self.subject_of]
+        statistics = [shards.subject(name).info["statistics"] for name in self.subjects]
+        self.ranges = np.array([[_range(own[modality]) for modality in modalities] for own in statistics], np.float32)
         if len(self.rows) == 0:
             wanted = "a target" if select == "target" else "content"
             raise McdError(
@@ -108,6 +114,7 @@ class SliceSet:
             "modalities": self.modalities,
             "regions": self.regions,
             "chosen": digest(array.tobytes() for array in (self.subject_of, self.rows, self.height_of)),
+            "ranges": digest([self.ranges.tobytes()]),
             "content": {subject: self.shards.digest(subject, datasets) for subject in self.subjects},
         }
 
@@ -158,7 +165,13 @@ class SliceSet:
             targets=targets,
             subjects=torch.from_numpy(self.subject_of[indices]).to(self.device),
             heights=torch.from_numpy(self.height_of[indices]).float().to(self.device),
+            ranges=torch.from_numpy(self.ranges[self.subject_of[indices]]).to(self.device),
         )
+
+
+def _range(statistics: Mapping[str, float]) -> float:
+    """From the lower to the upper percentile of a volume, in its z-scores; 0 where all its voxels are equal."""
+    return (statistics["p_high"] - statistics["p_low"]) / statistics["sd"] if statistics["sd"] else 0.0
 
 
 class MixedSlices(SliceSet):
@@ -208,6 +221,7 @@ class MixedSlices(SliceSet):
             targets=torch.cat([own.targets, unknown]),
             subjects=torch.cat([own.subjects, other.subjects + len(self.labelled.subjects)]),
             heights=torch.cat([own.heights, other.heights]),
+            ranges=torch.cat([own.ranges, other.ranges]),
             labelled=torch.arange(len(indices), device=self.device) < len(own.images),
         )
 
@@ -240,7 +254,8 @@ class PooledSlices(SliceSet):
         channel, position = np.divmod(np.asarray(indices), len(self.slices))
         batch = self.slices.batch(position)
         at = torch.from_numpy(channel).to(self.device)
-        return replace(batch, images=batch.images[torch.arange(len(at), device=self.device), at].unsqueeze(1))
+        rows = torch.arange(len(at), device=self.device)
+        return replace(batch, images=batch.images[rows, at].unsqueeze(1), ranges=batch.ranges[rows, at].unsqueeze(1))
 
 
 def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -20,7 +20,8 @@ def make_bodies(count: int = 8, channels: int = 1, size: tuple[int, int] = (64, 
     pattern = F.interpolate(torch.randn(count, channels, 5, 5, generator=draw), size, mode="bicubic")
     noise = 0.2 * torch.randn(count, channels, *size, generator=draw)
     images = (pattern + noise + 2 * y / size[0] - 1) * disc
-    return Batch(images, None, torch.arange(count) % subjects, torch.linspace(0, 1, count))
+    ranges = torch.ones(count, channels)  # views change little, so that a few steps teach something
+    return Batch(images, None, torch.arange(count) % subjects, torch.linspace(0, 1, count), ranges)
 
 
 def train_steps(method: Pretraining, batch: Batch, steps: int, learning_rate: float = 1e-3) -> list[dict[str, float]]:

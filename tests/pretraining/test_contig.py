@@ -35,7 +35,7 @@ def test_alpha_weighs_the_two_directions(
     total = method.losses(batch, "network")["total"]
     torch.manual_seed(1)
     a, b = (
-        head(encoder(random_view(batch.images[:, [channel]], method.options)))
+        head(encoder(random_view(batch.images[:, [channel]], batch.ranges[:, [channel]], method.options)))
         for channel, (head, encoder) in enumerate(zip(method.heads, method.encoders, strict=True))
     )
     there, back = cross_modal(a, b, 0.1)
@@ -45,7 +45,7 @@ def test_alpha_weighs_the_two_directions(
 def test_the_two_modalities_are_cropped_independently(bodies: Callable[..., Any]) -> None:
     """Twins with equal weights on two equal modalities: only under one and the same view would the embeddings agree."""
     method, batch = make(), bodies(channels=1, size=(32, 32))
-    batch = type(batch)(batch.images.repeat(1, 2, 1, 1), None, batch.subjects, batch.heights)
+    batch = type(batch)(batch.images.repeat(1, 2, 1, 1), None, batch.subjects, batch.heights, batch.ranges.repeat(1, 2))
     method.encoders[1].load_state_dict(method.encoders[0].state_dict())
     method.heads[1].load_state_dict(method.heads[0].state_dict())
     seen: list[torch.Tensor] = []

@@ -74,7 +74,7 @@ def test_targets_are_the_rows_below_in_the_same_column(monkeypatch: pytest.Monke
     places = F.one_hot(torch.arange(49).repeat(2), method.encoder.channels).float()  # of two slices
     monkeypatch.setattr(method.encoder, "forward", lambda patches: places)
     monkeypatch.setattr(method.context, "forward", lambda features: features)  # a context is the patch itself
-    batch = Batch(torch.ones(2, 1, 64, 64), None, torch.arange(2), torch.zeros(2))
+    batch = Batch(torch.ones(2, 1, 64, 64), None, torch.arange(2), torch.zeros(2), torch.ones(2, 1))
 
     def loss(too_far: int) -> float:
         for step, map_ in enumerate(method.maps, start=1):
@@ -102,14 +102,14 @@ def test_patches_without_tissue_are_left_out(monkeypatch: pytest.MonkeyPatch) ->
     images = torch.zeros(2, 1, 64, 64)
     images[:, :, :, :8] = torch.randn(2, 1, 64, 8)
     images[:, :, 0, 63] = 1.0  # widens the box; one pixel makes no tissue
-    method.losses(Batch(images, None, torch.arange(2), torch.zeros(2)), "network")
+    method.losses(Batch(images, None, torch.arange(2), torch.zeros(2), torch.ones(2, 1)), "network")
     assert predicted == [2 * rows for rows in (5, 4, 3, 2, 1)]  # one column, of two slices
 
 
 def test_the_tips_of_bodies_do_not_break_it() -> None:
     images = torch.zeros(3, 1, 64, 64)
     images[:, :, 32, 32] = 1.0
-    losses = _cpc().losses(Batch(images, None, torch.arange(3), torch.zeros(3)), "network")
+    losses = _cpc().losses(Batch(images, None, torch.arange(3), torch.zeros(3), torch.ones(3, 1)), "network")
     assert torch.isfinite(losses["total"])
     losses["total"].backward()
 

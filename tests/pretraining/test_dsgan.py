@@ -28,7 +28,7 @@ VARIANTS = {
 
 def make_batch(n: int = 3, size: int = 32) -> Batch:
     torch.manual_seed(5)
-    return Batch(torch.randn(n, 2, size, size), None, torch.arange(n), torch.linspace(0, 1, n))
+    return Batch(torch.randn(n, 2, size, size), None, torch.arange(n), torch.linspace(0, 1, n), torch.full((n, 2), 4.0))
 
 
 def make(options: DSGANOptions) -> DSGAN:

@@ -67,7 +67,11 @@ def test_the_label_is_the_order_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     wave = torch.arange(96.0)
     phase = torch.arange(9).view(3, 3).repeat_interleave(32, 0).repeat_interleave(32, 1) + 1
     batch = Batch(
-        torch.cos(math.pi * wave * phase / 32)[None, None].repeat(16, 1, 1, 1), None, torch.arange(16), torch.zeros(16)
+        torch.cos(math.pi * wave * phase / 32)[None, None].repeat(16, 1, 1, 1),
+        None,
+        torch.arange(16),
+        torch.zeros(16),
+        torch.ones(16, 1),
     )
     known = torch.fft.rfft(torch.cos(math.pi * torch.arange(32.0) * torch.arange(1, 10).view(9, 1) / 32)).abs()
 

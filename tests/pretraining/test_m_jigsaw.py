@@ -48,7 +48,13 @@ def test_each_tile_shows_one_modality() -> None:
 def test_an_encoder_that_knows_the_places_solves_the_puzzle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tile i is i + 1 in one modality and 100 more in the other; in the target each shows the one that it was given."""
     numbers = torch.arange(1.0, 10).view(3, 3).repeat_interleave(32, 0).repeat_interleave(32, 1)
-    batch = Batch(torch.stack([numbers, numbers + 100])[None].repeat(8, 1, 1, 1), None, torch.arange(8), torch.zeros(8))
+    batch = Batch(
+        torch.stack([numbers, numbers + 100])[None].repeat(8, 1, 1, 1),
+        None,
+        torch.arange(8),
+        torch.zeros(8),
+        torch.ones(8, 2),
+    )
     method = _m_jigsaw(iterations=5)
     monkeypatch.setattr(method.score, "forward", lambda features: features)
 
@@ -65,7 +71,7 @@ def test_an_encoder_that_knows_the_places_solves_the_puzzle(monkeypatch: pytest.
 
 
 def test_blank_tiles_do_not_count(bodies: Callable[..., Batch]) -> None:
-    batch = Batch(torch.zeros(2, 2, 64, 64), None, torch.arange(2), torch.zeros(2))
+    batch = Batch(torch.zeros(2, 2, 64, 64), None, torch.arange(2), torch.zeros(2), torch.ones(2, 2))
     losses = _m_jigsaw().losses(batch, "network")
     assert losses["blank_tiles"] == 1
     assert losses["accuracy"] == 0

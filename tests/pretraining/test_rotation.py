@@ -48,7 +48,7 @@ def test_labels_are_the_turns_that_were_made(bodies: Callable[..., Batch], monke
     images[:, :, :16, 16:] = 1  # the upper right; quarter turns move it to the upper left, lower left, lower right
     corners = [(slice(0, 16), slice(16, 32)), (slice(0, 16), slice(0, 16))]
     corners += [(slice(16, 32), slice(0, 16)), (slice(16, 32), slice(16, 32))]
-    batch = Batch(images, None, torch.arange(64), torch.zeros(64))
+    batch = Batch(images, None, torch.arange(64), torch.zeros(64), torch.ones(64, 1))
     for copies in ("all", "one"):
         method = _rotation(copies=copies)
         seen: list[torch.Tensor] = []

@@ -37,8 +37,8 @@ def test_neighbouring_slices_of_a_subject_do_not_meet_in_a_batch(tiny_cohort: Ti
 
 def test_the_temperature_is_the_options(bodies: Callable[..., Any]) -> None:
     torch.manual_seed(0)
-    cold = SimCLR(SimCLROptions(temperature=0.1), 4, ["A"], (32, 32))
-    warm = SimCLR(SimCLROptions(temperature=10.0), 4, ["A"], (32, 32))
+    cold = SimCLR(SimCLROptions(temperature=0.1, noise=0.1), 4, ["A"], (32, 32))
+    warm = SimCLR(SimCLROptions(temperature=10.0, noise=0.1), 4, ["A"], (32, 32))
     warm.load_state_dict(cold.state_dict())
     totals = []
     for method in (cold, warm):

@@ -12,6 +12,7 @@ from mcd.errors import McdError
 from mcd.pretraining.options import ViewOptions
 from mcd.pretraining.views import change_intensity, gaussian_blur, random_crop, random_view, view_size
 
+RANGE = 4.0
 STILL = ViewOptions(crop=(1, 1), aspect=(1, 1), mirror=0, brightness=0, contrast=0, gamma=1, noise=0, blur=0)
 
 
@@ -23,22 +24,29 @@ def body(count: int = 6, size: tuple[int, int] = (48, 64)) -> Tensor:
     return torch.where(disc, torch.randn(count, 1, *size) + 0.1, 0.0)
 
 
+def unit(images: Tensor) -> Tensor:
+    """The range of every slice's volume."""
+    return torch.full((len(images), 1), RANGE)
+
+
 def test_nothing_changes_where_everything_is_switched_off() -> None:
     full = torch.randn(3, 1, 32, 48) + 5
-    assert torch.allclose(random_view(full, STILL), full, atol=1e-4)
-    assert torch.allclose(random_view(full, STILL.model_copy(update={"mirror": 1.0})), full.flip(3), atol=1e-4)
+    assert torch.allclose(random_view(full, unit(full), STILL), full, atol=1e-4)
+    assert torch.allclose(
+        random_view(full, unit(full), STILL.model_copy(update={"mirror": 1.0})), full.flip(3), atol=1e-4
+    )
 
 
 def test_the_background_stays_exactly_zero_and_the_tissue_has_a_mean() -> None:
     images = body()
     tissue = images != 0
-    changed = change_intensity(images, tissue, ViewOptions(brightness=0.3, noise=0.5, blurred=1))
+    changed = change_intensity(images, tissue, unit(images), ViewOptions(brightness=0.3, noise=0.5, blurred=1))
     assert torch.equal(changed == 0, ~tissue)
     assert not torch.allclose(changed[tissue], images[tissue])
 
 
 def test_a_black_slice_stays_black() -> None:
-    assert (random_view(torch.zeros(2, 1, 32, 32), ViewOptions()) == 0).all()
+    assert (random_view(torch.zeros(2, 1, 32, 32), torch.ones(2, 1), ViewOptions()) == 0).all()
 
 
 @pytest.mark.parametrize("crop", [0.05, 0.25, 0.5])
@@ -68,21 +76,35 @@ def test_a_crop_lies_in_the_body_and_covers_its_share_of_it() -> None:
 def test_brightness_adds_and_contrast_multiplies_within_bounds() -> None:
     images = body()
     tissue = images != 0
-    shift = (change_intensity(images, tissue, STILL.model_copy(update={"brightness": 0.3})) - images)[tissue].view(
-        6, -1
-    )
+    brighter = change_intensity(images, tissue, unit(images), STILL.model_copy(update={"brightness": 0.3}))
+    shift = (brighter - images)[tissue].view(6, -1)
     assert torch.allclose(shift, shift[:, :1].expand_as(shift), atol=1e-5)
-    assert shift.abs().max() <= 0.3
+    assert 0.3 < shift.abs().max() <= 0.3 * RANGE
     assert len(shift[:, 0].unique()) == 6
-    factor = (change_intensity(images, tissue, STILL.model_copy(update={"contrast": 0.2})) / images)[tissue].view(6, -1)
+    factor = (change_intensity(images, tissue, unit(images), STILL.model_copy(update={"contrast": 0.2})) / images)[
+        tissue
+    ].view(6, -1)
     assert torch.allclose(factor, factor[:, :1].expand_as(factor), atol=1e-3)
     assert ((factor > 0.79) & (factor < 1.21)).all()
+
+
+def test_brightness_and_noise_are_shares_of_each_volume_s_own_range() -> None:
+    """Published strengths are for images scaled to 0..1: a z-scored volume is as wide as its range."""
+    images, ranges = body(4), torch.tensor([[0.0], [1.0], [4.0], [8.0]])
+    tissue = images != 0
+    for options in ({"brightness": 0.3}, {"noise": 0.1}):
+        changed = []
+        for units in (torch.ones(4, 1), ranges):
+            torch.manual_seed(5)
+            changed.append(change_intensity(images, tissue, units, STILL.model_copy(update=options)) - images)
+        assert torch.allclose(changed[1], changed[0] * ranges[:, :, None, None], atol=1e-5)
+        assert changed[0].abs().amax((1, 2, 3)).min() > 0
 
 
 def test_gamma_keeps_the_range_and_the_order_of_the_tissue() -> None:
     images = body()
     tissue = images != 0
-    bent = change_intensity(images, tissue, STILL.model_copy(update={"gamma": 2.0}))
+    bent = change_intensity(images, tissue, unit(images), STILL.model_copy(update={"gamma": 2.0}))
     for before, after, inside in zip(images, bent, tissue, strict=True):
         assert torch.equal(before[inside].argsort(), after[inside].argsort())
         assert after[inside].min().item() == pytest.approx(before[inside].min().item(), abs=1e-5)
@@ -99,7 +121,7 @@ def test_a_blur_is_a_gaussian_among_the_tissue_alone() -> None:
         weight = gaussian_filter(inside[0].float().numpy(), 0.9, mode="constant", radius=3)
         assert np.allclose(found[0].numpy()[inside[0]], plain[inside[0]] / weight[inside[0]], atol=1e-5)
     flat = change_intensity(
-        torch.where(tissue, 2.0, 0.0), tissue, STILL.model_copy(update={"blur": 1.0, "blurred": 1.0})
+        torch.where(tissue, 2.0, 0.0), tissue, unit(images), STILL.model_copy(update={"blur": 1.0, "blurred": 1.0})
     )
     assert torch.allclose(flat[tissue], torch.tensor(2.0), atol=1e-4)  # the rim is as bright as the middle
 
@@ -107,20 +129,20 @@ def test_a_blur_is_a_gaussian_among_the_tissue_alone() -> None:
 def test_views_depend_on_the_seed_alone_and_differ_from_each_other() -> None:
     images = body()
     torch.manual_seed(3)
-    first = random_view(images, ViewOptions())
-    second = random_view(images, ViewOptions())
+    first = random_view(images, unit(images), ViewOptions())
+    second = random_view(images, unit(images), ViewOptions())
     torch.manual_seed(3)
-    assert torch.equal(random_view(images, ViewOptions()), first)
+    assert torch.equal(random_view(images, unit(images), ViewOptions()), first)
     assert not torch.equal(first, second)
 
 
 def test_sizes_are_what_a_u_net_takes() -> None:
-    assert random_view(body(), ViewOptions(), (32, 16)).shape == (6, 1, 32, 16)
+    assert random_view(body(), unit(body()), ViewOptions(), (32, 16)).shape == (6, 1, 32, 16)
     assert view_size((64, 96), 96 / 224) == (32, 48)
     assert view_size((160, 160), 96 / 224) == (64, 64)
     assert view_size((32, 32), 0.2) == (16, 16)
     with pytest.raises(ValueError, match="multiples of 16"):
-        random_view(body(), ViewOptions(), (40, 40))
+        random_view(body(), unit(body()), ViewOptions(), (40, 40))
 
 
 @pytest.mark.parametrize(

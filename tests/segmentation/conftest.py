@@ -52,5 +52,6 @@ def batch() -> Batch:
         targets=targets,
         subjects=torch.tensor([0, 0, 0, 1, 2]),
         heights=torch.linspace(0, 1, 5),
+        ranges=torch.full((5, 1), 4.0),
         labelled=torch.tensor([True, True, True, False, False]),
     )

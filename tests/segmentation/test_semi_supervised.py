@@ -168,7 +168,9 @@ def test_the_losses_fall_on_one_batch(algorithm: str, make_method: Make, batch: 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_what_stands_in_the_unlabelled_targets_changes_nothing(algorithm: str, make_method: Make, batch: Batch) -> None:
     assert batch.targets is not None
-    filled = Batch(batch.images, batch.targets.nan_to_num(1.0), batch.subjects, batch.heights, batch.labelled)
+    filled = Batch(
+        batch.images, batch.targets.nan_to_num(1.0), batch.subjects, batch.heights, batch.ranges, batch.labelled
+    )
     for other in (batch, filled):
         method = make_method(algorithm, **SMALL.get(algorithm, {}))
         player = next(iter(method.players()))
@@ -191,7 +193,8 @@ def test_the_unlabelled_images_teach_and_at_first_hardly(algorithm: str, make_me
         images = batch.images.clone().requires_grad_()
         torch.manual_seed(0)
         losses = method.losses(
-            Batch(images, batch.targets, batch.subjects, batch.heights, batch.labelled), next(iter(method.players()))
+            Batch(images, batch.targets, batch.subjects, batch.heights, batch.ranges, batch.labelled),
+            next(iter(method.players())),
         )
         losses["total"].backward()
         assert images.grad is not None

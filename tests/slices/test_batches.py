@@ -1,5 +1,6 @@
 """Batches: the right slices, the right channels, whether in memory or streamed."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,11 @@ import torch
 from mcd.errors import McdError
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.slices.augment import augment
-from mcd.slices.batches import SliceSet, shuffled_batches, spread_batches
+from mcd.slices.batches import PooledSlices, SliceSet, shuffled_batches, spread_batches
 from mcd.slices.options import Augmentation
 from mcd.slices.shards import Shards
-from mcd.testing.cohort import TinyCohort
+from mcd.slices.write_shards import write_subjects
+from mcd.testing.cohort import TinyCohort, tiny_volumes
 
 REGIONS = {"WT": [1, 2], "TC": [1]}
 
@@ -58,6 +60,23 @@ def test_streamed_equals_held_in_memory(shards: Shards) -> None:
     one, other = held.batch(indices), streamed.batch(indices)
     for name in ("images", "targets", "subjects", "heights"):
         torch.testing.assert_close(getattr(one, name), getattr(other, name))
+
+
+def test_a_slice_knows_the_range_of_its_volume(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+    """Each volume's own, in each modality's own z-scores, and 0 where all voxels are equal."""
+    numbered = [(name, tiny_volumes(number)) for number, name in enumerate(("p", "q"))]
+    numbered[0][1].info["statistics"]["B"] |= {"p_low": -2.0, "p_high": 4.0, "sd": 3.0}
+    numbered[1][1].info["statistics"]["A"]["sd"] = 0.0
+    write_subjects(tmp_path / "own.h5", numbered)
+    with Shards([tmp_path / "own.h5"]) as opened:
+        slices = SliceSet(opened, ["q", "p"], ["B", "A"])
+        expected = {0: [5.0, 0.0], 1: [2.0, 5.0]}  # 100 / 20, and what was set above
+        positions = np.arange(len(slices))
+        ranges = slices.batch(positions).ranges
+        assert ranges.tolist() == [expected[int(subject)] for subject in slices.subject_of]
+        pooled = PooledSlices(slices).batch(np.arange(2 * len(slices))).ranges
+        assert pooled.flatten().tolist() == [*ranges[:, 0].tolist(), *ranges[:, 1].tolist()]
+        assert slices.identity()["ranges"] != SliceSet(opened, ["q", "p"], ["A", "B"]).identity()["ranges"]
 
 
 def test_no_slice_is_a_clear_error(shards: Shards) -> None:
