@@ -29,6 +29,8 @@ FINETUNED = "fully_supervised mt dtml sass"
 NOT_TRAINED = (
     "weights_moved",
     "warning",
+    "steps",
+    "targets_seen",
     "slices_per_second",
     "seconds",
     "images",

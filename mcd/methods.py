@@ -35,6 +35,7 @@ class MethodSpec:
         segmentation: a key of the registry of `mcd.segmentation`.
         transfer: how many layers of the decoder, beyond encoder and shared layers, are transferred (Table VIII); 3 is the
             paper's choice and, with one shared layer, everything but the output layer.
+        options: of the segmentation, which define the row: they win over configured ones.
     """
 
     label: str
@@ -42,6 +43,7 @@ class MethodSpec:
     pretraining: str | None = None
     segmentation: str = "supervised"
     transfer: int = 3
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def _dsgan(
@@ -148,6 +150,13 @@ ABLATIONS: dict[str, MethodSpec] = {
 }
 """Tables III, V and VIII, Figs. 6 and 7."""
 
+CONTROLS: dict[str, MethodSpec] = {
+    "supervised_content": MethodSpec("Fully Supervised, all slices", "Controls", options={"slices": "content"}),
+    "mt_control": MethodSpec("MT, weight 0", "Controls", segmentation="mean_teacher", options={"consistency": 0.0}),
+}
+"""What semi-supervised rows are to be held against: they learn from slices without a target, too, and MT's network normalises
+its batches over unlabelled slices. What such a method gains from unlabelled slices is its gain over its control."""
+
 BEYOND: dict[str, MethodSpec] = {
     **{
         name: MethodSpec(baseline.label, baseline.group, pretraining=name)
@@ -162,7 +171,7 @@ BEYOND: dict[str, MethodSpec] = {
 
 PRETRAININGS |= {name: PretrainingSpec(name, baseline.hands_back) for name, baseline in pretraining.BASELINES.items()}
 
-METHODS: dict[str, MethodSpec] = {**TABLE_II, **ABLATIONS, **BEYOND}
+METHODS: dict[str, MethodSpec] = {**TABLE_II, **ABLATIONS, **CONTROLS, **BEYOND}
 
 
 def needs_pair(method: str) -> bool:

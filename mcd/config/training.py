@@ -38,8 +38,8 @@ class Finetuning(Optimisation):
         description=(
             "steps in an epoch; null for one pass. One number, or label ratio -> number (another "
             "ratio takes the next lower one's). A small budget is better given in steps: with 5 % of a "
-            "small cohort an epoch has one or two. Semi-supervised methods, half of whose batch "
-            "is unlabelled, take twice as many, as they do in one pass"
+            "small cohort an epoch has one or two. A method whose batches also hold slices without a target or "
+            "without a label takes as many more as show it labelled slices with a target equally often"
         ),
     )
     weight_decay: Number = Field(1e-4, ge=0, description="of Adam (paper)")

@@ -19,15 +19,18 @@ IDENTITY = [*RUN, "seed", "subject", "region"]
 COLUMNS = [*IDENTITY, *METRIC_KEYS]
 VERSION = "mcd_version"  # the versions of the code that the row went through (`mcd.version.lineage`)
 
+LENGTH = ["steps", "targets_seen"]
+"""Of the network's training: its steps, and labelled slices with a target in their batches (`mcd.segmentation.length`)."""
+
 DECIMALS = 6  # far more than a mean can resolve
 
 
 def write_scores(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     """Write rows that hold every key of `COLUMNS` as a CSV with its digest; an undefined score is an empty cell.
 
-    Rows that know their `VERSION` have it in a column before the scores.
+    Rows that know their `VERSION` and `LENGTH` have them in columns before the scores.
     """
-    known = [*IDENTITY, *([VERSION] if rows and VERSION in rows[0] else [])]
+    known = [*IDENTITY, *(column for column in (VERSION, *LENGTH) if rows and column in rows[0])]
     cells = ([*(row[key] for key in known), *(_cell(row[key]) for key in METRIC_KEYS)] for row in rows)
     write_csv(chain([[*known, *METRIC_KEYS]], cells), path)
 

@@ -35,7 +35,7 @@ def finetuning_task(config: Config, cohort: str, method: str, modality: str, rat
     spec = METHODS[method]
     return FinetuningTask(
         algorithm=spec.segmentation,
-        options=config.algorithms.given(spec.segmentation),
+        options={**config.algorithms.given(spec.segmentation), **spec.options},
         modality=modality,
         regions=config.cohorts[cohort].regions,
         label_ratio=ratio,

@@ -31,6 +31,7 @@ def write_predictions(
     *,
     keep_probabilities: bool = False,
     version: str = UNKNOWN,
+    length: Mapping[str, int] | None = None,
 ) -> None:
     """Write the masks of subjects, and on request their probabilities, one subject at a time.
 
@@ -39,6 +40,7 @@ def write_predictions(
         regions: name -> label codes, in the order of the probabilities. Region r is bit r of a mask's voxel.
         keep_probabilities: for a fusion by their mean.
         version: of the code that predicted, after those of what it predicted with (`mcd.version.lineage`).
+        length: of the network's training (`mcd.evaluation.score_rows.LENGTH`), as far as it is known.
 
     Raises:
         McdError: for more than eight regions.
@@ -48,7 +50,7 @@ def write_predictions(
     bits = (1 << np.arange(len(regions), dtype=np.uint8)).reshape(-1, 1, 1, 1)
     codes = {name: [int(code) for code in members] for name, members in regions.items()}
     with new_file(path, FORMAT) as file:
-        set_attributes(file, regions=json.dumps(codes), mcd_version=version)
+        set_attributes(file, regions=json.dumps(codes), mcd_version=version, length=json.dumps(length or {}))
         masks = file.create_group("masks")
         probabilities = file.create_group("probabilities") if keep_probabilities else None
         for subject, found in predicted:
@@ -74,6 +76,12 @@ def predicted_version(path: str | Path) -> str:
     """The versions of the code that predictions went through."""
     with _opened(path) as file:
         return texts(file, "mcd_version")[0] if "mcd_version" in file.attrs else UNKNOWN
+
+
+def predicted_length(path: str | Path) -> dict[str, int]:
+    """How long the network that predicted was trained; empty where predictions do not know it."""
+    with _opened(path) as file:
+        return json.loads(texts(file, "length")[0]) if "length" in file.attrs else {}
 
 
 def read_predictions(path: str | Path, subject: str) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mcd.evaluation.score_rows import LENGTH
 from mcd.prediction.masks import write_predictions
 from mcd.prediction.slices import BATCH_SIZE, load_network, predict_slices
 from mcd.slices.batches import SliceSet
@@ -49,4 +50,5 @@ def predict_test(
             predictions,
             keep_probabilities=keep_probabilities,
             version=lineage(description.get("mcd_version", UNKNOWN), code_version()),
+            length={measure: description[measure] for measure in LENGTH if measure in description},
         )

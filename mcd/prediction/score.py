@@ -15,7 +15,13 @@ from mcd.errors import McdError
 from mcd.evaluation.metrics import METRICS, score_subject
 from mcd.evaluation.score_rows import VERSION, write_scores
 from mcd.prediction.fusion import THRESHOLD, fuse
-from mcd.prediction.masks import predicted_regions, predicted_version, read_predictions, read_probabilities
+from mcd.prediction.masks import (
+    predicted_length,
+    predicted_regions,
+    predicted_version,
+    read_predictions,
+    read_probabilities,
+)
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.version import code_version, lineage
@@ -48,7 +54,11 @@ def score_predictions(
         McdError: if `predictions` lacks a test subject, or has it on another grid than the shards.
     """
     regions = predicted_regions(predictions)
-    columns = {**columns, VERSION: lineage(predicted_version(predictions), code_version())}
+    columns = {
+        **columns,
+        VERSION: lineage(predicted_version(predictions), code_version()),
+        **predicted_length(predictions),
+    }
     rows: list[dict[str, Any]] = []
     with Shards(shards) as opened:
         for subject in read_split(split).test:

@@ -3,7 +3,7 @@
 Defaults are the published values, unless a description says otherwise.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,16 @@ from mcd.training.schedule import Schedule
 
 class SegmentationOptions(Section):
     """What an algorithm lets the configuration set: nothing, unless a subclass adds it."""
+
+
+class SupervisedOptions(SegmentationOptions):
+    """Options of supervised learning: of Fully Supervised, and of the fine-tuning of every pre-training."""
+
+    slices: Literal["target", "content"] = Field(
+        "target",
+        description="which slices of the labelled patients: those with a `target` (paper, Sec. V), or all with `content`, the "
+        "control of the semi-supervised methods",
+    )
 
 
 class SemiSupervisedOptions(SegmentationOptions):

@@ -15,7 +15,7 @@ BASELINES: dict[str, Baseline] = {**added("mcd.segmentation")}
 """Methods beyond the paper's tables that learn to segment from random weights: algorithm -> its row."""
 
 REGISTRY: dict[str, Algorithm] = {
-    "supervised": Algorithm("mcd.segmentation.supervised:Supervised", f"{_OPTIONS}SegmentationOptions"),
+    "supervised": Algorithm("mcd.segmentation.supervised:Supervised", f"{_OPTIONS}SupervisedOptions"),
     "mean_teacher": Algorithm(
         "mcd.segmentation.mean_teacher:MeanTeacher", f"{_OPTIONS}MeanTeacherOptions", unlabelled=True
     ),

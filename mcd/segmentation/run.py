@@ -8,13 +8,15 @@ from typing import Any
 import torch
 
 from mcd.errors import McdError
+from mcd.evaluation.score_rows import LENGTH
 from mcd.models.unet import UNet
 from mcd.registry import find
 from mcd.seeding import derive_seed
+from mcd.segmentation.length import equal_length
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.registry import REGISTRY, options_class, segmentation_class
 from mcd.segmentation.transfer import transfer
-from mcd.slices.batches import MixedSlices, SliceSet
+from mcd.slices.batches import MixedSlices, SliceSet, no_target
 from mcd.slices.preparation import prepared_by, training_data
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, read_split
@@ -23,7 +25,7 @@ from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mcd.training.device import prepare
 from mcd.training.history import History, warnings_of
 from mcd.training.loop import train
-from mcd.training.schedule import Compute, Schedule
+from mcd.training.schedule import Compute
 from mcd.version import UNKNOWN, code_version, lineage
 
 log = logging.getLogger(__name__)
@@ -91,16 +93,18 @@ def finetune(
         description |= training_data(opened, parts.train, task.modality)
         description["mcd_version"] = lineage(prepared_by(opened, parts.train), version, code_version())
         slices = training_slices(opened, parts, task, device, compute.memory_limit_gb * 1e9)
+        method = segmentation_class(task.algorithm)(unet, task.augmentation, options)
         history = train(
-            segmentation_class(task.algorithm)(unet, task.augmentation, options),
+            method,
             slices,
-            _schedule(task),
+            equal_length(task.schedule, method, slices, own_seed),
             compute,
             seed=own_seed,
             resume=Path(resume) if resume else None,
             identity=identity,
         )
         sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(task.label_ratio)), "slices": len(slices)}
+        description |= {measure: sum(row[measure] for row in history) for measure in LENGTH}
         description["warnings"] = [*(f"pre-training, {warning}" for warning in warned), *warnings_of(history)]
         description["card"] = {**description.get("card", {}), "training": sizes}
         save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
@@ -114,14 +118,6 @@ def _transfer(checkpoint: Checkpoint, unet: UNet, task: FinetuningTask, name: st
     return transferred
 
 
-def _schedule(task: FinetuningTask) -> Schedule:
-    """The task's schedule; only half of a mixed batch is labelled, so twice the steps show the labelled slices as often."""
-    steps = task.schedule.steps_per_epoch
-    if steps is None or not find(REGISTRY, task.algorithm).unlabelled:
-        return task.schedule
-    return task.schedule.model_copy(update={"steps_per_epoch": 2 * steps})
-
-
 def training_slices(
     shards: Shards, split: Split, task: FinetuningTask, device: torch.device, memory_limit: float
 ) -> SliceSet:
@@ -129,6 +125,9 @@ def training_slices(
 
     It is unknown which unlabelled slices contain a target, so a mixed set has every slice with content, also of the labelled
     subjects: see `mcd.segmentation.semi_supervised`.
+
+    Raises:
+        McdError: where no labelled slice has a target, or nothing is left unlabelled for an algorithm that needs it.
     """
     mixed = find(REGISTRY, task.algorithm).unlabelled
     modality, regions = task.modality, task.regions
@@ -140,9 +139,11 @@ def training_slices(
             "unlabelled ones too; lower it"
         )
     limit = memory_limit / 2 if mixed else memory_limit  # either part may be the larger
-    select = "content" if mixed else "target"
+    select = "content" if mixed else task.options.get("slices", "target")
     labelled = SliceSet(shards, subjects, [modality], regions=regions, select=select, device=device, memory_limit=limit)
     log.info("%s: %d labelled slices of %d subjects, on %s", modality, len(labelled), len(subjects), device)
+    if not labelled.has_target.any():
+        raise McdError(no_target(subjects))
     if not mixed:
         return labelled
     unlabelled = SliceSet(shards, others, [modality], select="content", device=device, memory_limit=limit)

@@ -1,8 +1,8 @@
 """What the semi-supervised baselines have in common: mixed batches, and a weight that ramps up.
 
 All three learn in one stage from random weights (paper Sec. V), on batches that are half labelled and half unlabelled (as
-in their published codes). Optimiser, schedule, augmentation and length are those of every method of the table, instead of
-the codes' SGD.
+in their published codes). Optimiser, schedule and augmentation are those of every method of the table, instead of the codes'
+SGD, and so is the length, counted in labelled slices with a target (`mcd.segmentation.length`).
 
 Both halves are drawn from all slices with content. The paper fine-tunes only on slices with a target, and it is unknown
 which unlabelled slices have one; with targets in every labelled slice but in few of the unlabelled ones, the halves would not

@@ -56,6 +56,7 @@ class SliceSet:
     Attributes:
         subject_of, rows: of each slice, the position of its subject in `subjects` and its number in the subject, from 0.
         ranges: (subjects, modalities), see `Batch`.
+        has_target: of each slice, whether it is known to hold a region: False wherever labels stay unread.
     """
 
     def __init__(
@@ -81,11 +82,11 @@ class SliceSet:
         statistics = [shards.subject(name).info["statistics"] for name in self.subjects]
         self.ranges = np.array([[_range(own[modality]) for modality in modalities] for own in statistics], np.float32)
         if len(self.rows) == 0:
-            wanted = "a target" if select == "target" else "content"
-            raise McdError(
-                f"no slice of {', '.join(self.subjects[:5])} has {wanted}; look at the QC pictures and the regions"
-            )
+            raise McdError(no_target(subjects) if select == "target" else _no_slice(subjects, "content"))
+        self.has_target = np.zeros(len(self.rows), bool)
         if self.regions is not None:
+            targets = [self._target_rows(name) for name in self.subjects]
+            self.has_target = np.concatenate([np.isin(own, of) for own, of in zip(rows, targets, strict=True)])
             self._table = torch.zeros(256, len(self.regions), dtype=torch.bool)
             for column, codes in enumerate(self.regions.values()):
                 self._table[list(codes), column] = True
@@ -123,11 +124,16 @@ class SliceSet:
         if select == "content":
             return np.flatnonzero(self.shards.read(subject, "content")[:, self._channels].all(axis=1))
         if select == "target":
-            assert self.regions is not None
-            codes = {code for codes in self.regions.values() for code in codes}
-            voxels = self.shards.code_voxels(subject)
-            return np.flatnonzero(sum((voxels[code] for code in codes if code in voxels), np.zeros(count, int)))
+            return self._target_rows(subject)
         return np.arange(count)
+
+    def _target_rows(self, subject: str) -> np.ndarray:
+        """The subject's slices that hold a region."""
+        assert self.regions is not None
+        codes = {code for codes in self.regions.values() for code in codes}
+        voxels = self.shards.code_voxels(subject)
+        held = [voxels[code] for code in codes if code in voxels]
+        return np.flatnonzero(sum(held, np.zeros(len(self.shards.subject(subject)), int)))
 
     def _read(self, indices: np.ndarray, dataset: str, channels: list[int] | None = None) -> np.ndarray:
         """One subject at a time, straight to its place: beside the result, no more than a subject is ever held."""
@@ -169,6 +175,15 @@ class SliceSet:
         )
 
 
+def no_target(subjects: Sequence[str]) -> str:
+    """What to say where none of some subjects' slices holds a region."""
+    return _no_slice(subjects, "a target")
+
+
+def _no_slice(subjects: Sequence[str], wanted: str) -> str:
+    return f"no slice of {', '.join(subjects[:5])} has {wanted}; look at the QC pictures and the regions"
+
+
 def _range(statistics: Mapping[str, float]) -> float:
     """From the lower to the upper percentile of a volume, in its z-scores; 0 where all its voxels are equal."""
     return (statistics["p_high"] - statistics["p_low"]) / statistics["sd"] if statistics["sd"] else 0.0
@@ -197,6 +212,7 @@ class MixedSlices(SliceSet):
         self.subjects = labelled.subjects + unlabelled.subjects
         self.subject_of = np.concatenate([labelled.subject_of, unlabelled.subject_of + len(labelled.subjects)])
         self.height_of = np.concatenate([labelled.height_of, unlabelled.height_of])
+        self.has_target = np.concatenate([labelled.has_target, unlabelled.has_target])
 
     @property
     def in_memory(self) -> bool:
@@ -238,6 +254,7 @@ class PooledSlices(SliceSet):
         self.modalities, self.device, self.size = slices.modalities, slices.device, slices.size
         self.subject_of = np.tile(slices.subject_of, len(slices.modalities))
         self.height_of = np.tile(slices.height_of, len(slices.modalities))
+        self.has_target = np.tile(slices.has_target, len(slices.modalities))
 
     @property
     def in_memory(self) -> bool:

@@ -203,6 +203,10 @@ class _Training:
     def _patients(self, indices: np.ndarray) -> str:
         return ", ".join(self.slices.subjects[position] for position in np.unique(self.slices.subject_of[indices]))
 
+    def _targets(self, drawn: list[np.ndarray]) -> int:
+        """How many labelled slices with a target some batches held: what all rows of a table see equally many of."""
+        return sum(int(self.slices.has_target[indices].sum()) for indices in drawn)
+
     def _record(
         self, epoch: int, rate: float, drawn: list[np.ndarray], images: int, seconds: float, means: dict[str, float]
     ) -> None:
@@ -211,6 +215,8 @@ class _Training:
             {
                 "epoch": epoch + 1,
                 "learning_rate": rate,
+                "steps": len(drawn),
+                **({} if self.slices.regions is None else {"targets_seen": self._targets(drawn)}),
                 "slices_per_second": round(seen / seconds, 1),
                 "seconds": round(seconds, 3),
                 "images": images,

@@ -252,7 +252,7 @@ def test_history_is_written_one_row_an_epoch(slices: SliceSet, tmp_path: Path) -
     write_history(history, tmp_path / "losses.csv")
     header, *rows = (tmp_path / "losses.csv").read_text().splitlines()
     assert header.startswith(
-        "epoch,learning_rate,slices_per_second,seconds,images,memory_mib,gpu_memory_mib,device,mcd_version,adver"
+        "epoch,learning_rate,steps,slices_per_second,seconds,images,memory_mib,gpu_memory_mib,device,mcd_version,adver"
     )
     assert len(rows) == 2
 
