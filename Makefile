@@ -48,7 +48,7 @@ lint: $(VENV)/.installed-test ## format, lint, types, workflow lint
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-reference: $(VENV)/.installed ## generate the tables of docs/reference/configuration.md, and configs/schema.json
+reference: $(VENV)/.installed ## generate the tables of docs/reference/configuration.md and settings.md, and configs/schema.json
 	$(BIN)/python -m mcd.config.reference --write
 
 format: $(VENV)/.installed-test ## put code and rules into the project's format

@@ -29,6 +29,7 @@ from mcd.training.schedule import Compute
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/configuration.md"
+SETTINGS = ROOT / "docs/reference/settings.md"
 SCHEMA = ROOT / "configs/schema.json"
 
 SECTIONS: dict[str, type[Section]] = {
@@ -75,11 +76,14 @@ def table(section: type[Section], left_out: frozenset[str] = frozenset()) -> str
 
 def tables() -> dict[str, str]:
     """Every generated table, by its name in the page's markers."""
-    algorithms = {name: pretraining.options_class(name) for name in pretraining.REGISTRY} | {
+    own = {name: _own_table(options) for name, options in _algorithms().items() if options.model_fields}
+    return {name: table(section) for name, section in SECTIONS.items()} | own
+
+
+def _algorithms() -> dict[str, type[Section]]:
+    return {name: pretraining.options_class(name) for name in pretraining.REGISTRY} | {
         name: segmentation.options_class(name) for name in segmentation.REGISTRY
     }
-    own = {name: _own_table(options) for name, options in algorithms.items() if options.model_fields}
-    return {name: table(section) for name, section in SECTIONS.items()} | own
 
 
 def _own_table(options: type[Section]) -> str:
@@ -105,18 +109,35 @@ def schema() -> dict[str, Any]:
     return content
 
 
-def page(text: str) -> str:
-    """The page with its tables regenerated from the classes.
+def settings() -> dict[str, str]:
+    """The tables of published settings beside ours: of the views that several methods share, and of each algorithm."""
+    classes: dict[str, type[Section]] = {"views": ViewOptions, **_algorithms()}
+    return {name: _published_table(options) for name, options in classes.items() if vars(options).get("PUBLISHED")}
+
+
+def _published_table(options: type[Section]) -> str:
+    """What a class itself says is published."""
+    rows = ["| setting | published | ours | why ours is another | source |", "|---|---|---|---|---|"]
+    for key, published in vars(options)["PUBLISHED"].items():
+        value = published.value
+        words = "" if value is None else value if isinstance(value, str) and " " in value else _default(value)
+        cells = (f"`{key}`", words, _default(options.model_fields[key].get_default()), published.why, published.source)
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def page(path: Path, made: Mapping[str, str]) -> str:
+    """The page with its tables replaced by those that were made.
 
     Raises:
         McdError: for a table that nothing generates, or one that the page lacks.
     """
-    made = tables()
+    text = path.read_text(encoding="utf-8")
     named = [found["name"] for found in MARKED.finditer(text)]
     for name in made.keys() - set(named):
-        raise McdError(f"{PAGE.name}: no table {name!r}; add `<!-- generated: {name} -->` and `<!-- end -->`")
+        raise McdError(f"{path.name}: no table {name!r}; add `<!-- generated: {name} -->` and `<!-- end -->`")
     for name in set(named) - made.keys():
-        raise McdError(f"{PAGE.name}: nothing generates the table {name!r}; there are {', '.join(made)}")
+        raise McdError(f"{path.name}: nothing generates the table {name!r}; there are {', '.join(made)}")
     return MARKED.sub(
         lambda found: f"<!-- generated: {found['name']} -->\n\n{made[found['name']]}\n\n<!-- end -->", text
     )
@@ -172,14 +193,15 @@ def _bounds(described: Mapping[str, Any]) -> Iterator[str]:
 def contents() -> dict[Path, str]:
     """The generated files, as they should be."""
     return {
-        PAGE: page(PAGE.read_text(encoding="utf-8")),
+        PAGE: page(PAGE, tables()),
+        SETTINGS: page(SETTINGS, settings()),
         SCHEMA: json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Generate the tables of docs/reference/configuration.md and configs/schema.json."
+        description="Generate the tables of docs/reference/configuration.md and settings.md, and configs/schema.json."
     )
     parser.add_argument("--write", action="store_true", help="without it, only say which files are not current")
     arguments = parser.parse_args()

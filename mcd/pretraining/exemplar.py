@@ -6,10 +6,10 @@ this is the triplet form of Kolesnikov, Zhai and Beyer, "Revisiting self-supervi
 
     min  mean  max(0, |f(a) - f(p)|^2 - |f(a) - f(n)|^2 + margin)      |f| = 1
 
-with anchor a and positive p two random views of one slice. Negatives are chosen as in Taleb et al., "3D self-supervised
-methods for medical imaging", NeurIPS 2020: a derangement of the batch; here one that gives every anchor another *patient's*
-slice, unless a patient has more than half of the batch, since a patient's slices look alike. Semi-hard negatives, for which
-Kolesnikov et al. search the batch, are an option.
+with anchor a and positive p two random views of one slice, and as negative, as they choose it, the nearest of the batch that is
+farther away than the positive (semi-hard). It is another *patient's* slice, unless the batch has one patient alone, since a
+patient's slices look alike. The derangement of the batch of Taleb et al., "3D self-supervised methods for medical imaging",
+NeurIPS 2020, is an option.
 
 Adapted: f is the U-Net's encoder with global average pooling and a linear layer. Embeddings are normalised over features;
 the code of Kolesnikov et al. normalises over the batch, probably by mistake. Two views per slice instead of their eight.

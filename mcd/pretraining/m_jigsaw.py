@@ -46,7 +46,8 @@ class MJigsaw(EncoderPretraining):
         self.score = nn.Linear(self.encoder.channels, options.grid**2)
 
     def losses(self, batch: Batch, player: str) -> Losses:
-        tiles = mixed(cut_tiles(batch.images, self.options.grid, self.side))
+        share = self.options.tile_share
+        tiles = mixed(cut_tiles(batch.images, self.options.grid, self.side, share, jitter=share < 1))
         places = torch.rand(tiles.shape[:2], device=tiles.device).argsort(1)
         shuffled = reorder(tiles, places)
         scores = self.score(self.encoder(shuffled.flatten(0, 1))).view(len(tiles), self.options.grid**2, -1)

@@ -1,19 +1,27 @@
 """Options of the algorithms that learn to segment. No torch: a configuration is checked with them before anything runs.
 
-Defaults are the published values, unless a description says otherwise.
+A class's `PUBLISHED` says what its method's authors use, and why ours is another where it is (`mcd.published`).
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from mcd.published import Published
 from mcd.section import Count, Number, Positive, PositiveShare, Section, Share, Weight, Whole
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Schedule
 
+_SSL4MIS = "Luo et al., their code SSL4MIS (train_mean_teacher_2D.py)"
+_DTML = "Zhang and Zhang, 2021, their code (train_la_dtml.py)"
+_SASS = "Li et al., MICCAI 2020, their code (train_gan_sdfloss.py)"
+
 
 class SegmentationOptions(Section):
     """What an algorithm lets the configuration set: nothing, unless a subclass adds it."""
+
+    PUBLISHED: ClassVar[Mapping[str, Published]] = {}
 
 
 class SupervisedOptions(SegmentationOptions):
@@ -21,9 +29,11 @@ class SupervisedOptions(SegmentationOptions):
 
     slices: Literal["target", "content"] = Field(
         "target",
-        description="which slices of the labelled patients: those with a `target` (paper, Sec. V), or all with `content`, the "
-        "control of the semi-supervised methods",
+        description="which slices of the labelled patients: those with a `target`, or all with `content`, the control of the "
+        "semi-supervised methods",
     )
+
+    PUBLISHED: ClassVar[Mapping[str, Published]] = {"slices": Published("target", "Multi-ConDoS, Sec. V")}
 
 
 class SemiSupervisedOptions(SegmentationOptions):
@@ -31,46 +41,67 @@ class SemiSupervisedOptions(SegmentationOptions):
 
     ramp: PositiveShare = Field(
         1.0,
-        description="share of the training over which the weight of the loss on unlabelled slices rises from e^-5 of "
-        "its value to all of it; 1 in the three published codes (30 000 of 30 000, 6 000 of 6 000 iterations)",
+        description="share of the training over which the weight of the loss on unlabelled slices rises from e^-5 of its "
+        "value to all of it",
     )
+
+    PUBLISHED: ClassVar[Mapping[str, Published]] = {
+        "ramp": Published(1.0, "the three published codes: 30,000 of 30,000, or 6,000 of 6,000 iterations"),
+    }
 
 
 class MeanTeacherOptions(SemiSupervisedOptions):
-    """Options of MT; the defaults are SSL4MIS'."""
+    """Options of MT."""
 
     consistency: Weight = Field(0.1, description="weight of the consistency at the end of the ramp")
     start: Share = Field(
-        1 / 30,
-        description="share of the training before which the weight is 0, while the teacher is still poor (1 000 of 30 000 "
-        "iterations)",
+        1 / 30, description="share of the training before which the weight is 0, while the teacher is still poor"
     )
     decay: Share = Field(0.99, description="of the moving average, once it is warm")
     noise: Weight = Field(
         0.1,
         description="sd of the Gaussian noise on the teacher's images, as a share of the volume's range between its "
-        "percentiles (in the code, of images scaled to 0..1)",
+        "percentiles",
     )
     noise_bound: Weight = Field(0.2, description="largest noise, as such a share")
 
+    PUBLISHED: ClassVar[Mapping[str, Published]] = {
+        "consistency": Published(0.1, _SSL4MIS),
+        "start": Published(1 / 30, f"{_SSL4MIS}: 1,000 of 30,000 iterations"),
+        "decay": Published(0.99, _SSL4MIS),
+        "noise": Published(0.1, f"{_SSL4MIS}, of images scaled to 0..1"),
+        "noise_bound": Published(0.2, f"{_SSL4MIS}, of images scaled to 0..1"),
+    }
+
 
 class DTMLOptions(SemiSupervisedOptions):
-    """Options of DTML; the defaults are the published code's."""
+    """Options of DTML."""
 
     consistency: Weight = Field(1.0, description="weight of the consistency at the end of the ramp")
     regression: Weight = Field(0.0, description="weight of the distance maps' own error (see the module)")
     sharpness: Positive = Field(1500.0, description="k of the sigmoid that turns a map into a mask")
 
+    PUBLISHED: ClassVar[Mapping[str, Published]] = {
+        "consistency": Published(1.0, f"{_DTML}, which back-propagates it twice and so runs with 2"),
+        "regression": Published(0.0, f"{_DTML}, which computes the term and leaves it out"),
+        "sharpness": Published(1500.0, _DTML),
+    }
+
 
 class SASSOptions(SemiSupervisedOptions):
-    """Options of SASS; the defaults are the published code's."""
+    """Options of SASS."""
 
-    adversarial: Weight = Field(
-        0.01, description="weight of the adversarial loss at the end of the ramp (in the code: consistency)"
-    )
-    regression: Weight = Field(0.3, description="weight of the distance maps' error (in the code: beta)")
+    adversarial: Weight = Field(0.01, description="weight of the adversarial loss at the end of the ramp")
+    regression: Weight = Field(0.3, description="weight of the distance maps' error")
     discriminator_filters: Count = Field(64, description="channels of the discriminator's first layer")
     dropout: Number = Field(0.5, ge=0, lt=1, description="of the discriminator's channels")
+
+    PUBLISHED: ClassVar[Mapping[str, Published]] = {
+        "adversarial": Published(0.01, f"{_SASS} (consistency)"),
+        "regression": Published(0.3, f"{_SASS} (beta)"),
+        "discriminator_filters": Published(64, _SASS),
+        "dropout": Published(0.5, _SASS),
+    }
 
 
 class FinetuningTask(Section):
