@@ -15,11 +15,17 @@ The variants of Tables III and V are the same class with other weights and shari
     Cycle-P-GAN   L_GAN + L_T + L_R
 
 A loss of weight 0 is not computed, and what only that loss needs (discriminators, the second pass) is not built.
+
+Two options, off as in the paper, give the method what contrastive baselines have: `batches: spread`, and `shift`, by which
+each branch sees the pair at a place of its own: G_a translates x and is compared with y at one, G_b at another, and L_C
+compares features of both.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,7 +38,7 @@ from mcd.models.generator import DomainSharingGenerator
 from mcd.models.unet import LEVELS
 from mcd.pretraining.base import Pretraining
 from mcd.pretraining.options import DSGANOptions
-from mcd.slices.batches import Batch
+from mcd.slices.batches import Batch, SliceSet, spread_batches
 from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
@@ -58,7 +64,7 @@ class DSGAN(Pretraining):
         if options.adversarial:
             self.discriminators["x"] = PatchDiscriminator(options.discriminator_filters)
             self.discriminators["y"] = PatchDiscriminator(options.discriminator_filters)
-        self._translated: tuple[Tensor, Tensor] | None = None
+        self._judged: dict[str, tuple[Tensor, Tensor]] = {}  # domain -> real and translated slices of this step
 
     def players(self) -> dict[str, Sequence[nn.Parameter]]:
         owners: dict[str, nn.Module] = {"generator": self.generator}
@@ -67,8 +73,12 @@ class DSGAN(Pretraining):
         return {player: list(module.parameters()) for player, module in owners.items()}
 
     def losses(self, batch: Batch, player: str) -> Losses:
-        x, y = batch.images[:, :1], batch.images[:, 1:2]
-        return self._generator_losses(x, y) if player == "generator" else self._discriminator_losses(x, y)
+        return self._generator_losses(batch.images) if player == "generator" else self._discriminator_losses()
+
+    def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        if self.options.batches == "spread":
+            return spread_batches(slices.subject_of, slices.height_of, batch_size, rng)
+        return super().batches(slices, batch_size, rng)
 
     def levels(self, batch_size: int) -> Levels:
         weights = self.options
@@ -84,8 +94,10 @@ class DSGAN(Pretraining):
             guessing=(2 * guess, 4 * guess),
         )
 
-    def _generator_losses(self, x: Tensor, y: Tensor) -> Losses:
+    def _generator_losses(self, images: Tensor) -> Losses:
         weights = self.options
+        x, y_at_x = self._placed(images)
+        x_at_y, y = self._placed(images)
         y_translated, feature_x = shared(self.to_y, x)
         x_translated, feature_y = shared(self.to_x, y)
         losses: Losses = {}
@@ -94,10 +106,10 @@ class DSGAN(Pretraining):
             losses["adversarial"] = generator_loss(self.discriminators["y"](y_translated), form) + generator_loss(
                 self.discriminators["x"](x_translated), form
             )
-            self._translated = (x_translated.detach(), y_translated.detach())
+            self._judged = {"x": (x_at_y, x_translated.detach()), "y": (y_at_x, y_translated.detach())}
         if weights.translation:
-            losses["translation"] = F.l1_loss(at_least_single(y_translated), y) + F.l1_loss(
-                at_least_single(x_translated), x
+            losses["translation"] = F.l1_loss(at_least_single(y_translated), y_at_x) + F.l1_loss(
+                at_least_single(x_translated), x_at_y
             )
         if weights.contrastive:
             losses["contrastive"] = self._feature_loss(feature_x, feature_y)
@@ -115,15 +127,20 @@ class DSGAN(Pretraining):
         losses["total"] = sum(getattr(weights, name) * value for name, value in losses.items())
         return losses
 
-    def _discriminator_losses(self, x: Tensor, y: Tensor) -> Losses:
-        assert self._translated is not None, "the generator steps first"
-        x_translated, y_translated = self._translated
+    def _discriminator_losses(self) -> Losses:
+        assert self._judged, "the generator steps first"
         form = self.options.adversarial_form
-        of_x, of_y = self.discriminators["x"], self.discriminators["y"]
-        return {
-            "total": discriminator_loss(of_x(x), of_x(x_translated), form)
-            + discriminator_loss(of_y(y), of_y(y_translated), form)
-        }
+        of_x, of_y = (
+            discriminator_loss(self.discriminators[domain](real), self.discriminators[domain](translated), form)
+            for domain, (real, translated) in self._judged.items()
+        )
+        return {"total": of_x + of_y}
+
+    def _placed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The pair (x, y) where a branch sees it: every slice moved by as much in both modalities."""
+        if self.options.shift:
+            images = shifted(images, self.options.shift)
+        return images[:, :1], images[:, 1:2]
 
     def to_y(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """G_a's translation of (N, 1, H, W) slices of X, and the feature that L_C compares."""
@@ -144,3 +161,20 @@ class DSGAN(Pretraining):
     def unet_state(self, modality: str) -> dict[str, Tensor]:
         branch = self.generator.a if modality == self.modalities[0] else self.generator.b
         return branch.state_dict()
+
+
+def shifted(images: Tensor, share: float) -> Tensor:
+    """Each slice of (N, C, H, W) moved by whole pixels, at most `share` of its height and width; background 0 comes in."""
+    count, _, height, width = images.shape
+
+    def sources(length: int) -> tuple[Tensor, Tensor]:
+        """Where each row (column) of each slice comes from, (N, L), and whether that lies within it."""
+        most = int(share * length)
+        move = torch.randint(-most, most + 1, (count, 1), device=images.device)
+        at = torch.arange(length, device=images.device) - move
+        return at.clamp(0, length - 1), (at >= 0) & (at < length)
+
+    (rows, inside_rows), (columns, inside_columns) = sources(height), sources(width)
+    slices = torch.arange(count, device=images.device)[:, None, None]
+    moved = images.transpose(0, 1)[:, slices, rows[:, :, None], columns[:, None, :]].transpose(0, 1)
+    return torch.where((inside_rows[:, :, None] & inside_columns[:, None, :])[:, None], moved, 0.0)

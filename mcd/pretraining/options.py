@@ -103,6 +103,21 @@ class DSGANOptions(PretrainingOptions):
     )
     temperature: Positive = Field(0.1, description="t of Eq. 2")
     discriminator_filters: Count = Field(64, description="of the 70 x 70 PatchGAN")
+    batches: Literal["shuffled", "spread"] = Field(
+        "shuffled",
+        description=(
+            "`shuffled`, or `spread`: no neighbouring slices of a patient in a batch, as the contrastive baselines have it, "
+            "since L_C makes all slices of a batch each other's negatives"
+        ),
+    )
+    shift: Share = Field(
+        0.0,
+        le=0.5,
+        description=(
+            "largest shift of the pair, as a share of the slice, drawn for each branch by itself: L_C then compares slices "
+            "that lie at different places, and cannot match their silhouettes, which ContIG's independent crops prevent"
+        ),
+    )
 
     PUBLISHED: ClassVar[Mapping[str, Published]] = {
         "learning_rate": Published(2e-4, PAPER),
@@ -117,6 +132,8 @@ class DSGANOptions(PretrainingOptions):
         "feature": ours('the features come "from E and SL" (Sec. IV-B), and SL ends there'),
         "temperature": Published(0.1, PAPER),
         "discriminator_filters": ours("as pix2pix; the paper names no architecture"),
+        "batches": ours("the paper speaks of no order"),
+        "shift": ours("the paper speaks of no augmentation"),
     }
 
     @model_validator(mode="after")

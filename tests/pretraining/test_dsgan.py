@@ -1,7 +1,9 @@
 """DSGAN: each loss from the equations, and gradients that reach just the parts they should."""
 
+import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -9,7 +11,8 @@ from torch.nn import functional as F
 from mcd.errors import McdError
 from mcd.losses.adversarial import discriminator_loss, generator_loss
 from mcd.losses.contrastive import multimodal_contrastive
-from mcd.pretraining.dsgan import DSGAN
+from mcd.pretraining import dsgan
+from mcd.pretraining.dsgan import DSGAN, shifted
 from mcd.pretraining.options import DSGANOptions
 from mcd.slices.batches import Batch
 
@@ -88,6 +91,83 @@ def test_discriminators_judge_real_against_translated() -> None:
             of_y(y), of_y(model.generator.a(x))
         )
         torch.testing.assert_close(model.losses(batch, "discriminator")["total"], expected)
+
+
+def test_each_branch_sees_the_pair_at_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every loss of G_a at one place, of G_b at the other, and L_C between the two."""
+    options = FULL.model_copy(update={"shift": 0.2})
+    model, batch = make(options).eval(), make_batch(size=48)
+    places: list[torch.Tensor] = []
+
+    def remember(images: torch.Tensor, share: float) -> torch.Tensor:
+        places.append(shifted(images, share))
+        return places[-1]
+
+    monkeypatch.setattr(dsgan, "shifted", remember)
+    with torch.no_grad():
+        losses = model.losses(batch, "generator")
+        at_x, at_y = places
+        assert not torch.equal(at_x, at_y)
+        x, y_at_x, x_at_y, y = at_x[:, :1], at_x[:, 1:], at_y[:, :1], at_y[:, 1:]
+        (y_translated, features_x), (x_translated, features_y) = (
+            branch.forward_with_stages(images) for branch, images in ((model.generator.a, x), (model.generator.b, y))
+        )
+        torch.testing.assert_close(
+            losses["translation"], (y_translated - y_at_x).abs().mean() + (x_translated - x_at_y).abs().mean()
+        )
+        (x_again, again_y), (y_again, again_x) = (
+            branch.forward_with_stages(images)
+            for branch, images in ((model.generator.b, y_translated), (model.generator.a, x_translated))
+        )
+        torch.testing.assert_close(losses["reconstruction"], (x_again - x).abs().mean() + (y_again - y).abs().mean())
+        contrast = multimodal_contrastive(features_x[1], features_y[1], 0.1)
+        contrast += multimodal_contrastive(again_x[1], again_y[1], 0.1)
+        torch.testing.assert_close(losses["contrastive"], contrast)
+        of_x, of_y = model.discriminators["x"], model.discriminators["y"]
+        expected = discriminator_loss(of_x(x_at_y), of_x(x_translated)) + discriminator_loss(
+            of_y(y_at_x), of_y(y_translated)
+        )
+        torch.testing.assert_close(model.losses(batch, "discriminator")["total"], expected)
+        assert len(places) == 2, "the discriminators judge what the generator saw"
+
+
+def test_a_shift_moves_whole_slices_within_its_bound() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(60, 2, 20, 30) + 1
+    moved = shifted(images, 0.2)
+    found = set()
+    for before, after in zip(images, moved, strict=True):
+        rows, columns = (after[0] != 0).any(1).nonzero().flatten(), (after[0] != 0).any(0).nonzero().flatten()
+        dy = int(rows[0]) or int(rows[-1]) - 19
+        dx = int(columns[0]) or int(columns[-1]) - 29
+        padded = F.pad(before, (6, 6, 4, 4))
+        assert torch.equal(after, padded[:, 4 - dy : 24 - dy, 6 - dx : 36 - dx])
+        found.add((dy, dx))
+    assert {dy for dy, _ in found} == set(range(-4, 5))
+    assert {dx for _, dx in found} <= set(range(-6, 7))
+    assert len(found) > 30, "rows and columns are drawn for themselves, for every slice"
+
+
+def test_neighbours_share_no_batch_where_batches_are_spread() -> None:
+    class Slices:
+        subject_of = np.repeat([0, 1, 2], 20)
+        height_of = np.tile(np.linspace(0, 1, 20), 3)
+
+        def __len__(self) -> int:
+            return len(self.subject_of)
+
+    def least_gap(batches: str) -> float:
+        model, slices = make(FULL.model_copy(update={"batches": batches})), Slices()
+        gaps = [
+            abs(slices.height_of[i] - slices.height_of[j])
+            for indices in model.batches(slices, 12, np.random.default_rng(0))  # type: ignore[arg-type]
+            for i, j in itertools.combinations(indices, 2)
+            if slices.subject_of[i] == slices.subject_of[j]
+        ]
+        return min(gaps)
+
+    assert least_gap("spread") >= 0.1
+    assert least_gap("shuffled") < 0.1
 
 
 def test_the_discriminators_loss_does_not_reach_the_generator() -> None:
