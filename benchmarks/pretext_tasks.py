@@ -3,9 +3,9 @@
     python benchmarks/pretext_tasks.py --config config.yaml --shards work/brats/shards/*.h5 --split splits/brats/seed0.json \
         --modalities T1CE T2
 
-prints a Markdown table: the task's accuracy before and after training compared with chance, and the spread of the embeddings
-(1: all directions used, 0: collapsed). A single-modal method trains on the first modality. Random weights solve many of these
-tasks above chance; what a method has learnt is the difference between `before` and `after`.
+prints a Markdown table: the task's accuracy before and after trainings of several lengths compared with chance, and the spread
+of the embeddings (1: all directions used, 0: collapsed). A single-modal method trains on the first modality. Random weights
+solve many of these tasks above chance; what a method has learnt is the difference between `before` and `after`.
 """
 
 import argparse
@@ -71,11 +71,13 @@ def measure(method: Pretraining, slices: SliceSet, batch_size: int, passes: int 
     return {name: float(np.mean(values)) for name, values in sums.items()}
 
 
-def row(task: str, guess: float, before: dict[str, float], after: dict[str, float], seconds: float) -> str:
-    def pair(name: str) -> str:
-        return f"{before[name]:.2f} | {after[name]:.2f}" if name in before else "|"
+def row(task: str, guess: float, measured: Sequence[dict[str, float]], seconds: float) -> str:
+    """`measured`: before training, then after each length."""
 
-    return f"| {task} | {guess:.2f} | {pair('accuracy')} | {pair('embedding_sd')} | {pair('total')} | {seconds:.0f} |"
+    def values(name: str) -> str:
+        return " | ".join(f"{one[name]:.2f}" if name in one else "" for one in measured)
+
+    return f"| {task} | {guess:.2f} | {values('accuracy')} | {values('embedding_sd')} | {values('total')} | {seconds:.0f} |"
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -83,35 +85,33 @@ def run(arguments: argparse.Namespace) -> None:
     device = prepare(compute)
     split = read_split(arguments.split)
     configured = _configured(arguments.config) if arguments.config else {}
-    print("| method | task | chance | before | after | spread before | after | loss before | after | s |")
-    print("|" + "---|" * 10)
+    lengths = " | ".join(["before", *(f"{epochs} epochs" for epochs in arguments.epochs)])
+    print(f"| method | task | chance | {lengths} | spread {lengths} | loss {lengths} | s |")
+    print("|" + "---|" * (4 + 3 * (1 + len(arguments.epochs))))
     with Shards(arguments.shards) as shards:
         for algorithm in arguments.algorithms:
-            kind = pretraining_class(algorithm)
             group = tuple(arguments.modalities) if REGISTRY[algorithm].multimodal else (arguments.modalities[0],)
             seen, unseen = (SliceSet(shards, names, group, device=device) for names in (split.train, split.test))
-            torch.manual_seed(arguments.seed)
             options = options_class(algorithm).model_validate(configured.get(algorithm, {}))
-            method = kind(options, arguments.filters, group, seen.size).to(device)
             # G-L learns two tasks one after the other; all others have one task
             stages = {"": (0, 2), " (regions)": (1, 2)} if algorithm == "gl" else {"": (0, 2)}
-
-            def measured(method: Pretraining, moment: tuple[int, int], unseen: SliceSet = unseen) -> dict[str, float]:
-                method.before_epoch(*moment)
-                return measure(method, unseen, arguments.batch_size)
-
-            before = {stage: measured(method, moment) for stage, moment in stages.items()}
+            measured: dict[str, list[dict[str, float]]] = {stage: [] for stage in stages}
             started = time.monotonic()
-            schedule = options.schedule(arguments.epochs, arguments.batch_size, None)
-            train(method, seen, schedule, compute, seed=arguments.seed)
-            seconds = time.monotonic() - started
-            for stage, moment in stages.items():
-                after = measured(method, moment)
+            for epochs in [0, *arguments.epochs]:
+                torch.manual_seed(arguments.seed)
+                method = pretraining_class(algorithm)(options, arguments.filters, group, seen.size).to(device)
+                if epochs:
+                    schedule = options.schedule(epochs, arguments.batch_size, None)
+                    train(method, seen, schedule, compute, seed=arguments.seed)
+                for stage, moment in stages.items():
+                    method.before_epoch(*moment)
+                    measured[stage].append(measure(method, unseen, arguments.batch_size))
+            for stage, found in measured.items():
                 guess = 1 / 11 if stage else chance(method, algorithm, arguments.batch_size)
                 task = "own region among 11" if stage else TASKS.get(algorithm, TASKS["simclr"])
                 labels = [spec.label for spec in METHODS.values() if spec.pretraining == algorithm]
-                label = labels[0] if labels else kind.__name__
-                print(f"| {label}{stage} {row(task, guess, before[stage], after, seconds)}", flush=True)
+                label = labels[0] if labels else type(method).__name__
+                print(f"| {label}{stage} {row(task, guess, found, time.monotonic() - started)}", flush=True)
 
 
 def _configured(path: Path) -> dict[str, dict[str, Any]]:
@@ -126,7 +126,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--modalities", nargs=2, required=True, help="the pair")
     parser.add_argument("--algorithms", nargs="+", default=[name for name in PRETRAININGS if name in TASKS])
     parser.add_argument("--filters", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, nargs="+", default=[10, 40], help="lengths of the trainings")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--config", type=Path, help="a configuration, for the algorithms' options; else their defaults")
     parser.add_argument("--device", default="auto")

@@ -298,6 +298,9 @@ def page(scene: Scene) -> str:
         "A mistake ends with one line: the place, what is wrong with it, and what to do. These are the lines for the mistakes",
         "of `tests/mistakes.py`, as the commands print them; `python tests/mistakes.py` makes the page, and a test holds it to",
         "them. In a workflow the same line stands on the terminal and in the rule's log.",
+        "",
+        "Not ours: a file after `--configfile` that is missing, a folder or not in UTF-8 ends in Snakemake's own traceback,",
+        "which comes before it reads the workflow. Its last line names the file.",
     ]
     for where, commands in MISTAKES.items():
         lines = dict.fromkeys(outcome(scene, command)[1][-1].partition("error: ")[2] for command in commands)

@@ -75,7 +75,7 @@ def _simulate(options: argparse.Namespace) -> None:
 
     layout, folder, seed = options.layout, check_output(options.folder, folder=True), options.seed
     subjects = simulated_subjects(layout, folder, find_layout(layout).modalities, options.subjects, seed=seed)
-    for subject in tqdm(subjects, unit="patient"):
+    for subject in tqdm(subjects, unit="patient", disable=None):
         files = patient_files(layout, folder, subject.id)
         write_patient(layout, files, subject.id, seed=seed, noise=options.noise, spacing={})
     for name in simulator_of(layout).cohort_files:
@@ -91,7 +91,7 @@ def _init_cohort(options: argparse.Namespace) -> None:
 
     stem = options.output or Path(cohort_name(options.folder))
     sheet, configuration = Path(f"{stem}.tsv"), Path(f"{stem}.yaml")
-    guess = guess_cohort(options.folder, lambda patients: tqdm(patients, unit="label"))
+    guess = guess_cohort(options.folder, lambda patients: tqdm(patients, unit="label", disable=None))
     print_table(["guess", "pattern (* is the patient)", "files", "patients without", "remark"], table_of(guess))
     write_guess(guess, sheet, configuration)
     print(f"{len(guess.complete)} of {len(guess.patients)} patients have every modality, and are in {sheet}.")
@@ -137,7 +137,7 @@ def _check_cohort(options: argparse.Namespace) -> None:
         cohort.regions,
         cohort.pairs,
         jobs=options.jobs,
-        progress=lambda patients: tqdm(patients, total=len(subjects), unit="patient"),
+        progress=lambda patients: tqdm(patients, total=len(subjects), unit="patient", disable=None),
     )
     if options.output:
         write_findings(found, options.output)
@@ -165,7 +165,7 @@ def _grouping(options: argparse.Namespace) -> None:
         check_output(options.output)
     volumes = shard_volumes if options.shards else preprocessed_volumes
     patients = volumes(options.shards or options.subjects, options.split, options.modalities)
-    table = rank_pairings(tqdm(patients, unit="patient", leave=False))
+    table = rank_pairings(tqdm(patients, unit="patient", disable=None, leave=False))
     if options.output:
         write_frame(table, options.output, "%.6g")
     with pd.option_context("display.float_format", "{:.3f}".format, "display.width", None):
