@@ -22,7 +22,7 @@ class Examples:
         subject, row: patient and slice that is shown.
         spacing: (y, x) mm of a pixel.
         images: (6, H, W) z-scores: X, Y, X', Y', X'', Y''; the last two NaN where the method makes no reconstructions.
-        ranges: (2, 2) lowest and highest value of the patient's real volume, for X and for Y.
+        ranges: (2, 2) lowest and highest value of the tissue of the patient's real volume, for X and for Y.
         similarity: (2n, 2n) cosine between the features of n pairs of slices: n of X, then their n partners of Y.
     """
 
@@ -35,13 +35,17 @@ class Examples:
     similarity: np.ndarray
 
     def grey(self, index: int) -> np.ndarray:
-        """An image (position in `images`) on the scale of its real volume, 0 to 1; values beyond are not clipped."""
+        """An image (position in `images`) on the scale of its real volume, 0 to 1; values beyond are not clipped.
+
+        Black where the real image of its modality has no tissue.
+        """
         low, high = self.ranges[index % 2]
-        return (self.images[index] - low) / (high - low)
+        return np.where(self.images[index % 2] != 0, (self.images[index] - low) / (high - low), 0.0)
 
     def error(self, index: int) -> np.ndarray:
-        """|made - real|, as a share of the real volume's range."""
-        return np.abs(self.grey(index) - self.grey(index % 2))
+        """|made - real|, as a share of the real volume's range, outside the tissue too."""
+        low, high = self.ranges[index % 2]
+        return np.abs(self.images[index] - self.images[index % 2]) / (high - low)
 
 
 def write_examples(examples: Examples, path: str | Path) -> None:

@@ -29,16 +29,14 @@ from mcd.slices.batches import Regions, SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.checkpoint import load_checkpoint
-from mcd.training.device import autocast, prepare
+from mcd.training.device import prepare
 from mcd.training.schedule import Compute
 from mcd.translation.examples import Examples, write_examples
 from mcd.translation.extractors import Extractor, find_extractor
+from mcd.translation.passes import Passes
 from mcd.version import UNKNOWN, code_version, lineage
 
 log = logging.getLogger(__name__)
-
-IMAGES = ("X_trans", "Y_trans", "X_rec", "Y_rec")
-"""X', Y', X'', Y'', by the names of `mcd/reporting/printed/reported_results.csv`."""
 
 _DECIMALS = "%.6f"
 
@@ -78,8 +76,9 @@ def translate(
     """Translate every test slice that is black in neither modality, and score the results.
 
     All-black slices are left out as in pre-training: they would score 1 whatever the method. SSIM and FID see an image on the
-    scale of its patient's real volume: SSIM with that volume's range as its data range, FID's network with that range as
-    0 to 1 (values beyond are clipped).
+    scale of its patient's real volume: SSIM with the range of that volume's tissue as its data range, FID's network with that
+    range as 0 to 1 (values beyond are clipped) and black where the real image has no tissue. Batch statistics are those of each
+    pass, estimated on training slices (`mcd.translation.passes`).
 
     Args:
         scores: CSV to write, SSIM by patient and image.
@@ -99,21 +98,24 @@ def translate(
     columns = {**columns, VERSION: lineage(before, code_version())}
     method = load_generators(pretrained).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     extractor = find_extractor(inception, device)
-    made = IMAGES if method.options.reconstruction else IMAGES[:2]
-    features = _Features(extractor, made)
+    passes = Passes(method, compute)
+    features = _Features(extractor, passes.made)
     with Shards(shards) as opened, torch.inference_mode():
-        test = read_split(split).test
-        slices = SliceSet(opened, test, method.modalities, device=device, memory_limit=compute.memory_limit_gb * 1e9)
+        parts, limit = read_split(split), compute.memory_limit_gb * 1e9
+        learned = SliceSet(opened, parts.train, method.modalities, device=device, memory_limit=limit / 2)
+        passes.estimate(learned, derive_seed(seed, "statistics"))
+        test = parts.test
+        slices = SliceSet(opened, test, method.modalities, device=device, memory_limit=limit / 2)
         shown = _shown_slice(opened, slices, regions)
         rows: list[dict[str, Any]] = []
         for position, subject in enumerate(tqdm(test, unit="patient", disable=None, leave=False)):
             own = np.flatnonzero(slices.subject_of == position)
             ranges = _ranges(opened, subject, method.modalities)
-            quality: dict[str, list[np.ndarray]] = {name: [] for name in made}
+            quality: dict[str, list[np.ndarray]] = {name: [] for name in passes.made}
             for indices in (own[start : start + batch_size] for start in range(0, len(own), batch_size)):
-                images = _images(method, slices.batch(indices).images, compute)
+                images = passes.images(slices.batch(indices).images)
                 features.add(images, ranges)
-                for name in made:
+                for name in passes.made:
                     quality[name].append(_ssim(images, name, ranges))
                 if shown in indices:
                     pictures, shown_ranges = _pictures(images, int(np.flatnonzero(indices == shown)[0])), ranges
@@ -126,11 +128,11 @@ def translate(
             spacing=opened.subject(subject).spacing[1:],
             images=pictures,
             ranges=shown_ranges,
-            similarity=_pair_similarity(method, slices, pairs, derive_seed(seed, "pairs"), compute),
+            similarity=_pair_similarity(passes, slices, pairs, derive_seed(seed, "pairs")),
         )
     table = pd.DataFrame(rows)
     write_examples(shown_examples, examples)
-    found = pd.DataFrame([{**columns, "image": name, **features.distance(name)} for name in made])
+    found = pd.DataFrame([{**columns, "image": name, **features.distance(name)} for name in passes.made])
     write_frame(found, distances, _DECIMALS)
     write_frame(table, scores, _DECIMALS)
     return table
@@ -161,6 +163,7 @@ class _Features:
         for name, features in self.found.items():
             low, high = _range_of(name, ranges)
             grey = ((images[name] - low) / (high - low)).clamp(0, 1)
+            grey = grey * (images[name[0]] != 0)  # black where the real image has no tissue
             features.append(self.extractor.features(grey).cpu().numpy())
 
     def distance(self, name: str) -> dict[str, Any]:
@@ -190,20 +193,11 @@ def _pictures(images: Mapping[str, Tensor], at: int) -> np.ndarray:
     return np.stack(pictures)
 
 
-def _images(method: DSGAN, batch: Tensor, compute: Compute) -> dict[str, Tensor]:
-    """Real and generated images of paired slices (N, 2, H, W): X, Y and the method's `IMAGES`, each (N, 1, H, W)."""
-    x, y = batch[:, :1], batch[:, 1:2]
-    with autocast(compute, batch.device):
-        made = {"X_trans": method.to_x(y)[0], "Y_trans": method.to_y(x)[0]}
-        if method.options.reconstruction:
-            made |= {"X_rec": method.to_x(made["Y_trans"])[0], "Y_rec": method.to_y(made["X_trans"])[0]}
-    return {"X": x, "Y": y} | {name: image.float() for name, image in made.items()}
-
-
 def _ranges(shards: Shards, subject: str, modalities: Sequence[str]) -> np.ndarray:
-    """(modalities, 2): lowest and highest value of each real volume."""
+    """(modalities, 2): lowest and highest value of each real volume's tissue."""
     volumes = shards.read(subject, "images")[:, shards.modality_positions(modalities)].astype(np.float32)
-    return np.stack([volumes.min(axis=(0, 2, 3)), volumes.max(axis=(0, 2, 3))], axis=1)
+    tissues = (volume[volume != 0] for volume in volumes.swapaxes(0, 1))
+    return np.array([(tissue.min(), tissue.max()) for tissue in tissues])
 
 
 def _shown_slice(shards: Shards, slices: SliceSet, regions: Regions) -> int:
@@ -224,11 +218,9 @@ def _shown_slice(shards: Shards, slices: SliceSet, regions: Regions) -> int:
     return int(np.where(slices.subject_of == distance.argmin(), sizes, -1).argmax())
 
 
-def _pair_similarity(method: DSGAN, slices: SliceSet, count: int, seed: int, compute: Compute) -> np.ndarray:
+def _pair_similarity(passes: Passes, slices: SliceSet, count: int, seed: int) -> np.ndarray:
     """(2n, 2n) cosines between the features that L_C compares, of n random pairs: first X's, then Y's."""
     chosen = np.sort(np.random.default_rng(seed).permutation(len(slices))[:count])
-    images = slices.batch(chosen).images
-    with autocast(compute, images.device):
-        found = [method.to_y(images[:, :1])[1], method.to_x(images[:, 1:2])[1]]
-    unit = F.normalize(at_least_single(torch.cat(found)).flatten(1), dim=1)
+    features = at_least_single(passes.features(slices.batch(chosen).images)).flatten(1)
+    unit = F.normalize(features, dim=1)
     return (unit @ unit.T).cpu().numpy()

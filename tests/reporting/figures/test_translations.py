@@ -83,6 +83,8 @@ def test_an_error_is_in_parts_of_the_real_range() -> None:
     examples = Examples(("A", "B"), "p", 0, (1, 1), images, np.array([[0, 1], [-2, 6]]), np.eye(4))
     np.testing.assert_allclose(examples.error(3), 0.25)
     np.testing.assert_allclose(examples.error(2), 0)
+    np.testing.assert_allclose(examples.grey(3), 0)  # black: there is no tissue in Y
+    images[1] = 1
     np.testing.assert_allclose(examples.grey(3), 0.5)
 
 
