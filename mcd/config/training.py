@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from mcd.config.cohort import Ratio, at_ratio
 from mcd.paths import of_configuration
-from mcd.section import Count, Number, Section, Whole
+from mcd.section import Count, Number, Positive, Section, Whole
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Optimisation, Schedule, check_warmup
 
@@ -43,6 +43,13 @@ class Finetuning(Optimisation):
         ),
     )
     weight_decay: Number = Field(1e-4, ge=0, description="of Adam (paper)")
+    transferred_rate: Positive = Field(
+        1.0,
+        description=(
+            "factor on the learning rate of layers that come from pre-training; below 1 they keep more of it (the paper speaks "
+            "of one rate)"
+        ),
+    )
     warmup_epochs: Whole = Field(
         5,
         ge=0,

@@ -41,6 +41,7 @@ def finetuning_task(config: Config, cohort: str, method: str, modality: str, rat
         label_ratio=ratio,
         filters=config.filters,
         depth=spec.transfer,
+        transferred_rate=config.finetuning.transferred_rate,
         schedule=config.finetuning.schedule(ratio, config.cohorts[cohort].batch_size.at(ratio)),
         augmentation=config.finetuning.augmentation,
         seed=seed,

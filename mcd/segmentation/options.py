@@ -114,6 +114,7 @@ class FinetuningTask(Section):
     label_ratio: PositiveShare = Field(..., description="share of the training subjects whose labels are used")
     filters: Count = Field(..., description="f of Table I")
     depth: Whole = Field(3, ge=0, description="layers of the decoder that are transferred (Table VIII)")
+    transferred_rate: Positive = Field(1.0, description="factor on the learning rate of transferred layers")
     schedule: Schedule
     augmentation: Augmentation = Field(default_factory=Augmentation)
     seed: Whole = Field(0, ge=0)

@@ -94,6 +94,7 @@ def finetune(
         description["mcd_version"] = lineage(prepared_by(opened, parts.train), version, code_version())
         slices = training_slices(opened, parts, task, device, compute.memory_limit_gb * 1e9)
         method = segmentation_class(task.algorithm)(unet, task.augmentation, options)
+        method.transferred, method.transferred_rate = description["transferred"], task.transferred_rate
         history = train(
             method,
             slices,

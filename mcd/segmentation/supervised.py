@@ -1,6 +1,6 @@
 """Supervised fine-tuning of one modality's U-Net (Sec. IV-D), from pre-trained or from random weights."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from torch import nn
 
@@ -22,6 +22,9 @@ class Segmentation(Method):
         unet: with one output per region, pre-trained or not.
         augmentation: the same for every method of a table.
         options: the algorithm's own.
+
+    Attributes:
+        transferred, transferred_rate: the names of `unet`'s tensors that came from pre-training, and the factor on their rate.
     """
 
     def __init__(self, unet: UNet, augmentation: Augmentation, options: SegmentationOptions) -> None:
@@ -29,6 +32,14 @@ class Segmentation(Method):
         self.unet = unet
         self.augmentation = augmentation
         self.options = options
+        self.transferred: Collection[str] = ()
+        self.transferred_rate = 1.0
+
+    def rate_factor(self, parameter: nn.Parameter) -> float:
+        learned_before = any(
+            own is parameter and name in self.transferred for name, own in self.unet.named_parameters()
+        )
+        return self.transferred_rate if learned_before else 1.0
 
 
 class Supervised(Segmentation):

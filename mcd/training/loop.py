@@ -115,7 +115,7 @@ class _Training:
             torch.cuda.reset_peak_memory_stats(self.device)
         method.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.players = {name: list(parameters) for name, parameters in method.players().items()}
-        self.optimizers = {name: _optimizer(parameters, schedule) for name, parameters in self.players.items()}
+        self.optimizers = {name: _optimizer(parameters, schedule, method) for name, parameters in self.players.items()}
         self.steps_per_epoch = schedule.steps_per_epoch or sum(1 for _ in _pass(method, slices, schedule, seed, 0))
         self.history: History = []
 
@@ -170,7 +170,7 @@ class _Training:
         """Move one player's parameters; the losses as they are named in the history."""
         optimizer = self.optimizers[name]
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         with only(name, self.players), autocast(self.compute, self.device):
             losses = self.method.losses(batch, name)
             optimizer.zero_grad(set_to_none=True)
@@ -239,9 +239,18 @@ class _Training:
                 log.warning("epoch %d: %s", epoch + 1, sentence)
 
 
-def _optimizer(parameters: list[nn.Parameter], schedule: Schedule) -> Adam:
+def _optimizer(parameters: list[nn.Parameter], schedule: Schedule, method: Method) -> Adam:
+    """One group of parameters for each factor on the learning rate (`Method.rate_factor`)."""
+    groups: dict[float, list[nn.Parameter]] = defaultdict(list)
+    for parameter in parameters:
+        groups[method.rate_factor(parameter)].append(parameter)
     return Adam(
-        parameters, lr=schedule.learning_rate, betas=schedule.betas, weight_decay=schedule.weight_decay, fused=True
+        [{"params": group, "factor": factor} for factor, group in groups.items()],
+        lr=schedule.learning_rate,
+        betas=schedule.betas,
+        weight_decay=schedule.weight_decay,
+        decoupled_weight_decay=schedule.weight_decay_form == "decoupled",
+        fused=True,
     )
 
 

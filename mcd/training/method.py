@@ -29,6 +29,10 @@ class Method(nn.Module, ABC):
     def losses(self, batch: Batch, player: str) -> Losses:
         """The named losses of one player on one batch, `total` among them."""
 
+    def rate_factor(self, parameter: nn.Parameter) -> float:
+        """By how much a parameter's learning rate differs from the schedule's; the default is 1 for all."""
+        return 1.0
+
     def before_epoch(self, epoch: int, epochs: int) -> None:
         """Called before each epoch (from 0), for weights that ramp. May not hold state of its own beyond the arguments."""
 

@@ -16,6 +16,14 @@ class Optimisation(Section):
     learning_rate: Number = Field(2e-4, gt=0, description="of Adam (paper Sec. V)")
     betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="of Adam (its default)")
     weight_decay: Weight = Field(0.0, description="of Adam")
+    weight_decay_form: Literal["coupled", "decoupled"] = Field(
+        "coupled",
+        description=(
+            "`coupled`, part of the gradient, as in the Adam of the paper's PyTorch 1.6; or `decoupled`, as AdamW (Loshchilov "
+            "and Hutter, ICLR 2019). Adam scales a coupled decay up where gradients are small, so that at a high rate it wipes "
+            "out layers that hardly learn"
+        ),
+    )
     decay: Literal["constant", "cosine"] = Field("constant", description="of the learning rate after the warm-up, to 0")
     warmup_epochs: Whole = Field(0, ge=0, description="epochs over which the learning rate rises linearly from 0")
 

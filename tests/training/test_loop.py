@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,17 @@ import torch
 from torch import nn
 
 from mcd.errors import McdError
+from mcd.models.unet import UNet
 from mcd.pretraining.dsgan import DSGAN
-from mcd.pretraining.options import DSGANOptions, SimCLROptions
+from mcd.pretraining.options import DSGANOptions, RotationOptions, SimCLROptions
+from mcd.pretraining.rotation import Rotation
 from mcd.pretraining.simclr import SimCLR
 from mcd.reporting.figures.loss_curves import MEASURED
 from mcd.seeding import derive_seed
+from mcd.segmentation.options import SupervisedOptions
+from mcd.segmentation.supervised import Supervised
 from mcd.slices.batches import Batch, PooledSlices, SliceSet
+from mcd.slices.options import Augmentation
 from mcd.slices.shards import Shards
 from mcd.testing.cohort import TinyCohort
 from mcd.testing.interruption import killed_in
@@ -204,6 +210,44 @@ def test_what_is_watched_and_recorded_changes_no_bit(slices: SliceSet) -> None:
             optimizer.step()
     for key, value in bare.state_dict().items():
         assert torch.equal(ours.state_dict()[key], value), key
+
+
+@pytest.mark.parametrize(("form", "reference"), [("coupled", torch.optim.Adam), ("decoupled", torch.optim.AdamW)])
+def test_weight_decay_is_torch_s_in_either_form(slices: SliceSet, form: Any, reference: type[torch.optim.Adam]) -> None:
+    def make() -> Rotation:
+        torch.manual_seed(0)
+        return Rotation(RotationOptions(), 2, ("A",), (32, 32))
+
+    schedule = Schedule(epochs=2, batch_size=5, learning_rate=1e-2, weight_decay=0.3, weight_decay_form=form)
+    ours, bare, pooled = make(), make(), PooledSlices(slices)
+    train(ours, pooled, schedule, Compute(), seed=7)
+    optimizer = reference(bare.players()["network"], lr=1e-2, betas=schedule.betas, weight_decay=0.3, fused=True)
+    for epoch in range(schedule.epochs):
+        torch.manual_seed(derive_seed(7, "epoch", epoch))
+        bare.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        for indices in bare.batches(pooled, 5, np.random.default_rng(derive_seed(7, "batches", epoch))):
+            optimizer.zero_grad()
+            bare.losses(pooled.batch(indices), "network")["total"].backward()
+            optimizer.step()
+    for key, value in bare.state_dict().items():
+        assert torch.allclose(ours.state_dict()[key], value, atol=1e-6), key
+
+
+def test_transferred_layers_may_learn_at_a_rate_of_their_own(tiny_cohort: TinyCohort) -> None:
+    """Adam's first step moves every weight that has a gradient by its learning rate."""
+    torch.manual_seed(0)
+    unet = UNet(2, out_channels=1)
+    before = {name: value.detach().clone() for name, value in unet.named_parameters()}
+    method = Supervised(unet, Augmentation(), SupervisedOptions())
+    method.transferred, method.transferred_rate = [name for name in before if name.startswith("encoder.")], 0.25
+    with Shards(tiny_cohort.shards) as shards:
+        labelled = SliceSet(shards, ["p0"], ["A"], regions={"WT": [1, 2]}, select="target")
+        schedule = Schedule(epochs=1, steps_per_epoch=1, batch_size=4, learning_rate=1e-3)
+        train(method, labelled, schedule, Compute(), seed=0)
+    for name, value in unet.named_parameters():
+        moved = float((value.detach() - before[name]).abs().max())
+        if name.endswith("weight"):  # a bias before batch norm has no gradient
+            assert moved == pytest.approx(2.5e-4 if name.startswith("encoder.") else 1e-3, rel=0.02), name
 
 
 def test_the_last_step_is_measured_against_the_weights() -> None:
