@@ -34,7 +34,7 @@ TASKS: dict[str, str] = {
     "rotation": "which of 4 quarter turns",
     "jigsaw": "which of the stored permutations",
     "m_jigsaw": "place of a tile",
-    "exemplar": "own view nearer than another slice",
+    "exemplar": "other view in the batch",
     "cpc": "the patch below among negatives",
     "simclr": "other view in the batch",
     "byol": "other view in the batch",
@@ -51,7 +51,6 @@ def chance(method: Pretraining, algorithm: str, batch_size: int) -> float:
         "rotation": lambda: 1 / 4,
         "jigsaw": lambda: 1 / options.permutations,
         "m_jigsaw": lambda: 1 / options.grid**2,
-        "exemplar": lambda: 1 / 2,
         "cpc": lambda: 1 / (1 + options.negatives),
         "gl": lambda: (2 * batch_size / options.parts - 1) / (2 * batch_size - 1),
     }

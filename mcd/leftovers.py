@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from mcd.digests import digest
-from mcd.locks import lock
+from mcd.locks import holder_of
 
 _TEMPORARY = re.compile(r"\.(\d+)-([0-9a-f]{8})-.*")
 
@@ -48,7 +48,7 @@ def clear_states(folder: Path, kept: Iterable[str]) -> list[Path]:
     names = set(kept)
     for place in [*folders, folder] if folder.is_dir() else []:
         sweep(place)
-        held = {path.name.removesuffix(".lock") for path in place.glob("*.lock") if _held(path)}
+        held = {path.name.removesuffix(".lock") for path in place.glob("*.lock") if holder_of(path)}
         for path in sorted(place.iterdir()):
             own = set(_beginnings(path.name))
             planned = {str(path.relative_to(folder).with_name(name)) for name in own}
@@ -67,15 +67,6 @@ def _beginnings(name: str) -> Iterator[str]:
         name = name.rpartition(".")[0]
         if name:
             yield name
-
-
-def _held(path: Path) -> bool:
-    """Whether a process holds a lock file."""
-    try:
-        with path.open("r+", encoding="utf-8") as file:
-            return lock(file) is not None
-    except FileNotFoundError:
-        return False
 
 
 def _runs(number: int) -> bool:

@@ -42,6 +42,15 @@ def introduce(file: IO[str]) -> None:
     print(f"process {os.getpid()} on {socket.gethostname()}, since {since}", file=file, flush=True)
 
 
+def holder_of(path: Path) -> str | None:
+    """Who holds a lock file now, in the words in which that one introduced itself; None where nobody does."""
+    try:
+        with path.open("r+", encoding="utf-8") as file:
+            return lock(file)
+    except OSError:  # it vanished, or is not ours to open
+        return None
+
+
 def _is_still(path: Path, file: IO[str]) -> bool:
     """Whether a path still names an open file, and was not removed, or made anew by another process."""
     try:

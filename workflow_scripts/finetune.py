@@ -6,6 +6,7 @@ with log_to(snakemake.log):
     from pathlib import Path
 
     from mcd.prediction.run import predict_test
+    from mcd.reporting.figures.live import Live
     from mcd.segmentation.options import FinetuningTask
     from mcd.segmentation.run import finetune
     from mcd.training.history import write_history
@@ -14,16 +15,20 @@ with log_to(snakemake.log):
     data = {"shards": snakemake.input.shards, "split": snakemake.input.split}
     compute = Compute(**snakemake.params.compute, memory_limit_gb=snakemake.resources.held_mb / 1000)
     for number, run in enumerate(snakemake.params.runs):
+        task = FinetuningTask.read(snakemake.params.tasks[number], "fine-tuning")
+        live = Live(snakemake.params.resume[number], task.schedule.epochs)
         history = finetune(
-            FinetuningTask.read(snakemake.params.tasks[number], "fine-tuning"),
+            task,
             **data,
             pretrained=snakemake.input.get("pretrained"),
             output=snakemake.output.models[number],
             compute=compute,
             resume=snakemake.params.resume[number],
             about={**run, **snakemake.params.cohort},
+            watch=live,
         )
         write_history(history, snakemake.output.losses[number])
+        live.end()
         predict_test(
             **data,
             model=snakemake.output.models[number],

@@ -7,20 +7,25 @@ if __name__ == "__main__":  # the processes of a training on several GPUs import
         from mcd.distributed.processes import launch
         from mcd.pretraining.options import PretrainingTask
         from mcd.pretraining.run import pretrain
+        from mcd.reporting.figures.live import Live
         from mcd.reporting.figures.loss_curves import draw_curves
         from mcd.training.history import write_history
         from mcd.training.schedule import Compute
 
+        task = PretrainingTask.read(snakemake.params.task, "pre-training")
+        live = Live(snakemake.params.resume, task.epochs)
         history = launch(
             snakemake.resources.get("gpu", 1),  # one process per GPU
             pretrain,
-            task=PretrainingTask.read(snakemake.params.task, "pre-training"),
+            task=task,
             shards=list(snakemake.input.shards),
             split=snakemake.input.split,
             output=snakemake.output.checkpoint,
             compute=Compute(**snakemake.params.compute, memory_limit_gb=snakemake.resources.held_mb / 1000),
             resume=snakemake.params.resume,
             about=dict(snakemake.wildcards),
+            watch=live,
         )
+        live.end()
         write_history(history, snakemake.output.losses)
         draw_curves(snakemake.output.losses, snakemake.output.curves)

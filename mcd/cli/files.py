@@ -13,6 +13,9 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub = command("inspect", _inspect, "Say what a checkpoint or a shard is.")
     sub.add_argument("file", type=Path)
 
+    sub = command("status", _status, "Say what a run of the workflow is doing: jobs, trainings, time left, warnings.")
+    sub.add_argument("folder", type=Path, nargs="?", default=Path(), help="of the run (default: this one)")
+
     sub = command("trace", _trace, "Say what a result of the workflow was made from, down to the raw files.")
     sub.add_argument("result", type=Path, help="a file of a run's folder, such as results/table2.csv")
     sub.add_argument(
@@ -42,6 +45,13 @@ def _scores_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--scores", type=Path, help="scores of the model's test, for its card (default scores.csv beside the model)"
     )
+
+
+def _status(options: argparse.Namespace) -> None:
+    from mcd.status import status
+
+    for line in status(options.folder):
+        print(line)
 
 
 def _trace(options: argparse.Namespace) -> None:

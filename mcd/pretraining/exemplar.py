@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from mcd.losses.triplet import semi_hard, squared_distances, triplet_loss
 from mcd.pretraining.encoder_only import EncoderPretraining
+from mcd.pretraining.health import retrieval_accuracy
 from mcd.pretraining.options import ExemplarOptions
 from mcd.pretraining.views import random_view
 from mcd.slices.batches import Batch
@@ -31,8 +32,9 @@ from mcd.training.method import Losses
 class Exemplar(EncoderPretraining):
     """The encoder and a linear embedding.
 
-    Logs `accuracy`, the share of triplets whose positive is nearer than the negative (chance is 0.5), and `active`, the share
-    of triplets with a loss above 0; once it is 0, nothing more is learnt.
+    Logs `accuracy`, how often a view finds its partner in the batch (a semi-hard negative is farther than the positive by
+    choice, so that triplets would say nothing), and `active`, the share of triplets with a loss above 0; once it is 0, nothing
+    more is learnt.
     """
 
     options: ExemplarOptions
@@ -56,7 +58,7 @@ class Exemplar(EncoderPretraining):
             to_negative = squared_distances(anchors, negatives)
             return {
                 "total": triplet_loss(to_positive, to_negative, self.options.margin),
-                "accuracy": (to_positive < to_negative).float().mean(),
+                "accuracy": retrieval_accuracy(anchors, positives),
                 "active": (to_positive + self.options.margin > to_negative).float().mean(),
             }
 

@@ -22,7 +22,7 @@ from mcd.slices.splits import read_split
 from mcd.training.alone import training_alone
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
 from mcd.training.device import prepare
-from mcd.training.history import History, warnings_of
+from mcd.training.history import History, Watch, warnings_of
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
 from mcd.version import code_version, lineage
@@ -39,6 +39,7 @@ def pretrain(
     compute: Compute | None = None,
     resume: str | Path | None = None,
     about: dict[str, Any] | None = None,
+    watch: Watch | None = None,
 ) -> History:
     """Pre-train on every training subject's slices, without labels, and write the checkpoint to `output`.
 
@@ -48,6 +49,7 @@ def pretrain(
         resume: where the running state is kept; a killed call resumes from it and ends with the same weights. No other
             process may train with the same one at the time.
         about: added unchanged to the checkpoint's description (cohort, names, ...).
+        watch: is shown the losses after every epoch, those of earlier modalities too.
 
     Returns:
         The losses, one row per epoch (of each modality in turn, for a single-modal algorithm).
@@ -67,8 +69,10 @@ def pretrain(
         subjects = read_split(split).train
         for group, own_resume in zip(groups, resumes, strict=True):
             slices = _slices(opened, subjects, group, device, compute)
-            method, rows = _train_group(task, options, group, slices, compute, own_resume)
-            history += rows if len(groups) == 1 else [{"modality": group[0], **row} for row in rows]
+            of_group = {} if len(groups) == 1 else {"modality": group[0]}
+            shown = _behind(history, of_group, watch)
+            method, rows = _train_group(task, options, group, slices, compute, own_resume, shown)
+            history = [*history, *({**of_group, **row} for row in rows)]
             weights |= {modality: method.unet_state(modality) for modality in group}
         description |= {
             "shared": method.shared,
@@ -116,6 +120,11 @@ def _slices(
     return slices
 
 
+def _behind(history: History, of_group: dict[str, str], watch: Watch | None) -> Watch | None:
+    """`watch`, shown the losses of one group's training behind those of the groups before it."""
+    return watch and (lambda rows: watch([*history, *({**of_group, **row} for row in rows)]))
+
+
 def _train_group(
     task: PretrainingTask,
     options: PretrainingOptions,
@@ -123,6 +132,7 @@ def _train_group(
     slices: SliceSet,
     compute: Compute,
     resume: Path | None,
+    watch: Watch | None,
 ) -> tuple[Pretraining, History]:
     """One training, of all modalities of a group."""
     own_seed = derive_seed(task.seed, *group)
@@ -132,5 +142,5 @@ def _train_group(
         slices = PooledSlices(slices)
     schedule = options.schedule(task.epochs, task.batch_size, task.steps_per_epoch)
     identity = {**task.model_dump(mode="json"), "options": options.model_dump(mode="json"), "of": group}
-    rows = train(method, slices, schedule, compute, seed=own_seed, resume=resume, identity=identity)
+    rows = train(method, slices, schedule, compute, seed=own_seed, resume=resume, identity=identity, watch=watch)
     return method, rows

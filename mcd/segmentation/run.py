@@ -23,7 +23,7 @@ from mcd.slices.splits import Split, read_split
 from mcd.training.alone import training_alone
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, weights_digest
 from mcd.training.device import prepare
-from mcd.training.history import History, warnings_of
+from mcd.training.history import History, Watch, warnings_of
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
 from mcd.version import UNKNOWN, code_version, lineage
@@ -41,6 +41,7 @@ def finetune(
     compute: Compute | None = None,
     resume: str | Path | None = None,
     about: Mapping[str, Any] | None = None,
+    watch: Watch | None = None,
 ) -> History:
     """Train one modality's U-Net on the labelled subjects' slices with a target; write the checkpoint to `output`.
 
@@ -51,6 +52,7 @@ def finetune(
         resume: where the running state is kept; a killed call resumes from it and ends with the same weights. The caller
             removes it when the whole job is done. No other process may train with the same one at the time.
         about: added unchanged to the checkpoint's description.
+        watch: is shown the losses after every epoch.
 
     Returns:
         The losses, one row per epoch.
@@ -103,6 +105,7 @@ def finetune(
             seed=own_seed,
             resume=Path(resume) if resume else None,
             identity=identity,
+            watch=watch,
         )
         sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(task.label_ratio)), "slices": len(slices)}
         description |= {measure: sum(row[measure] for row in history) for measure in LENGTH}

@@ -1,6 +1,6 @@
 """What a training records of every epoch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,9 @@ from mcd.csv_files import write_csv
 History = list[dict[str, Any]]
 """One row per epoch: `epoch`, `learning_rate`, its cost, its mean of every loss, and what the guards of a training say by then
 (docs/reference/formats.md, "Losses")."""
+
+Watch = Callable[[History], None]
+"""What is shown a training's losses after every epoch, such as `mcd.reporting.figures.live.Live`."""
 
 SEPARATOR = " | "
 """Between the sentences of one `warning`."""

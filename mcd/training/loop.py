@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from mcd.distributed.processes import average_gradients, is_first, of_first
 from mcd.distributed.shares import processes
+from mcd.durations import duration
 from mcd.errors import McdError
 from mcd.seeding import derive_seed
 from mcd.slices.batches import Batch, SliceSet
@@ -23,7 +24,7 @@ from mcd.training.checkpoint import load_resume, save_resume
 from mcd.training.cost import name_of, peak_gpu_memory, peak_memory
 from mcd.training.device import autocast, numerics
 from mcd.training.guards import warnings
-from mcd.training.history import SEPARATOR, History
+from mcd.training.history import SEPARATOR, History, Watch
 from mcd.training.method import Losses, Method
 from mcd.training.schedule import Compute, Schedule
 from mcd.version import code_version, foreign_sources
@@ -41,6 +42,7 @@ def train(
     resume: Path | None = None,
     identity: dict[str, Any] | None = None,
     save_every: float = 60.0,
+    watch: Watch | None = None,
 ) -> History:
     """Train `method` in place on `slices`.
 
@@ -54,6 +56,7 @@ def train(
             since the last time. The caller removes it once the result is written. None to keep nothing.
         identity: what makes this training what it is beside the other arguments, in plain types that JSON has. A resume file
             of another identity, of other slices or of other code is not taken up, and the log says what differs.
+        watch: is shown the losses after every epoch, in the first process.
 
     Raises:
         McdError: when a loss is no longer finite, naming the loss, the step and its patients; when there are more processes
@@ -84,6 +87,8 @@ def train(
         for epoch in range(training.done, schedule.epochs):
             training.run_epoch(epoch)
             bar.update()
+            if watch and is_first():
+                watch(training.history)
             if resume and is_first() and time.monotonic() - saved >= save_every:
                 save_resume({"identity": whole_identity, **training.state()}, resume)
                 saved = time.monotonic()
@@ -233,7 +238,9 @@ class _Training:
         if found:
             self.history[-1]["warning"] = SEPARATOR.join(found)
         words = "  ".join(f"{loss} {mean:.4f}" for loss, mean in means.items())
-        log.info("epoch %d/%d  %s  %.0f slices/s", epoch + 1, self.schedule.epochs, words, seen / seconds)
+        left = sum(row["seconds"] for row in self.history) / len(self.history) * (self.schedule.epochs - epoch - 1)
+        ending = f"  {duration(left)} left" if left else ""
+        log.info("epoch %d/%d  %s  %.0f slices/s%s", epoch + 1, self.schedule.epochs, words, seen / seconds, ending)
         for sentence in found:
             if sentence not in before:
                 log.warning("epoch %d: %s", epoch + 1, sentence)

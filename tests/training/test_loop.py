@@ -250,6 +250,19 @@ def test_transferred_layers_may_learn_at_a_rate_of_their_own(tiny_cohort: TinyCo
             assert moved == pytest.approx(2.5e-4 if name.startswith("encoder.") else 1e-3, rel=0.02), name
 
 
+def test_a_watcher_sees_the_losses_after_every_epoch_and_the_log_says_what_is_left(
+    slices: SliceSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[int] = []
+    with caplog.at_level("INFO"):
+        history = run(make_dsgan(), slices, watch=lambda rows: seen.append(len(rows)))
+    assert seen == [1, 2, 3, 4]
+    lines = [record.message for record in caplog.records if record.message.startswith("epoch")]
+    assert all(line.endswith(" left") for line in lines[:-1])
+    assert not lines[-1].endswith("left")
+    assert f"{history[0]['seconds'] * 3:.1f} s left" in lines[0]
+
+
 def test_the_last_step_is_measured_against_the_weights() -> None:
     torch.manual_seed(0)
     weights = [nn.Parameter(torch.randn(40)), nn.Parameter(torch.randn(3, 4))]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mcd.durations import duration
 from mcd.reporting.page.contents import PageContents
 
 COLUMNS = ["rule", "cohort", "detail", "seconds", "mebibytes"]
@@ -87,11 +88,3 @@ def _numbers(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
         *((duration(row[name]), f"{row[name]:.3f}") for name in ("total", "mean", "longest")),
         (f"{known:,.0f}" if known >= 1 else "", f"{known:.1f}"),
     ]
-
-
-def duration(seconds: float) -> str:
-    """Two units at most: 4.1 s, 3 min 20 s, 5 h 07 min."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
