@@ -13,15 +13,19 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: run test test-slurm test-faults docs lint reference format clean help
+.PHONY: run demo test test-slurm test-faults docs lint reference format clean help
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-run: $(VENV)/.installed ## install into .venv and make Table II of the embedded default
-	$(BIN)/snakemake --cores $(CORES) results/table2.csv results/segmentations.png
-	@echo "Table II: results/table2.html (numbers: results/table2.csv, results/table2_long.csv)"
-	@echo "Picture:  results/segmentations.png"
+run: $(VENV)/.installed ## install into .venv and make Table II of the embedded default, and the page
+	$(BIN)/snakemake --cores $(CORES) results/table2.csv results/segmentations.png results/index.html
+	@echo "The page: $(CURDIR)/results/index.html (Table II alone: results/table2.html, .csv; pictures: results/segmentations.png)"
+	@echo "Next:     README.md, \"Look at results\" and \"Your own scans\""
+
+demo: $(VENV)/.installed ## install, and make a page of one small cohort and three methods, in demo/ (two minutes)
+	$(BIN)/snakemake --cores $(CORES) --configfile configs/demo.yaml --directory demo results/index.html
+	@echo "The page: $(CURDIR)/demo/results/index.html"
 
 test: $(VENV)/.installed-test ## install into .venv and run the tests
 	$(BIN)/python -m pytest $(TEST_ARGS)
@@ -57,7 +61,7 @@ format: $(VENV)/.installed-test ## put code and rules into the project's format
 	$(BIN)/snakefmt Snakefile rules
 
 clean: ## remove what the workflow made in this folder, but not the splits
-	rm -rf work results logs data/hecktor data/brats .snakemake
+	rm -rf work results logs data/hecktor data/brats demo .snakemake
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
