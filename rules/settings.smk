@@ -185,9 +185,20 @@ def claims_scores():
     return {name: [scores_file(run) for run in runs] for name, runs in shared.items() if runs}
 
 
+def claims_translations():
+    """File's name -> the translations' files on which Table IV's claims are tested; none if they are not asked for."""
+    files = ("scores.csv", "distances.csv")
+    return {name: [translation_file(made, name) for made in TRANSLATIONS] for name in files if "table4" in CLAIMED}
+
+
 def claims_measured():
-    """Table -> its long CSV, for tables whose claims are not about segmentation scores."""
-    return {name: fix(LONG_TABLE, table=name) for name in CLAIMED if name not in COMPARISONS}
+    """Table -> its long CSV, for tables of single measurements."""
+    return {name: fix(LONG_TABLE, table=name) for name in CLAIMED if name not in COMPARISONS and name != "table4"}
+
+
+def claims_rankings():
+    """Cohort -> how different its pairs look, for Fig. 8's claims."""
+    return {cohort: fix(GROUPING, cohort=cohort) for cohort in plan.groupings(CONFIG) if "fig8" in CLAIMED}
 
 
 def reported_files(kind):

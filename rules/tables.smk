@@ -28,7 +28,9 @@ rule evaluate_claims:
     """The paper's comparative sentences, each tested on this run and on the printed numbers."""
     input:
         scores=lambda wildcards: sorted({path for paths in claims_scores().values() for path in paths}),
+        translations=[path for paths in claims_translations().values() for path in paths],
         long=list(claims_measured().values()),
+        rankings=list(claims_rankings().values()),
     output:
         claims=report(CLAIMS, caption="../report/claims.rst", category="Claims"),
     log:
@@ -43,7 +45,10 @@ rule evaluate_claims:
     params:
         specs={name: asdict(COMPARISONS[name].spec) for name in claims_scores()},
         scores=claims_scores(),
+        translation_spec=TRANSLATION_SPEC and asdict(TRANSLATION_SPEC),
+        translations=claims_translations(),
         measured=claims_measured(),
+        rankings=claims_rankings(),
         absent=plan.claims_absent(CLAIMABLE, CLAIMED),
         datasets=plan.paper_datasets(CONFIG),
         simulated=[name for name, cohort in CONFIG.cohorts.items() if cohort.simulate],

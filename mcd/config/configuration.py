@@ -79,7 +79,7 @@ class Config(Section):
         "all",
         description=(
             "tables and figures whose claims `results/claims.csv` tests, by name (`table2` to "
-            "`table9`, `fig5` to `fig8`), or `all`. All their runs are trained, shared with the tables; "
+            "`table9`, `table_fusion`, `fig5` to `fig8`), or `all`. All their runs are trained, shared with the tables; "
             "claims about others are tested as far as the same runs allow, so `[table2]` also covers "
             "Tables VI and VII. Shown on the page if `report` names `claims` (our choice: every "
             "sentence, unless that is too much to train)"

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mcd.errors import McdError
-from mcd.evaluation.bootstrap import bootstrap_interval
+from mcd.evaluation.statistics import mean_interval
 
 Pairing = tuple[tuple[str, str], ...]
 
@@ -75,7 +75,7 @@ def rank_pairings(patients: Iterable[tuple[str, Mapping[str, NDArray[np.floating
 
     Returns:
         One row per pairing: `rank`, `pairing` ("A-B, C-D"), `alone` (the modality without a partner, or ""), `difference` (mean
-        over patients of the mean over its pairs), `ci_low` and `ci_high` (its 95 % bootstrap interval) and `sd` over patients
+        over patients of the mean over its pairs), `ci_low` and `ci_high` (its 95 % interval) and `sd` over patients
         (NaN for one), `first_in` (patients in whom no pairing is more different), `patients`, and for each pair of modalities
         "A-B" its own mean, where the pairing has it.
 
@@ -101,7 +101,7 @@ def rank_pairings(patients: Iterable[tuple[str, Mapping[str, NDArray[np.floating
     values = pd.DataFrame(rows, columns=list(combinations(names, 2)))
     ways = list(pairings(names))
     by_way = pd.DataFrame({place: values[list(way)].mean(axis=1) for place, way in enumerate(ways)})
-    intervals = [bootstrap_interval(by_way[place], seed=0) for place in by_way]
+    intervals = [mean_interval(by_way[place]) for place in by_way]
     first = by_way.ge(by_way.max(axis=1), axis=0).sum()
     table = pd.DataFrame(
         {

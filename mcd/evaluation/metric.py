@@ -14,6 +14,7 @@ class Measure:
     unit: str = ""
     decimals: int = 4  # as the paper prints
     heading: str = ""  # of a table's column, if not the key
+    comparable: bool = True  # whether numbers of different columns are on one scale, and may be averaged
 
 
 NEEDS = ("spacing_zyx",)

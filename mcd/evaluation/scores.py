@@ -2,10 +2,15 @@
 
 One row per region of a patient (docs/reference/formats.md, "Scores"). Means are taken over the regions of a patient first,
 then over patients (the paper's one number per modality; for BraTS the mean over WT, TC and ET is our reading of it).
+
+A training is a seed, which decides pre-training and initial weights, and where rows have a `draw`, one draw of the labelled
+patients on the seed's pre-training. Where rows have a `person`, several scans of one person count as one patient.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,20 +19,30 @@ from mcd.csv_files import read_csv
 from mcd.errors import McdError, first_line
 from mcd.evaluation.metrics import METRIC_KEYS, METRICS
 from mcd.evaluation.score_rows import COLUMNS, IDENTITY, RUN, VERSION
+from mcd.evaluation.statistics import Floats, effects
 from mcd.version import UNKNOWN
+
+TRAINING = ["seed", "draw"]
+"""What identifies a training of a run; rows without a draw have the one, 0."""
+
+OPTIONAL = ["draw", "person"]
+"""Columns that a score file may have besides `COLUMNS`."""
 
 
 def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read score files into one table with `COLUMNS` and `VERSION`.
+    """Read score files into one table with `COLUMNS`, those of `OPTIONAL` that a file has, and `VERSION`.
 
     Raises `McdError` for a file that is missing or damaged, a column or a region of a patient that is missing, a score that
     cannot be, or a row that appears twice.
     """
     tables = [_read(path) for path in paths]
     scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, VERSION])
-    twice = scores.duplicated(IDENTITY)
+    if "draw" in scores:
+        scores["draw"] = scores["draw"].fillna(0).astype(int)
+    identity = list(dict.fromkeys([*IDENTITY, *_training(scores)]))
+    twice = scores.duplicated(identity)
     if twice.any():
-        row = ", ".join(str(value) for value in scores.loc[twice, IDENTITY].iloc[0])
+        row = ", ".join(str(value) for value in scores.loc[twice, identity].iloc[0])
         raise McdError(f"scores: {row} appears twice; name each score file once")
     return scores
 
@@ -37,20 +52,25 @@ def _read(path: str | Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(
             read_csv(path),
-            dtype=dict.fromkeys(["cohort", "pair", "modality", "method", "subject", "region", VERSION], str),
+            dtype=dict.fromkeys(["cohort", "pair", "modality", "method", "subject", "person", "region", VERSION], str),
             keep_default_na=False,  # a patient may be called "NA"; only an empty score is undefined
             na_values={key: [""] for key in METRIC_KEYS},
         )
         missing = [column for column in COLUMNS if column not in table]
         if missing:
             raise McdError(f"{path}: no column {', '.join(missing)}; delete the file to regenerate it")
-        table = table.astype(dict.fromkeys(["label_ratio", *METRIC_KEYS], float) | {"seed": int})
+        table = table.astype(dict.fromkeys(["label_ratio", *METRIC_KEYS], float) | dict.fromkeys(_training(table), int))
     except ValueError as error:  # pandas' parser errors and failed conversions alike
         raise McdError(f"{path}: not a score file ({first_line(error)}); delete it to regenerate it") from None
     for reason in _impossible(table):
         raise McdError(f"{path}: {reason}; delete it to regenerate it")
     table[VERSION] = table.get(VERSION, UNKNOWN)
-    return table[[*COLUMNS, VERSION]]
+    return table[[*COLUMNS, *(name for name in OPTIONAL if name in table and name not in COLUMNS), VERSION]]
+
+
+def _training(table: pd.DataFrame) -> list[str]:
+    """The columns of `TRAINING` that a table has."""
+    return [name for name in TRAINING if name in table]
 
 
 def _impossible(table: pd.DataFrame) -> Iterator[str]:
@@ -65,48 +85,96 @@ def _impossible(table: pd.DataFrame) -> Iterator[str]:
         if wrong.any():
             at = table[wrong].iloc[0]
             yield f"{metric.key} of {at['subject']}, {at['region']} is {at[metric.key]:g}, and goes from {low:g} to {high:g}"
-    for name, rows in table.groupby([*RUN, "seed", "subject"], sort=False):
+    for name, rows in table.groupby([*RUN, *_training(table), "subject"], sort=False):
         if rows["region"].duplicated().any():
             yield f"a region of {name[-1]} appears twice"
-    for _, run in table.groupby([*RUN, "seed"], sort=False):
+    for _, run in table.groupby([*RUN, *_training(table)], sort=False):
         regions = run.groupby("subject")["region"].nunique()
         if (regions != run["region"].nunique()).any():
             yield f"a region of {regions.idxmin()} is missing"
 
 
-def patient_values(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) -> pd.DataFrame:
-    """One value per patient: columns `RUN`, `metric`, `subject`, `value`.
+def training_values(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) -> dict[tuple[Any, ...], pd.DataFrame]:
+    """(`RUN`, metric) -> its values, one row per training (index `TRAINING`), one column per patient, in the order of `scores`.
 
-    The mean over the patient's regions, then over seeds; undefined scores are left out, and a patient none of whose
-    scores is defined has NaN.
+    A value is the mean over the patient's regions, then over its scans; undefined scores are left out, and a patient none of
+    whose scores is defined has NaN.
     """
-    return _mean(_seed_values(scores, metrics), [*RUN, "metric", "subject"])
+    person = scores.get("person", scores["subject"]).fillna("")
+    units = scores.assign(draw=scores.get("draw", 0), patient=person.where(person != "", scores["subject"]))
+    key = [*RUN, "metric"]
+    values = units.melt([*RUN, *TRAINING, "subject", "patient"], list(metrics), var_name="metric")
+    for level in (["patient", "subject"], ["patient"]):
+        values = values.groupby([*key, *TRAINING, *level], sort=False, as_index=False)["value"].mean()
+    return {
+        tuple(cell): rows.pivot(index=TRAINING, columns="patient", values="value")
+        for cell, rows in values.groupby(key, sort=False)
+    }
+
+
+PATIENTS, DRAWS, SEEDS = "patients", "draws and patients", "seeds and patients"
+"""What an interval is over, from what is known least to what is known most."""
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Values of several cells with the trainings and patients that they share. `crossed` makes it.
+
+    Attributes:
+        over: `PATIENTS`, `DRAWS` or `SEEDS`: what an interval of their means is over.
+        values: (trainings, patients, cells); NaN where a cell has no value.
+    """
+
+    over: str
+    values: Floats
+
+
+def crossed(cells: Sequence[pd.DataFrame]) -> Crossed:
+    """Bring cells of `training_values` to the units that are independent of each other.
+
+    These are seeds (a seed's draws share a pre-training, and are averaged), or with one seed its draws, if every cell has the
+    same; else there is one training, of which only the patients vary.
+    """
+    seeds = sorted({seed for cell in cells for seed in cell.index.get_level_values("seed")})
+    draws = [tuple(cell.index) for cell in cells]
+    if len(seeds) > 1:
+        over, rows = SEEDS, [cell.groupby(level="seed").mean().reindex(seeds) for cell in cells]
+    elif len(draws[0]) > 1 and len(set(draws)) == 1:
+        over, rows = DRAWS, list(cells)
+    else:
+        over, rows = PATIENTS, [cell.groupby(level="seed").mean() for cell in cells]
+    patients = sorted({patient for cell in cells for patient in cell.columns})
+    return Crossed(over, np.stack([row.reindex(columns=patients).to_numpy(float) for row in rows], axis=-1))
 
 
 def summarise(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) -> pd.DataFrame:
-    """The mean over patients, one row for each `RUN` and metric, in the order of `scores`.
+    """The means, one row for each `RUN` and metric, in the order of `scores`.
 
-    Columns: `RUN`, `metric`, `value` (mean over patients), `patients` (how many that mean is over), `seeds`, `seed_sd`
-    (standard deviation over seeds of the mean over patients; NaN for one seed), `undefined` (how many scores of a region,
-    patient and seed were undefined and left out).
+    Columns: `RUN`, `metric`, `value` (mean over patients of each one's mean over trainings), `ci_low`, `ci_high` (its interval,
+    within what the metric can be; NaN for one patient of one training), `interval_over` (see `Crossed`), `patients` (how many
+    have a defined score), `seeds`, `draws` (of each seed), `seed_sd` (standard deviation over seeds of the mean over patients;
+    NaN for one seed), `undefined` (how many scores of a region, patient and training were undefined and left out).
     """
-    key = [*RUN, "metric"]
-    patients = patient_values(scores, metrics)
-    seeds = _mean(_seed_values(scores, metrics), [*key, "seed"])
-    summary = patients.groupby(key, sort=False)["value"].agg(value="mean", patients="count")
-    summary[["seeds", "seed_sd"]] = seeds.groupby(key, sort=False)["value"].agg(["count", "std"])
-    summary["undefined"] = _melt(scores, metrics).groupby(key, sort=False)["value"].agg(lambda x: x.isna().sum())
-    return summary.reset_index().astype({"patients": int, "seeds": int, "undefined": int})
-
-
-def _seed_values(scores: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    return _mean(_melt(scores, metrics), [*RUN, "metric", "seed", "subject"])
-
-
-def _melt(scores: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    return scores.melt(id_vars=IDENTITY, value_vars=list(metrics), var_name="metric")
-
-
-def _mean(values: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Mean of `value` over everything that is not in `key`; NaN is left out, and remains only where all values are NaN."""
-    return values.groupby(key, sort=False, as_index=False)["value"].mean()
+    bounds = {metric.key: metric.bounds for metric in METRICS}
+    rows = []
+    for cell, values in training_values(scores, metrics).items():
+        units = crossed([values])
+        means = effects(units.values).means()
+        (low,), (high,) = np.clip(means.interval(), *bounds.get(str(cell[-1]), (-np.inf, np.inf)))
+        seeds = values.mean(axis=1).groupby(level="seed").mean()
+        rows.append(
+            {
+                **dict(zip([*RUN, "metric"], cell, strict=True)),
+                "value": means.value[0],
+                "ci_low": low,
+                "ci_high": high,
+                "interval_over": units.over,
+                "patients": means.patients[0],
+                "seeds": seeds.count(),
+                "draws": values.index.get_level_values("draw").nunique(),
+                "seed_sd": seeds.std(),
+            }
+        )
+    undefined = scores.groupby(RUN, sort=False)[list(metrics)].agg(lambda column: column.isna().sum())
+    melted = undefined.rename_axis(columns="metric").stack().rename("undefined").astype(int)
+    return pd.DataFrame(rows).merge(melted.reset_index(), on=[*RUN, "metric"], validate="one_to_one")

@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 
 from mcd.errors import McdError
-from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.evaluation.metrics import METRICS
 from mcd.evaluation.score_rows import RUN
-from mcd.evaluation.scores import patient_values, read_scores
+from mcd.evaluation.scores import read_scores, summarise
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
@@ -61,19 +60,18 @@ def record_licence(model: str | Path, licence: str) -> None:
 def summary(scores: pd.DataFrame) -> list[dict[str, Any]]:
     """One row per region and metric, in plain types: `region`, `metric`, `value`, `low`, `high`, `patients`.
 
-    `value` is the mean over patients with a defined score, `low` and `high` its 95 % bootstrap interval over patients, as in
-    the tables; None where there is none. Several regions end with their `MEAN`.
+    `value` is the mean over patients with a defined score, `low` and `high` its 95 % interval over patients, as in a table
+    of this one training; None where there is none. Several regions end with their `MEAN`.
     """
     parts = {str(region): rows for region, rows in scores.groupby("region", sort=False)}
     if len(parts) > 1:
         parts[MEAN] = scores
     found = []
     for region, rows in parts.items():
-        for metric, values in patient_values(rows).groupby("metric", sort=False)["value"]:
-            numbers = (values.mean(), *bootstrap_interval(values, seed=0))
-            value, low, high = (None if np.isnan(number) else float(number) for number in numbers)
-            row = {"region": region, "metric": metric, "value": value, "low": low, "high": high}
-            found.append({**row, "patients": int(values.count())})
+        for mean in summarise(rows).to_dict("records"):
+            value, low, high = (None if np.isnan(mean[key]) else mean[key] for key in ("value", "ci_low", "ci_high"))
+            row = {"region": region, "metric": mean["metric"], "value": value, "low": low, "high": high}
+            found.append({**row, "patients": mean["patients"]})
     return found
 
 
@@ -183,7 +181,7 @@ def _scores(scores: pd.DataFrame | None, name: str, patients: str) -> list[str]:
     heads = [metric.key + (f" ({metric.unit})" if metric.unit else "") for metric in METRICS]
     lines = [
         f"{scores['subject'].nunique()} patients of {name} ({patients}) that no training saw: mean over patients, and in "
-        "brackets the 95 % bootstrap interval over patients.",
+        "brackets the 95 % interval over patients. It is about this model; another training would give another.",
         "",
         f"| region | {' | '.join(heads)} |",
         "|---" * (1 + len(heads)) + "|",

@@ -14,7 +14,8 @@ from mcd.errors import McdError
 from mcd.evaluation.metric import Metric
 from mcd.evaluation.metrics import METRIC_KEYS, METRICS, score_subject
 from mcd.evaluation.score_rows import COLUMNS, write_scores
-from mcd.evaluation.scores import patient_values, read_scores, summarise
+from mcd.evaluation.scores import DRAWS, PATIENTS, SEEDS, crossed, read_scores, summarise, training_values
+from mcd.evaluation.statistics import mean_interval
 
 RUN = {"cohort": "brats", "pair": "T1CE-T2", "modality": "T2", "method": "dsgan", "label_ratio": 0.05, "seed": 0}
 
@@ -142,7 +143,8 @@ def test_regions_first_then_patients() -> None:
     scores = pd.DataFrame(
         [row("p1", "WT", DSC=0.9), row("p1", "TC", DSC=0.6), row("p1", "ET", DSC=0.3), row("p2", "WT", DSC=0.0)]
     )
-    assert list(patient_values(scores, ["DSC"])["value"]) == pytest.approx([0.6, 0.0])
+    (values,) = training_values(scores, ["DSC"]).values()
+    assert values.loc[(0, 0)].tolist() == pytest.approx([0.6, 0.0])
     assert summarise(scores, ["DSC"])["value"].item() == pytest.approx(0.3)
 
 
@@ -179,7 +181,8 @@ def test_seeds_are_averaged_within_a_patient_and_their_spread_reported() -> None
             row("p2", DSC=0.8, seed=1),
         ]
     )
-    assert list(patient_values(scores, ["DSC"])["value"]) == pytest.approx([0.4, 0.6])
+    (values,) = training_values(scores, ["DSC"]).values()
+    assert values.to_numpy() == pytest.approx(np.array([[0.2, 0.4], [0.6, 0.8]]))
     summary = summarise(scores, ["DSC"]).iloc[0]
     assert summary["value"] == pytest.approx(0.5)
     assert (summary["patients"], summary["seeds"]) == (2, 2)
@@ -197,3 +200,68 @@ def test_a_region_undefined_in_one_seed_does_not_lighten_that_seed() -> None:
         ]
     )
     assert summarise(scores, ["PPV"])["value"].item() == pytest.approx((0.9 + (0.5 + 0.1) / 2) / 2)
+
+
+def drawn(values: dict[tuple[int, int], list[float]], **more: Any) -> pd.DataFrame:
+    """Scores of patients p0, p1, ... for each (seed, draw)."""
+    return pd.DataFrame(
+        [
+            row(f"p{place}", DSC=value, seed=seed, **more) | {"draw": draw}
+            for (seed, draw), scores in values.items()
+            for place, value in enumerate(scores)
+        ]
+    )
+
+
+def test_a_seed_s_draws_are_averaged_since_they_share_a_pretraining() -> None:
+    """Two pre-trainings are two units, however many draws each has."""
+    rng = np.random.default_rng(0)
+    many = {(seed, draw): list(rng.uniform(0.3, 0.7, 5)) for seed in (0, 1) for draw in range(4)}
+    few = {(seed, 0): list(np.mean([many[seed, draw] for draw in range(4)], axis=0)) for seed in (0, 1)}
+    mean, same = (summarise(drawn(values), ["DSC"]).iloc[0] for values in (many, few))
+    assert (mean["seeds"], mean["draws"], same["draws"], mean["interval_over"]) == (2, 4, 1, SEEDS)
+    assert mean[["value", "ci_low", "ci_high", "seed_sd"]].tolist() == pytest.approx(
+        same[["value", "ci_low", "ci_high", "seed_sd"]].tolist()
+    )
+
+
+def test_an_interval_is_over_the_most_that_is_known() -> None:
+    rng = np.random.default_rng(0)
+    one = drawn({(0, 0): list(rng.uniform(0.3, 0.7, 5))})
+    draws = drawn({(0, draw): list(rng.uniform(0.3, 0.7, 5)) for draw in range(3)})
+    found = [summarise(scores, ["DSC"]).iloc[0] for scores in (one, draws)]
+    assert [mean["interval_over"] for mean in found] == [PATIENTS, DRAWS]
+    assert found[0][["ci_low", "ci_high"]].tolist() == pytest.approx(list(mean_interval(one["DSC"])))
+    assert math.isnan(found[1]["seed_sd"])
+    (whole,), (first,) = (training_values(scores, ["DSC"]).values() for scores in (draws, draws[draws["draw"] == 0]))
+    assert crossed([whole, whole]).over == DRAWS
+    assert crossed([whole, first]).over == PATIENTS  # with other draws there are no pairs of them
+    assert crossed([whole, first]).values[0, :, 0].tolist() == pytest.approx(whole.mean().tolist())
+
+
+def test_scans_of_one_person_are_one_patient() -> None:
+    scores = drawn({(0, 0): [0.2, 0.4, 0.9], (1, 0): [0.2, 0.4, 0.9]}).assign(person=["anna", "anna", "ben"] * 2)
+    mean = summarise(scores, ["DSC"]).iloc[0]
+    assert mean["patients"] == 2
+    assert mean["value"] == pytest.approx((0.3 + 0.9) / 2)
+
+
+def test_an_interval_stays_within_what_the_metric_can_be() -> None:
+    mean = summarise(drawn({(0, 0): [0.0, 0.0, 0.1]}), ["DSC"]).iloc[0]
+    assert mean["ci_low"] == 0
+    assert mean["ci_high"] == pytest.approx(mean_interval([0, 0, 0.1])[1])
+
+
+def test_draws_and_persons_are_read_where_files_have_them(tmp_path: Path) -> None:
+    table = drawn({(0, 0): [0.2, 0.4], (0, 1): [0.6, 0.8]}).assign(person=["anna", ""] * 2)
+    table.to_csv(tmp_path / "drawn.csv", index=False)
+    table[table["draw"] == 0].assign(seed=1).drop(columns=["draw", "person"]).to_csv(
+        tmp_path / "plain.csv", index=False
+    )
+    scores = read_scores([tmp_path / "drawn.csv", tmp_path / "plain.csv"])
+    assert scores["draw"].tolist() == [0, 0, 1, 1, 0, 0]
+    (values,) = training_values(scores[scores["seed"] == 0], ["DSC"]).values()
+    assert list(values.columns) == ["anna", "p1"]
+    pd.concat([table, table]).to_csv(tmp_path / "twice.csv", index=False)
+    with pytest.raises(McdError, match="a region of p0 appears twice"):
+        read_scores([tmp_path / "twice.csv"])

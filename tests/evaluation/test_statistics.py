@@ -1,33 +1,156 @@
-"""Tests against enumeration, corrected as Holm says, and tails for few patients."""
+"""Intervals and tests over trainings and patients: by hand, against libraries, and by simulation; Holm's correction."""
 
 import math
-from collections.abc import Hashable
-from itertools import product
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import rankdata
+from scipy.stats import bootstrap, t, ttest_1samp
 
-from mcd.evaluation.bootstrap import bootstrap_means
-from mcd.evaluation.statistics import expanded_tail, holm, wilcoxon_holm
+from mcd.evaluation.statistics import effects, holm, mean_interval, total
+
+SPREAD = 0.05  # between the means of equal methods' trainings, as the study's: 0.006 to 0.109
+MOST = 0.07  # of false verdicts
 
 
-def test_expanded_tails_cover_where_few_patients_make_the_percentile_interval_too_narrow() -> None:
-    # Student's 97.5 % quantile of 9 degrees of freedom is 2.262, and the normal tail beyond 2.262 * sqrt(10 / 9) 0.0086
-    assert expanded_tail(0.025, 10) == pytest.approx(0.0086, abs=1e-4)
-    assert expanded_tail(0.025, 10_000) == pytest.approx(0.025, abs=1e-4)
+def sampled(
+    n: int,
+    trainings: int,
+    patients: int,
+    *,
+    spread: float = SPREAD,
+    of_patients: float = 0.1,
+    rest: float = 0.1,
+    seed: int = 0,
+) -> np.ndarray:
+    """Differences of two methods that are equal in truth, (trainings, patients, n)."""
+    rng = np.random.default_rng(seed)
+    of_trainings = rng.normal(0, spread * math.sqrt(2), (trainings, 1, n))  # of the difference of two
+    return of_trainings + rng.normal(0, of_patients, (patients, n)) + rng.normal(0, rest, (trainings, patients, n))
+
+
+def test_one_training_is_student_s_t_over_patients() -> None:
+    values = np.random.default_rng(0).gamma(2, size=(1, 12, 3))
+    means = effects(values).means()
+    theirs = ttest_1samp(values[0], 0, axis=0)
+    np.testing.assert_allclose(means.p(), theirs.pvalue, rtol=1e-6)
+    np.testing.assert_allclose(means.interval(), theirs.confidence_interval(), rtol=1e-9)
+    assert means.trainings.tolist() == [1] * 3
+    assert means.patients.tolist() == [12] * 3
+
+
+def test_one_patient_is_student_s_t_over_trainings() -> None:
+    values = np.random.default_rng(0).normal(1, 1, (4, 1, 2))
+    theirs = ttest_1samp(values[:, 0], 0, axis=0)
+    np.testing.assert_allclose(effects(values).means().interval(), theirs.confidence_interval(), rtol=1e-9)
+
+
+def test_both_by_hand() -> None:
+    """The two-way analysis of variance of a textbook, and Cochran's mean of Student's quantiles."""
+    values = np.array([[1.0, 2.0, 6.0], [3.0, 2.0, 10.0]])
+    patients, trainings = values.mean(axis=0), values.mean(axis=1)
+    left = values - trainings[:, None] - patients + values.mean()
+    of_trainings, of_patients, both = (
+        trainings.var(ddof=1) / 2,
+        patients.var(ddof=1) / 3,
+        (left**2).sum() / (1 * 2) / (2 * 3),
+    )
+    own = of_patients - both
+    width = (of_trainings * t.isf(0.025, 1) + own * t.isf(0.025, 2)) / math.sqrt(of_trainings + own)
+    (low,), (high,) = effects(values[:, :, None]).means().interval()
+    assert (low, high) == pytest.approx((4 - width, 4 + width))
+
+
+def test_p_is_where_the_interval_ends_at_0() -> None:
+    means = effects(np.random.default_rng(1).normal(0.3, 1, (3, 20, 30))).means()
+    p = means.p()
+    low, high = means.interval(p / 2)
+    np.testing.assert_allclose(np.minimum(abs(low), abs(high)), 0, atol=1e-6)
+    np.testing.assert_array_equal(p < 0.05, (means.interval()[0] > 0) | (means.interval()[1] < 0))
+
+
+def test_values_that_agree_and_values_that_are_not_there() -> None:
+    same = np.broadcast_to([0.0, 0.5], (2, 3, 2))
+    assert effects(same).means().p().tolist() == [1, 0]
+    assert all(math.isnan(end) for end in mean_interval([0.4, math.nan]))
+    assert all(math.isnan(end) for end in mean_interval([]))
+    nothing = effects(np.full((2, 3, 1), math.nan)).means()
+    assert math.isnan(nothing.value[0])
+    assert math.isnan(nothing.p()[0])
+
+
+def test_an_undefined_value_is_left_out_of_its_mean() -> None:
+    values = np.random.default_rng(0).random((3, 8, 1))
+    values[1, 2] = math.nan
+    values[:, 5] = math.nan
+    means = effects(values).means()
+    assert means.value[0] == pytest.approx(np.mean([np.nanmean(values[:, p]) for p in range(8) if p != 5]))
+    assert (means.trainings[0], means.patients[0]) == (3, 7)
+    (low,), (high,) = effects(np.delete(values, 5, axis=1)).means().interval()
+    np.testing.assert_allclose(means.interval(), [[low], [high]])
+
+
+def test_a_weighted_sum_is_the_mean_of_summed_values() -> None:
+    values = np.random.default_rng(0).random((3, 8, 2))
+    summed = effects(values @ [[2.0], [-1.0]]).means()
+    weighted = effects(values).means([[2.0], [-1.0]])
+    np.testing.assert_allclose(weighted.interval(), summed.interval())
+
+
+def test_independent_samples_add_up() -> None:
+    """Of two large cohorts, the variance of the sum is the sum of variances."""
     rng = np.random.default_rng(0)
-    hits = {"plain": 0, "expanded": 0}
-    for trial in range(600):
-        means = bootstrap_means(rng.normal(0, 1, (6, 1)), seed=trial, resamples=2000)
-        for kind, tail in (("plain", 0.025), ("expanded", expanded_tail(0.025, 6))):
-            low, high = np.quantile(means, [tail, 1 - tail])
-            hits[kind] += low <= 0 <= high
-    assert hits["plain"] / 600 < 0.9
-    assert 0.92 < hits["expanded"] / 600 < 0.97
+    parts = [effects(rng.normal(mean, 1, (1, 400, 1))).means() for mean in (1, 2)]
+    both = total(parts)
+    assert both.value[0] == pytest.approx(3, abs=0.2)
+    widths = [part.half_width()[0] for part in (*parts, both)]
+    assert widths[2] == pytest.approx(math.hypot(*widths[:2]), rel=1e-3)
+    elsewhere = effects(rng.normal(0, 1, (3, 5, 2))).means([[1, 0], [0, 0]])
+    assert elsewhere.patients.tolist() == [5, 0]
+    assert total([elsewhere, effects(np.zeros((2, 9, 2))).means()]).patients.tolist() == [5, 9]
+
+
+def test_for_many_patients_it_is_the_bootstrap_s_interval() -> None:
+    values = np.random.default_rng(0).gamma(2, size=300)
+    theirs = bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(5))
+    assert mean_interval(values) == pytest.approx(tuple(theirs.confidence_interval), abs=0.02)
+
+
+@pytest.mark.parametrize("trainings", [2, 3, 5, 10])
+@pytest.mark.parametrize("patients", [6, 30])
+@pytest.mark.parametrize("spread", [0.0, 0.006, 0.03, SPREAD, 0.109])
+def test_equal_methods_are_seldom_told_apart(trainings: int, patients: int, spread: float) -> None:
+    """Whatever varies most, trainings or patients, and for as few as two trainings."""
+    for of_patients, rest in ((0.1, 0.1), (0.02, 0.1), (0.1, 0.02)):
+        values = sampled(2500, trainings, patients, spread=spread, of_patients=of_patients, rest=rest)
+        found = effects(values).means()
+        assert (abs(found.value) > found.half_width()).mean() <= MOST
+
+
+def test_what_is_known_of_one_training_is_false_of_another() -> None:
+    """Why a single training decides nothing: patients alone take equal methods for different."""
+    one = effects(sampled(2000, 1, 30)).means()
+    assert (abs(one.value) > one.half_width()).mean() > 0.3
+    three = sampled(2000, 3, 30).mean(axis=0, keepdims=True)  # three trainings, averaged as if they were one
+    assert (abs((found := effects(three).means()).value) > found.half_width()).mean() > 0.2
+
+
+def test_a_difference_is_found_where_trainings_suffice() -> None:
+    power = []
+    for trainings in (3, 10):
+        found = effects(0.1 + sampled(2000, trainings, 30)).means()
+        power.append((found.value > found.half_width()).mean())
+    assert power[0] < power[1]
+    assert power[1] > 0.8
+
+
+def test_far_tails_are_not_too_short() -> None:
+    """Corrections for many comparisons need intervals of 99.9 % and more."""
+    values = sampled(20_000, 3, 10)
+    found = effects(values).means()
+    for tail in (0.005, 0.0005):
+        assert (abs(found.value) > found.half_width(tail)).mean() <= 2.4 * tail
 
 
 def test_holm_by_hand() -> None:
@@ -53,47 +176,3 @@ def test_holm_is_the_step_down_procedure(p: list[float]) -> None:
                 break
             rejected.add(int(i))
         assert set(np.flatnonzero(adjusted <= level).tolist()) == rejected
-
-
-def exact_p(differences: np.ndarray) -> float:
-    """Two-sided signed-rank p value by going through all signs."""
-    ranks = rankdata(np.abs(differences))
-    observed = abs(sum(ranks * np.sign(differences)))
-    signs = np.array(list(product([-1, 1], repeat=len(ranks))))
-    return float((np.abs(signs @ ranks) >= observed - 1e-9).mean())
-
-
-def test_wilcoxon_against_enumeration_paired_by_patient() -> None:
-    rng = np.random.default_rng(3)
-    patients = [f"p{i}" for i in range(10)]
-    reference = pd.Series(rng.random(10), index=patients)
-    others = {"worse": reference - rng.random(10), "alike": reference + rng.normal(0, 0.1, 10)}
-    shuffled: dict[Hashable, pd.Series] = {
-        name: values.sample(frac=1, random_state=1) for name, values in others.items()
-    }
-    tests = wilcoxon_holm(reference, shuffled)
-    for name, values in others.items():
-        assert tests.loc[name, "p"] == pytest.approx(exact_p((values - reference).to_numpy()))
-        assert tests.loc[name, "difference"] == pytest.approx((values - reference).mean())
-    np.testing.assert_allclose(tests["p_holm"], holm(tests["p"]))
-    assert tests.loc["worse", "p_holm"] == pytest.approx(2 * 2 / 2**10)
-
-
-def test_no_difference_no_partner_and_undefined() -> None:
-    reference = pd.Series([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], index=list("abcdef"))
-    tests = wilcoxon_holm(
-        reference,
-        {
-            "same": reference,
-            "strangers": pd.Series([0.5], index=["z"]),
-            "partly": pd.Series([0.2, 0.4, math.nan, 0.9], index=list("abcd")),
-        },
-    )
-    assert tests.loc["same", ["p", "p_holm"]].tolist() == [1, 1]
-    assert tests["patients"].tolist() == [6, 0, 3]
-    assert math.isnan(tests.loc["strangers", "p_holm"])
-    assert tests.loc["partly", "p_holm"] == min(1, 2 * tests.loc["partly", "p"])  # two tests, not three
-
-
-def test_nothing_to_test() -> None:
-    assert wilcoxon_holm(pd.Series([0.1], index=["a"]), {}).empty

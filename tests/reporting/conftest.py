@@ -21,7 +21,7 @@ def made_up_scores() -> Any:
         regions = ["GTVt"] if cohort == "hecktor" else ["WT", "ET"]
         for ratio, methods in ((0.05, list(METHODS)), (0.1, list(METHODS)), (0.5, ["scratch"])):
             for method in methods:
-                for seed in (0, 1):
+                for seed in (0, 1, 2):
                     for subject in range(12):
                         for region in regions:
                             good = 0.3 + SKILL[method] + 0.02 * subject + rng.normal(0, 0.03)

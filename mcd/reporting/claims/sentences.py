@@ -5,7 +5,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, reduce
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,20 @@ Terms = dict[Key, float]
 Column = tuple[str, str]  # data set or cohort, modality
 Steps = tuple[float | None, float | None]  # label ratio on the left, and on the right
 
+SOURCES = {"table_fusion": "Fusion"}
+"""What else has numbers, and is not in the paper."""
+
+ALMOST_ALL = 0.9
+"""The share of cases that "almost all" asks for. Our choice, since the paper gives none."""
+
+OVER = {
+    "average": "on average over all cases",
+    "each method": "each pair of methods on average over its cases, of which the worst decides",
+    "almost all": f"in at least {100 * ALMOST_ALL:g} % of cases",
+    "every": "in every case",
+}
+"""What a claim is about: how its cases, one for each column, label ratio and pair of methods, make one verdict."""
+
 RELATIONS = {
     "above": "left is better than right, by at least `by` where that is given",
     "close or above": "left is better than right (times `factor`), or worse by at most `CLOSE` of it",
@@ -37,6 +51,7 @@ RELATIONS = {
     "rises with labels": "each method on the left is better at the next larger label ratio",
     "narrows with labels": "the lead of left over right is smaller at the next larger label ratio",
     "gains more": "the lead of left over right is larger than that of `than`, which says what is different there",
+    "rises with difference": "the methods on the left, which are groupings, score higher the more different their pairs look",
 }
 GROUPS = {
     group: [spec.label for spec in TABLE_II.values() if spec.group == group]
@@ -61,7 +76,7 @@ class Claim:
     modalities: tuple[str, ...] = ()  # none: those of the table
     dataset: str | None = None  # none: those of the table
     ratios: tuple[float, ...] = ()  # none: those of the table
-    right_ratios: tuple[float, ...] = ()  # none: the one on the left
+    right_ratios: tuple[float, ...] = ()  # none: the one on the left; one: for all on the left; else one for each
     summed: bool = False  # the sum over modalities is compared
     factor: float = 1.0
     by: float = 0.0
@@ -71,8 +86,10 @@ class Claim:
     note: str = ""
 
     def __post_init__(self) -> None:
-        if self.relation not in RELATIONS or self.over not in ("average", "every") or self.metric not in MEASURES:
+        if self.relation not in RELATIONS or self.over not in OVER or self.metric not in MEASURES:
             raise ValueError(f"claim {self.number}: relation, over or metric is unknown: {self}")
+        if len(self.right_ratios) not in (0, 1, len(self.ratios)):
+            raise ValueError(f"claim {self.number}: right_ratios are none, one, or as many as ratios: {self}")
 
     @property
     def compared(self) -> list[tuple[str, str]]:
@@ -90,7 +107,14 @@ class Claim:
     @property
     def source(self) -> str:
         """The table or figure, as the paper names it."""
+        if self.table in SOURCES:
+            return SOURCES[self.table]
         return f"Table {PRINTED[self.table]}" if self.table in PRINTED else self.table.replace("fig", "Fig. ")
+
+    @property
+    def relative(self) -> bool:
+        """Whether differences are shares of the numbers compared, since numbers of different columns are not on one scale."""
+        return self.over in ("average", "each method") and not MEASURES[self.metric].comparable
 
 
 @cache
@@ -125,14 +149,22 @@ def _members(names: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A weighted sum of cells that the claim says is positive; it may fall short by the weighted sum `allowance`."""
+    """A case: a weighted sum of cells that the claim says is positive; it may fall short by the weighted sum `allowance`.
+
+    `methods` are the two that it compares.
+    """
 
     terms: Terms
+    methods: tuple[str, str]
     allowance: Terms = field(default_factory=dict)
 
 
-def contrasts(claim: Claim, cells: Collection[Key]) -> list[Contrast]:
-    """Everything that a claim compares, as far as the table has the cells."""
+Looks = Mapping[tuple[str, str, str], float]
+"""(cohort, modality, grouping) -> how different the modality and its partner in this grouping look."""
+
+
+def contrasts(claim: Claim, cells: Collection[Key], looks: Looks | None = None) -> list[Contrast]:
+    """Everything that a claim compares, as far as the table has the cells; `looks` is for "rises with difference"."""
     known = [key for key in cells if key[4] == claim.metric]
     columns = list(dict.fromkeys(key[:2] for key in known if not claim.modalities or key[1] in claim.modalities))
     named = {key[3] for key in known if not claim.ratios or key[3] in claim.ratios}
@@ -142,12 +174,16 @@ def contrasts(claim: Claim, cells: Collection[Key]) -> list[Contrast]:
         groups = [[column for column in columns if column[0] == dataset] for dataset in dict(columns)]
         groups = [group for group in groups if {modality for _, modality in group} >= set(claim.modalities)]
     there = set(known)
-    found = _compare(claim, groups, ratios, known)
+    found = _compare(claim, groups, ratios, known, looks or {})
     return [contrast for contrast in found if contrast.terms.keys() <= there]
 
 
 def _compare(
-    claim: Claim, groups: Sequence[Sequence[Column]], ratios: Sequence[float | None], known: Sequence[Key]
+    claim: Claim,
+    groups: Sequence[Sequence[Column]],
+    ratios: Sequence[float | None],
+    known: Sequence[Key],
+    looks: Looks,
 ) -> Iterator[Contrast]:
     """The contrasts of a claim: one for each of `groups` (columns that are added up), label ratio and pair of methods."""
     better = 1.0 if MEASURES[claim.metric].higher_is_better else -1.0
@@ -164,22 +200,23 @@ def _compare(
     same = [(ratio, ratio) for ratio in ratios]
     if claim.relation == "above":
         for columns, (left, right), at in product(groups, claim.compared, _steps(claim, ratios)):
-            yield Contrast(lead(columns, left, right, at))
+            yield Contrast(lead(columns, left, right, at), (left, right))
     elif claim.relation in ("close or above", "similar"):
         for columns, (left, right), at in product(groups, claim.compared, _steps(claim, ratios)):
             allowance = mean(columns, right, at[1], CLOSE * claim.factor)
-            yield Contrast(lead(columns, left, right, at), allowance)
+            yield Contrast(lead(columns, left, right, at), (left, right), allowance)
             if claim.relation == "similar":
-                yield Contrast(lead(columns, left, right, at, -1.0), allowance)
+                yield Contrast(lead(columns, left, right, at, -1.0), (right, left), allowance)
     elif claim.relation == "rises along":
         for columns, (lower, higher), at in product(groups, pairwise(claim.left), same):
-            yield Contrast(lead(columns, higher, lower, at))
+            yield Contrast(lead(columns, higher, lower, at), (higher, lower))
     elif claim.relation == "rises with labels":
         for columns, method, (fewer, more) in product(groups, _members(claim.left), pairwise(ratios)):
-            yield Contrast(lead(columns, method, method, (more, fewer)))
+            yield Contrast(lead(columns, method, method, (more, fewer)), (method, method))
     elif claim.relation == "narrows with labels":
         for columns, (left, right), (before, after) in product(groups, claim.compared, pairwise(same)):
-            yield Contrast(_sum(lead(columns, left, right, before), lead(columns, left, right, after, -1.0)))
+            closing = _sum(lead(columns, left, right, before), lead(columns, left, right, after, -1.0))
+            yield Contrast(closing, (left, right))
     elif claim.relation == "gains more":
         than = claim.than or {}
         sides = [(columns, columns) for columns in groups]
@@ -189,12 +226,29 @@ def _compare(
         for (left, right), at, (here, there) in product(claim.compared, same, sides):
             (left_there,), (right_there,) = than.get("left", (left,)), than.get("right", (right,))
             one = lead(here, left, right, at, 1 / len(here))
-            yield Contrast(_sum(one, lead(there, left_there, right_there, at, -1 / len(there))))
+            other = lead(there, left_there, right_there, at, -1 / len(there))
+            yield Contrast(_sum(one, other), (left, right))
+    elif claim.relation == "rises with difference":
+        for (column,), ratio in product(groups, ratios):
+            scored = {key[2] for key in known if key[:2] == column and key[3] == ratio}
+            seen = {one: looks[*column, one] for one in claim.left if one in scored and (*column, one) in looks}
+            middle = sum(seen.values()) / max(len(seen), 1)
+            spread = sum((look - middle) ** 2 for look in seen.values())
+            if spread > 0:  # the slope of the least-squares line, times the range of looks
+                reach = max(seen.values()) - min(seen.values())
+                terms = [
+                    mean([column], method, ratio, better * (look - middle) / spread * reach)
+                    for method, look in seen.items()
+                ]
+                yield Contrast(reduce(_sum, terms), (claim.left[0], claim.left[-1]))
 
 
 def _steps(claim: Claim, ratios: Sequence[float | None]) -> list[Steps]:
     """The label ratios of left and right: the same on both sides, or those that the claim names for the right."""
-    return list(product(ratios, claim.right_ratios)) if claim.right_ratios else [(ratio, ratio) for ratio in ratios]
+    if not claim.right_ratios:
+        return [(ratio, ratio) for ratio in ratios]
+    right = claim.right_ratios * (len(claim.ratios) if len(claim.right_ratios) == 1 else 1)
+    return [(left, other) for left, other in zip(claim.ratios, right, strict=True) if left in ratios]
 
 
 def _sum(one: Terms, other: Terms) -> Terms:
@@ -221,6 +275,8 @@ def reading(claim: Claim) -> str:
         "gains more": f"lead of {left} over {right} larger than that of {', '.join(than.get('left', claim.left))} over "
         f"{', '.join(than.get('right', claim.right))}"
         + (f" on {', '.join(than['modalities'])}" if "modalities" in than else ""),
+        "rises with difference": f"of {left}, the more different the two modalities of a pair look (1 - NMI), the better; "
+        "difference: from the most alike to the most different pair, on the straight line that fits best",
     }[claim.relation]
     if claim.pairs:
         said = "; ".join(f"{one} better than {other}" for one, other in claim.pairs)
@@ -228,10 +284,10 @@ def reading(claim: Claim) -> str:
     words = [f"not: {said}" if claim.negated else said]
     words += [f"on {where}"] if where else ["sum over the modalities"] if claim.summed else []
     if claim.ratios:
-        words.append(
-            f"at {_percent(claim.ratios)}" + (f" against {_percent(claim.right_ratios)}" if claim.right_ratios else "")
-        )
-    words.append("on average" if claim.over == "average" else "in every case")
+        against = f" against {_percent(claim.right_ratios)}" if claim.right_ratios else ""
+        words.append(f"at {_percent(claim.ratios)}{against}" + (", in pairs" if len(claim.right_ratios) > 1 else ""))
+    words.append(OVER[claim.over])
+    words += ["differences in shares of the mean of the numbers compared"] if claim.relative else []
     return "; ".join(words)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,13 @@ from matplotlib.lines import Line2D
 
 from mcd.csv_files import read_csv
 from mcd.errors import McdError
-from mcd.evaluation.bootstrap import bootstrap_interval
-from mcd.evaluation.scores import patient_values, read_scores
+from mcd.evaluation.scores import crossed, read_scores, training_values
+from mcd.evaluation.statistics import effects
 from mcd.pair import Pair
 from mcd.reporting.figures.style import EDGE, LOOKS, ONE_COLUMN, SERIES, Look, figure, house_style, save
+from mcd.reporting.tables.content import INTERVALS
 from mcd.reporting.tables.spec import TableSpec, label_ratio
 
-INTERVAL = "95 % bootstrap interval over patients"
 Value = tuple[float, float, float]  # value, low and high end of its interval; NaN where a single patient has none
 
 
@@ -28,7 +29,7 @@ def draw_ratio_curves(long_csv: str | Path, spec: TableSpec, path: str | Path) -
     Multi-ConDoS and Fully Supervised have their intervals as bands; fifteen bands would hide each other
     (the table has every interval).
     """
-    value = _reader(long_csv, spec)
+    value, over = _reader(long_csv, spec)
     ratios = _ratios(spec)
     wide = min(3, len(spec.columns))
     deep = -(-len(spec.columns) // wide)
@@ -50,35 +51,38 @@ def draw_ratio_curves(long_csv: str | Path, spec: TableSpec, path: str | Path) -
             panel.set_ylabel("DSC")
         if place + wide >= len(spec.columns):
             panel.set_xlabel("labelled training patients [%]")
-    _curve_legend(drawn, spec)
+    _curve_legend(drawn, spec, over)
     save(drawn, path)
 
 
 @house_style()
 def draw_sharing(scores_files: Iterable[str | Path], spec: TableSpec, path: str | Path) -> None:
     """Fig. 6: number of shared layers, over the label ratios; DSC is the sum of the two modalities, as in the paper."""
-    patients = patient_values(read_scores(scores_files), ["DSC"])
+    cells = {cell[:-1]: values for cell, values in training_values(read_scores(scores_files), ["DSC"]).items()}
     ratios = _ratios(spec)
     cohort = spec.columns[0][0]
     modalities = [modality for _, modality in spec.columns]
     drawn = figure(height=72, width=ONE_COLUMN)
-    series = {}
+    series: dict[str, list[Value]] = {}
+    overs = []
     for key, label in spec.methods.items():
-        series[label] = [_sum_over(patients, cohort, modalities, key, ratio, spec) for ratio in ratios]
+        sums = [_sum_over(cells, cohort, modalities, key, ratio, spec) for ratio in ratios]
+        series[label] = [value for value, _ in sums]
+        overs += [over for _, over in sums]
     panel = drawn.subplots()
     looks = [LOOKS[key] for key in spec.methods]
     _dots(panel, [f"{100 * ratio:g}" for ratio in ratios], series, looks)
     panel.set_xlabel("labelled training patients [%]")
     panel.set_ylabel(f"DSC, {' + '.join(modalities)}")
     panel.set_title(_cohort_title(cohort, spec))
-    _legend(drawn, series, looks, columns=3)
+    _legend(drawn, series, looks, overs, columns=3)
     save(drawn, path)
 
 
 @house_style()
 def draw_feature_losses(long_csv: str | Path, spec: TableSpec, path: str | Path) -> None:
     """Fig. 7: the losses on the paired features, in every modality at every ratio of `label_ratios`."""
-    value = _reader(long_csv, spec)
+    value, over = _reader(long_csv, spec)
     ratios = _ratios(spec)
     cohorts = list(dict(spec.columns))
     widths = [sum(column[0] == cohort for column in spec.columns) for cohort in cohorts]
@@ -93,7 +97,7 @@ def draw_feature_losses(long_csv: str | Path, spec: TableSpec, path: str | Path)
         _dots(panel, [f"{column[1]}\n{100 * ratio:g} %" for column, ratio in cells], series, looks)
         panel.set_title(_cohort_title(cohort, spec))
     panels[0].set_ylabel("DSC")
-    _legend(drawn, spec.methods.values(), looks)
+    _legend(drawn, spec.methods.values(), looks, over)
     save(drawn, path)
 
 
@@ -104,7 +108,7 @@ def draw_groupings(long_csv: str | Path, spec: TableSpec, path: str | Path, rank
     `rankings`: cohort -> CSV of `mcd.evaluation.grouping.rank_pairings`. If the paper's rule holds, pairings that are high in
     the last panel are high in the others.
     """
-    value = _reader(long_csv, spec)
+    value, over = _reader(long_csv, spec)
     cohorts = list(dict(spec.columns))
     drawn = figure(height=56 * len(cohorts) + 12)
     widths = [*[1] * len(spec.metrics), 0.6]  # wide enough for the cohort's title
@@ -128,7 +132,7 @@ def draw_groupings(long_csv: str | Path, spec: TableSpec, path: str | Path, rank
         _dots(line[-1], ["both pairs"], {row: [looks[row]] for _, row in rows}, SERIES)
         line[-1].set_ylabel("difference (1 - NMI)")
         line[-1].set_title(_cohort_title(cohort, spec))
-    _legend(drawn, dict.fromkeys(row for _, row in spec.rows), SERIES)
+    _legend(drawn, dict.fromkeys(row for _, row in spec.rows), SERIES, over)
     save(drawn, path)
 
 
@@ -149,8 +153,12 @@ def _differences(ranking: str | Path, rows: Iterable[str], spec: TableSpec) -> d
     return {row: found[pairs] for row, pairs in wanted.items()}
 
 
-def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str], str, float | None, str], Value]:
-    """A function that looks up a number of a long table by column, row, label ratio and metric; `McdError` if it is missing."""
+def _reader(
+    long_csv: str | Path, spec: TableSpec
+) -> tuple[Callable[[tuple[str, str], str, float | None, str], Value], list[str]]:
+    """A function that looks up a number of a long table by column, row, label ratio and metric, `McdError` if it is missing;
+    and what the table's intervals are over.
+    """
     try:
         table = pd.read_csv(read_csv(long_csv), dtype={"dataset": str, "modality": str, "method": str})
         found = {
@@ -161,7 +169,8 @@ def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str],
             )
             for row in table.itertuples()
         }
-    except (ValueError, AttributeError) as error:
+        over = list(table["interval_over"])
+    except (ValueError, AttributeError, KeyError) as error:
         raise McdError(f"{long_csv}: not a long table ({error}); delete it to regenerate it") from None
 
     def value(column: tuple[str, str], row: str, ratio: float | None, metric: str) -> Value:
@@ -173,27 +182,35 @@ def _reader(long_csv: str | Path, spec: TableSpec) -> Callable[[tuple[str, str],
                 "missing; delete the file to regenerate it"
             ) from None
 
-    return value
+    return value, over
 
 
 def _sum_over(
-    patients: pd.DataFrame, cohort: str, modalities: Sequence[str], method: str, ratio: float | None, spec: TableSpec
-) -> Value:
-    """Mean of the patients' sums over modalities, with its interval: sums are resampled, since their parts are paired."""
-    chosen = patients[
-        (patients["cohort"] == cohort)
-        & (patients["method"] == method)
-        & np.isclose(patients["label_ratio"], ratio or 0)
-    ]
-    by_modality = chosen.pivot(index="subject", columns="modality", values="value")
-    missing = [name for name in modalities if name not in by_modality]
+    cells: Mapping[tuple[Any, ...], pd.DataFrame],
+    cohort: str,
+    modalities: Sequence[str],
+    method: str,
+    ratio: float | None,
+    spec: TableSpec,
+) -> tuple[Value, str]:
+    """Mean of sums over modalities, with its interval, and what that is over: the parts of a sum share training and patient.
+
+    `cells`: `RUN` -> values of `training_values`.
+    """
+    wanted = (cohort, method, label_ratio(ratio))
+    found = {
+        modality: values for (of, _, modality, by, at), values in cells.items() if (of, by, label_ratio(at)) == wanted
+    }
+    missing = [name for name in modalities if name not in found]
     if missing:
         raise McdError(
             f"{spec.name}: no scores of {spec.methods[method]} on {cohort} {missing[0]} at {100 * (ratio or 0):g} %; "
             "run its fine-tuning"
         )
-    sums = by_modality[list(modalities)].sum(axis=1, skipna=False)
-    return float(sums.mean()), *bootstrap_interval(sums, spec.seed)
+    units = crossed([found[name] for name in modalities])
+    means = effects(units.values.sum(axis=2, keepdims=True)).means()
+    (low,), (high,) = means.interval()
+    return (float(means.value[0]), float(low), float(high)), units.over
 
 
 def _dots(panel: Axes, groups: Sequence[str], series: Mapping[str, Sequence[Value]], looks: Sequence[Look]) -> None:
@@ -212,19 +229,27 @@ def _dots(panel: Axes, groups: Sequence[str], series: Mapping[str, Sequence[Valu
     panel.set_xlim(-0.5, len(groups) - 0.5)
 
 
-def _legend(drawn: Figure, names: Iterable[str], looks: Sequence[Look], columns: int = 6) -> None:
+def _intervals(over: Iterable[str]) -> str:
+    """What whiskers or bands are."""
+    return f"95 % interval {' or '.join(INTERVALS[kind].partition(':')[0] for kind in dict.fromkeys(over))}"
+
+
+def _legend(drawn: Figure, names: Iterable[str], looks: Sequence[Look], over: Iterable[str], columns: int = 6) -> None:
     handles = [
         Line2D([], [], color=look.color, marker=look.marker, linewidth=0.9, **EDGE, label=_word(name))
         for name, look in zip(names, looks, strict=False)
     ]
     drawn.legend(
-        handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), title=f"whiskers: {INTERVAL}"
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(columns, len(handles)),
+        title=f"whiskers: {_intervals(over)}",
     )
 
 
-def _curve_legend(drawn: Figure, spec: TableSpec) -> None:
+def _curve_legend(drawn: Figure, spec: TableSpec, over: Iterable[str]) -> None:
     """Every method, and what bands and line styles mean."""
-    words = [f"bands: {INTERVAL}"]
+    words = [f"bands: {_intervals(over)}"]
     for group, kind in (("Self-supervised", "solid"), ("Semi-supervised", "dash-dotted")):
         if group in spec.groups.values():
             words.append(f"thin and {kind}: {group.lower()}")

@@ -9,6 +9,7 @@ import pandas as pd
 from mcd.csv_files import read_csv
 from mcd.reporting.page.contents import PageContents
 from mcd.reporting.page.elements import View
+from mcd.reporting.tables.content import INTERVALS
 from mcd.reporting.tables.spec import MEASURES
 
 VERDICTS = ("holds", "fails", "undecided", "not computed")
@@ -27,7 +28,7 @@ def claims_view(contents: PageContents, path: str | Path) -> View:
             _filter("run", "this run", claims["verdict"]),
             _filter("paper", "the paper’s numbers", claims["paper_verdict"]),
         ],
-        claims=[_row(claim) for claim in claims.to_dict("records")],
+        claims=[_row(claim) for claim in sorted(claims.to_dict("records"), key=_missing)],  # those computed come first
     )
 
 
@@ -38,6 +39,10 @@ def _filter(by: str, words: str, verdicts: pd.Series) -> dict[str, Any]:
     ]  # printed numbers have no intervals
     counts = {verdict: int((verdicts == verdict).sum()) for verdict in known}
     return {"by": by, "words": words, "verdicts": {"": len(verdicts), **counts}}
+
+
+def _missing(claim: Mapping[Any, str]) -> bool:
+    return claim["verdict"] == "not computed"
 
 
 def _row(claim: Mapping[Any, str]) -> dict[str, Any]:
@@ -57,7 +62,7 @@ def _said(claim: Mapping[Any, str], prefix: str) -> dict[str, str]:
         found |= {"difference": number, "value": difference, "unit": metric.unit}
     if not prefix and claim["ci_low"]:  # printed numbers have none
         low, high = (f"{float(claim[end]):+.{max(1, metric.decimals - 1)}f}" for end in ("ci_low", "ci_high"))
-        found["interval"] = f"{low} to {high}"
+        found["interval"] = f"{low} to {high} {INTERVALS[claim['interval_over']].partition(':')[0]}"
     if compared := claim[f"{prefix}compared"]:
         better = claim[f"{prefix}better"]
         found |= {"cases": f"{better} of {compared}", "share": f"{int(better) / int(compared):.4f}"}

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 import pandas as pd
 
 from mcd.evaluation.metric import Measure
+from mcd.evaluation.scores import DRAWS, PATIENTS, SEEDS
 from mcd.reporting.printed.paper import ERRATA, reported
 from mcd.reporting.tables.spec import MEASURES, Key, TableSpec, label_ratio
 
@@ -15,6 +16,14 @@ Number = dict[str, Any]  # a row of the long table
 Column = tuple[str, str, str]  # cohort, modality, metric
 
 SIGNIFICANT = 0.05  # of p values after Holm's correction
+
+INTERVALS = {
+    SEEDS: "over trainings and patients",
+    "seeds": "over trainings (FID is one number of all test slices)",
+    DRAWS: "over draws of the labelled patients and over patients, of this one pre-training: nothing is known of another one",
+    PATIENTS: "over patients, of this one training: nothing is known of another one",
+}
+"""What an interval is over (`interval_over` of a long table), in words."""
 
 PRINTED_METRICS = {"FID": "FID_Inception"}
 """Name of a printed metric -> our name: the printed FID is shown beside ours only if the network is the same."""
@@ -62,7 +71,10 @@ class TableContent(TypedDict):
     metrics: list[dict[str, str]]  # "text", "title": the heading of every column
     blocks: list[Block]
     number: str | None  # what a number is, if it is a mean over patients
-    tested: dict[str, str] | None  # "reference", "level": if methods are tested against one
+    intervals: list[str]  # what they are over
+    compared: str | None  # the reference, if methods are compared with one
+    tested: bool  # whether the comparisons are tested; those of one training are not
+    level: str  # of the tests
     simulated: list[str]  # the cohorts whose patients are
     undefined: bool  # whether scores are left out
     paper_table: str | None
@@ -85,6 +97,7 @@ def table_content(long: pd.DataFrame, spec: TableSpec) -> TableContent:
         return any(number.get(key) is not None for number in numbers.values())
 
     cohorts = list(dict.fromkeys(cohort for cohort, _ in spec.columns))
+    overs = {number.get("interval_over") for number in numbers.values() if number.get("ci_low") is not None}
     return {
         "title": _title(spec),
         "facts": _facts(numbers, spec),
@@ -95,7 +108,10 @@ def table_content(long: pd.DataFrame, spec: TableSpec) -> TableContent:
         "metrics": [_metric_head(MEASURES[key]) for _ in spec.columns for key in spec.metrics],
         "blocks": _blocks(numbers, paper, spec),
         "number": spec.number if any(number.get("patients") for number in numbers.values()) else None,
-        "tested": {"reference": spec.reference or "", "level": f"{SIGNIFICANT:g}"} if any_has("p_holm") else None,
+        "intervals": [words for over, words in INTERVALS.items() if over in overs],
+        "compared": spec.reference if any_has("difference") else None,
+        "tested": any_has("p_holm"),
+        "level": f"{SIGNIFICANT:g}",
         "simulated": [_cohort(cohort, spec) for cohort in cohorts if cohort in spec.simulated],
         "undefined": any(number.get("undefined") for number in numbers.values()),
         "paper_table": spec.paper_table,
@@ -152,9 +168,11 @@ def _facts(numbers: Mapping[Key, Number], spec: TableSpec) -> list[dict[str, str
         if patients := max(own, default=0):
             kind = "simulated test patients" if cohort in spec.simulated else "test patients"
             facts.append({"number": str(patients), "words": f"{kind} in {_cohort(cohort, spec)}"})
-    if seeds := sorted({number["seeds"] for number in numbers.values() if number.get("seeds")}):
-        span = "–".join(str(count) for count in dict.fromkeys([seeds[0], seeds[-1]]))
-        facts.append({"number": span, "words": "seed" if span == "1" else "seeds"})
+    for key, one, several in (("seeds", "seed", "seeds"), ("draws", "draw for each seed", "draws for each seed")):
+        counts = sorted({number[key] for number in numbers.values() if number.get(key)})
+        if counts and (key == "seeds" or counts[-1] > 1):
+            span = "–".join(str(count) for count in dict.fromkeys([counts[0], counts[-1]]))
+            facts.append({"number": span, "words": one if span == "1" else several})
     return facts
 
 
@@ -268,18 +286,22 @@ def _words(number: Number, paper: float | None, metric: Measure, spec: TableSpec
     words = []
     digits, unit = metric.decimals, f" {metric.unit}" if metric.unit else ""
     if number.get("ci_low") is not None:
-        words.append(f"95 % interval {number['ci_low']:.{digits}f} to {number['ci_high']:.{digits}f}{unit}")
+        ends = f"{number['ci_low']:.{digits}f} to {number['ci_high']:.{digits}f}{unit}"
+        words.append(f"95 % interval {ends} {INTERVALS[number['interval_over']]}")
     if number.get("patients"):
-        words.append(f"mean over {_count(number['patients'], 'patient')}, {_count(number['seeds'], 'seed')}")
+        draws = f" of {_count(number['draws'], 'draw')}" if (number.get("draws") or 1) > 1 else ""
+        words.append(f"mean over {_count(number['patients'], 'patient')}, {_count(number['seeds'], 'seed')}{draws}")
     if number.get("undefined"):
         words.append(f"{_count(number['undefined'], 'undefined score')} left out")
     if number.get("seed_sd") is not None:
         words.append(f"standard deviation over seeds {number['seed_sd']:.{digits}f}")
-    if number.get("p_holm") is not None:
-        words.append(
-            f"{number['difference']:+.{digits}f}{unit} against {spec.reference}, "
-            f"Wilcoxon p = {number['p']:.2g}, {number['p_holm']:.2g} after Holm"
-        )
+    if number.get("difference") is not None:
+        compared = f"{number['difference']:+.{digits}f}{unit} against {spec.reference}"
+        if number.get("difference_low") is not None:
+            compared += f" ({number['difference_low']:+.{digits}f} to {number['difference_high']:+.{digits}f})"
+        if number.get("p_holm") is not None:
+            compared += f", p = {number['p']:.2g}, {number['p_holm']:.2g} after Holm"
+        words.append(compared)
     if paper is not None:
         words.append(f"printed in the paper: {paper:.{digits}f}")
     return words

@@ -5,16 +5,16 @@ Both CSVs are described in docs/reference/formats.md, "Tables".
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from mcd.csv_files import write_frame
 from mcd.errors import McdError
-from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.evaluation.metrics import METRIC_KEYS
 from mcd.evaluation.score_rows import RUN, VERSION
-from mcd.evaluation.scores import patient_values, read_scores, summarise
-from mcd.evaluation.statistics import wilcoxon_holm
+from mcd.evaluation.scores import SEEDS, crossed, read_scores, summarise, training_values
+from mcd.evaluation.statistics import effects, holm
 from mcd.files import atomic_path, write_json, write_text
 from mcd.reporting.printed.paper import CELL
 from mcd.reporting.tables import html
@@ -22,26 +22,19 @@ from mcd.reporting.tables.content import table_content
 from mcd.reporting.tables.spec import TableSpec, label_ratio
 from mcd.version import UNKNOWN, lineage
 
-LONG_COLUMNS = [*CELL, "value", "ci_low", "ci_high", "patients", "seeds", "seed_sd", "undefined", "pair", VERSION]
+LONG_COLUMNS = [
+    *[*CELL, "value", "ci_low", "ci_high", "interval_over", "patients", "seeds", "draws", "seed_sd", "undefined"],
+    *["pair", VERSION],
+]
+COMPARED = ["difference", "difference_low", "difference_high", "p", "p_holm"]
 
 
-def long_table(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS, seed: int = 0) -> pd.DataFrame:
+def long_table(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) -> pd.DataFrame:
     """One row per cohort, pair, modality, method, label ratio and metric, with the columns `LONG_COLUMNS`.
 
-    `value` is the mean over patients (of a patient's mean over regions, then seeds), `ci_low` and `ci_high` its 95 %
-    bootstrap interval over patients drawn with `seed`; the counts are those of `mcd.evaluation.scores.summarise`.
+    The numbers are those of `mcd.evaluation.scores.summarise`.
     """
-    key = [*RUN, "metric"]
-    patients = patient_values(scores, metrics)
-    intervals = pd.DataFrame(
-        [
-            (*cell, *bootstrap_interval(values, seed))
-            for cell, values in patients.groupby(key, sort=False)["value"]  # the same key, so the same rows as the mean
-        ],
-        columns=[*key, "ci_low", "ci_high"],
-    )
-    long = summarise(scores, metrics).merge(intervals, on=key, validate="one_to_one")
-    long = long.merge(versions(scores, RUN), on=RUN, how="left", validate="many_to_one")
+    long = summarise(scores, metrics).merge(versions(scores, RUN), on=RUN, how="left", validate="many_to_one")
     return long.rename(columns={"cohort": "dataset"})[LONG_COLUMNS]
 
 
@@ -53,17 +46,21 @@ def versions(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
 
 
 def compare(scores: pd.DataFrame, metrics: Sequence[str], reference: str) -> pd.DataFrame:
-    """Test every method against `reference`, paired by patient: columns `CELL`, `pair`, `difference`, `p`, `p_holm`.
+    """Compare every method with `reference`, training by training and patient by patient: columns `CELL`, `pair`, `COMPARED`.
 
-    Paired Wilcoxon tests on the values that `long_table` averages; a family for Holm's correction is one cohort,
-    modality, label ratio and metric, that is a column of a block of the table. A block without the reference has no tests.
+    `difference` is the mean difference, `difference_low` and `difference_high` its interval, `p` of the test that it is 0
+    (`mcd.evaluation.statistics`); p is NaN where there is one seed, since nothing is known of another. A family for Holm's
+    correction is one cohort, modality, label ratio and metric, that is a column of a block of the table. A block without
+    the reference has no comparison.
     """
     family = ["cohort", "modality", "label_ratio", "metric"]
+    columns: dict[tuple[Any, ...], dict[tuple[str, str], pd.DataFrame]] = {}
+    for cell, values in training_values(scores, metrics).items():
+        named = dict(zip([*RUN, "metric"], cell, strict=True))
+        runs = columns.setdefault(tuple(named[key] for key in family), {})
+        runs[named["method"], named["pair"]] = values
     found = []
-    for cell, values in patient_values(scores, metrics).groupby(family, sort=False):
-        runs = {
-            run: group.set_index("subject")["value"] for run, group in values.groupby(["method", "pair"], sort=False)
-        }
+    for cell, runs in columns.items():
         references = [run for run in runs if run[0] == reference]
         if len(references) > 1:
             raise McdError(
@@ -71,13 +68,21 @@ def compare(scores: pd.DataFrame, metrics: Sequence[str], reference: str) -> pd.
                 "a comparison needs one pair per modality"
             )
         if references:
-            tests = wilcoxon_holm(runs.pop(references[0]), runs)
-            found += [
-                (*cell, *run, *test)
-                for run, test in zip(runs, tests[["difference", "p", "p_holm"]].to_numpy(), strict=True)
-            ]
-    table = pd.DataFrame(found, columns=[*family, "method", "pair", "difference", "p", "p_holm"])
-    return table.rename(columns={"cohort": "dataset"})[[*CELL, "pair", "difference", "p", "p_holm"]]
+            own = runs.pop(references[0])
+            tests = [_compare(other, own) for other in runs.values()]
+            adjusted = holm([test[-1] for test in tests])
+            found += [(*cell, *run, *test, p) for run, test, p in zip(runs, tests, adjusted, strict=True)]
+    table = pd.DataFrame(found, columns=[*family, "method", "pair", *COMPARED])
+    return table.rename(columns={"cohort": "dataset"})[[*CELL, "pair", *COMPARED]]
+
+
+def _compare(other: pd.DataFrame, reference: pd.DataFrame) -> tuple[float, float, float, float]:
+    """Mean difference, the ends of its interval, and p."""
+    units = crossed([other, reference])
+    means = effects(units.values[:, :, :1] - units.values[:, :, 1:]).means()
+    (low,), (high,) = means.interval()
+    known = units.over == SEEDS and means.trainings[0] > 1
+    return float(means.value[0]), float(low), float(high), float(means.p()[0]) if known else float("nan")
 
 
 def wide_table(
@@ -151,7 +156,7 @@ def write_table(
 ) -> None:
     """Read the score files that a table needs and write the table as `write_long` does."""
     scores = table_scores(scores_files, spec)
-    long = long_table(scores, spec.metrics, spec.seed)
+    long = long_table(scores, spec.metrics)
     if spec.reference is not None:
         tests = compare(scores, spec.metrics, spec.reference)
         long = long.merge(tests, on=[*CELL, "pair"], how="left", validate="one_to_one")

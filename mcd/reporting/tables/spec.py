@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from mcd.evaluation.metric import Measure
 from mcd.evaluation.metrics import METRICS
 
-# Every measure that a table can show, including those of translations (Table IV), features (Fig. 3) and costs (Table IX).
+# Every measure that a table can show, including those of translations (Table IV) and costs (Table IX).
 MEASURES: dict[str, Measure] = {
     metric.key: metric
     for metric in [
         *METRICS,
-        Measure("paired_distance", "Distance of paired features", higher_is_better=False),
         Measure("SSIM", "Structural similarity"),
         # A distance by another network is another measure. The paper's is Inception's; for plain FID the network is unknown.
-        Measure("FID", "Fréchet distance, not computed", higher_is_better=False, decimals=2),
-        Measure("FID_Inception", "Fréchet distance of Inception features", higher_is_better=False, decimals=2),
-        Measure(
-            "FID_EfficientNet-Lite0",
-            "Fréchet distance of EfficientNet-Lite0 features",
-            higher_is_better=False,
-            decimals=2,
+        # Its size depends on the modality and on the number of slices.
+        *(
+            Measure(key, f"Fréchet distance{words}", higher_is_better=False, decimals=2, comparable=False)
+            for key, words in {
+                "FID": ", not computed",
+                "FID_Inception": " of Inception features",
+                "FID_EfficientNet-Lite0": " of EfficientNet-Lite0 features",
+            }.items()
         ),
         Measure("pretraining_hours", "Time of pre-training", False, "h", 2, "time"),
         Measure("pretraining_minutes", "Time of pre-training", False, "min", 2, "time"),
@@ -66,7 +66,6 @@ class TableSpec:
     pretrained: Mapping[str, str] = field(default_factory=dict)  # display name -> the layers that are pre-trained
     number: str = "Mean over the test patients of a patient’s mean over its regions."  # what a number is
     notes: Sequence[str] = ()  # sentences below the table
-    seed: int = 0  # of the bootstrap
 
     def __post_init__(self) -> None:
         if both := sorted(set(self.simulated) & self.paper_cohorts.keys()):

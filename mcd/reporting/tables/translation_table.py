@@ -1,7 +1,7 @@
 """Table IV: the similarity of translations and reconstructions to real slices."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,8 +9,9 @@ import pandas as pd
 from mcd.csv_files import read_csv
 from mcd.errors import McdError, first_line
 from mcd.evaluation.score_rows import VERSION
+from mcd.evaluation.scores import SEEDS
 from mcd.reporting.printed.paper import CELL
-from mcd.reporting.tables.score_tables import compare, long_table, versions, write_long
+from mcd.reporting.tables.score_tables import compare, long_table, write_long
 from mcd.reporting.tables.spec import MEASURES, TableSpec
 from mcd.version import UNKNOWN
 
@@ -21,6 +22,42 @@ RECONSTRUCTIONS = (
     "′ is a translation, ″ a reconstruction: the translation translated back. P-GAN was trained only to translate, so it "
     "has no reconstructions (as in the paper). Slices that are black in either modality are left out."
 )
+
+
+@dataclass(frozen=True)
+class Translations:
+    """What the files of the translations hold, as rows of scores: a column is a pair and an image.
+
+    Attributes:
+        scores: with the column `SSIM`, one row per patient.
+        distances: with the column `metric`; all test slices together count as one patient.
+        metric: FID by the name of its network, or plain `FID` without one.
+        notes: what a reader has to know of the FID.
+    """
+
+    scores: pd.DataFrame
+    distances: pd.DataFrame
+    metric: str
+    notes: tuple[str, ...]
+
+
+def read_translations(
+    scores_files: Sequence[str | Path], distance_files: Sequence[str | Path], spec: TableSpec
+) -> Translations:
+    """Read the SSIM and FID files of the translations.
+
+    Raises:
+        McdError: for a file that is missing or broken, or if not all FIDs are by the same network.
+    """
+    scores = _named(_read(scores_files, [*RUN, "subject", "SSIM"]), spec)
+    distances = _named(_read(distance_files, [*RUN, "slices", "extractor", "FID"]), spec)
+    extractor = _extractor(distances, spec, distance_files[0])
+    metric = f"FID_{extractor}" if extractor else "FID"
+    if metric not in MEASURES:
+        raise McdError(f"{distance_files[0]}: extractor {extractor} is unknown; delete the file to regenerate it")
+    notes = (RECONSTRUCTIONS, _about_fid(extractor, distances["slices"]))
+    distances = distances.rename(columns={"FID": metric}).assign(subject="all slices")
+    return Translations(scores, distances, metric, notes)
 
 
 def write_translation_table(
@@ -34,22 +71,16 @@ def write_translation_table(
 ) -> None:
     """Read the SSIM and FID files of the translations and write the table as `score_tables.write_long` does.
 
-    SSIM is a mean over patients with interval and paired test, like a segmentation's score. FID is one number per set of
-    slices, so it has neither; its column is named after the network whose features it compares.
+    SSIM is a mean over patients with interval and test, like a segmentation's score. FID is one number per training and set
+    of slices, so its interval and test are over trainings alone; its column is named after the network whose features it
+    compares.
 
     Raises:
-        McdError: for a file that is missing or broken, or if not all FIDs are by the same network.
+        McdError: as `read_translations`.
     """
-    scores = _read(scores_files, [*RUN, "subject", "SSIM"])
-    distances = _read(distance_files, [*RUN, "slices", "extractor", "FID"])
-    extractor = _extractor(distances, spec, distance_files[0])
-    metric = f"FID_{extractor}" if extractor else "FID"
-    if metric not in MEASURES:
-        raise McdError(f"{distance_files[0]}: extractor {extractor} is unknown; delete the file to regenerate it")
-    notes = [RECONSTRUCTIONS, _about_fid(extractor, distances["slices"])]
-    spec = replace(spec, metrics=[metric, "SSIM"], notes=[*spec.notes, *notes])
-    long = _long(_named(scores, spec), _named(distances, spec), metric, spec)
-    write_long(long, spec, out_csv, out_long, out_html, out_json)
+    found = read_translations(scores_files, distance_files, spec)
+    spec = replace(spec, metrics=[found.metric, "SSIM"], notes=[*spec.notes, *found.notes])
+    write_long(_long(found, spec), spec, out_csv, out_long, out_html, out_json)
 
 
 def _extractor(distances: pd.DataFrame, spec: TableSpec, file: str | Path) -> str:
@@ -76,19 +107,19 @@ def _about_fid(extractor: str, slices: pd.Series) -> str:
     return note if extractor == "Inception" else note + other
 
 
-def _long(scores: pd.DataFrame, distances: pd.DataFrame, metric: str, spec: TableSpec) -> pd.DataFrame:
-    """The long table: FID, a mean over seeds, then SSIM, a mean over patients with its interval and test."""
-    named = scores.assign(region="slice")
-    long = long_table(named, ["SSIM"], spec.seed)
-    if spec.reference is not None:
-        tests = compare(named, ["SSIM"], spec.reference)
-        long = long.merge(tests, on=[*CELL, "pair"], how="left", validate="one_to_one")
-    sets = distances.rename(columns={"cohort": "dataset"}).assign(metric=metric)
-    by_cell = sets.groupby([*CELL, "pair"], sort=False)["FID"]
-    fid = by_cell.agg(value="mean", seeds="count", seed_sd="std").reset_index()
-    fid = fid.merge(versions(sets, [*CELL, "pair"]), on=[*CELL, "pair"], validate="one_to_one")
-    long = pd.concat([fid, long], ignore_index=True)[long.columns].astype({"patients": "Int64", "undefined": "Int64"})
-    return long.assign(label_ratio=float("nan"))
+def _long(found: Translations, spec: TableSpec) -> pd.DataFrame:
+    """The long table: FID, then SSIM, with intervals and, where there is a reference, comparisons."""
+    parts = []
+    for rows, metric in ((found.distances, found.metric), (found.scores, "SSIM")):
+        long = long_table(rows, [metric])
+        if spec.reference is not None:
+            tests = compare(rows, [metric], spec.reference)
+            long = long.merge(tests, on=[*CELL, "pair"], how="left", validate="one_to_one")
+        parts.append(long.astype({"patients": "Int64", "undefined": "Int64"}))
+    of_slices = parts[0]
+    of_slices[["patients", "undefined"]] = pd.NA
+    of_slices["interval_over"] = of_slices["interval_over"].map({SEEDS: "seeds"})
+    return pd.concat(parts, ignore_index=True).assign(label_ratio=float("nan"))
 
 
 def _read(paths: Sequence[str | Path], columns: Sequence[str]) -> pd.DataFrame:
@@ -117,5 +148,8 @@ def _named(table: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
     if strangers:
         raise McdError(f"{spec.name}: translations of {', '.join(strangers)}; known are {', '.join(spec.methods)}")
     return table.assign(
-        modality=table["pair"] + ":" + table["image"], method=table["pretraining"].map(spec.methods), label_ratio=0.0
+        modality=table["pair"] + ":" + table["image"],
+        method=table["pretraining"].map(spec.methods),
+        label_ratio=0.0,
+        region="slice",
     )

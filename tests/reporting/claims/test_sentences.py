@@ -20,14 +20,14 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def made() -> dict[str, plan.Comparison]:
     config = load_config(yaml.safe_load((ROOT / "configs/paper.yaml").read_text()))
-    return plan.comparisons(config)
+    return plan.comparisons(config) | plan.fusion_comparison(config)
 
 
 def test_there_are_enough_from_every_table_and_figure() -> None:
     assert len({claim.number for claim in CLAIMS}) >= 60
     assert {claim.table for claim in CLAIMS} == {
         *(f"table{number}" for number in range(2, 10)),
-        *("fig3", "fig5", "fig6", "fig7", "fig8"),
+        *("table_fusion", "fig5", "fig6", "fig7", "fig8"),
     }
     rows = Counter((claim.number, claim.metric, claim.modalities) for claim in CLAIMS)
     assert set(rows.values()) == {1}
@@ -59,7 +59,7 @@ def test_a_claim_names_what_its_table_has(claim: Claim, made: dict[str, plan.Com
     assert {*claim.modalities, *elsewhere} <= modalities
     assert {*claim.ratios, *claim.right_ratios} <= ratios
     assert claim.metric in metrics
-    assert claim.source.split()[0] in ("Table", "Fig.")
+    assert claim.source.split()[0] in ("Table", "Fig.", "Fusion")
     assert all(name in reading(claim) for name in (*claim.left, *claim.right))
 
 
@@ -67,13 +67,14 @@ def test_a_claim_names_what_its_table_has(claim: Claim, made: dict[str, plan.Com
     ("number", "modality", "expected"),
     [
         (1, (), 13 * 6 * 2),  # baselines, modalities, label ratios
-        (3, (), 14 * 6 * 2),
-        (5, ("CT",), 1),
-        (8, (), 2),  # a difference between two pairs of modalities, at two ratios
-        (14, ("CT", "PET"), 13),  # sums over both modalities
-        (37, (), 8 * 6),
-        (42, (), 14 * 6),  # one step, from 5 to 10 %
-        (50, (), 3 * 6),
+        (2, (), 6 * 2),  # 5 % with 50 %, 10 % with 100 %
+        (5, (), 14 * 6 * 2),
+        (7, ("CT",), 1),
+        (10, (), 2),  # a difference between two pairs of modalities, at two ratios
+        (16, ("CT", "PET"), 13),  # sums over both modalities
+        (38, (), 8 * 6),
+        (43, (), 14 * 6),  # one step, from 5 to 10 %
+        (51, (), 3 * 6),
     ],
 )
 def test_a_claim_compares_what_it_says(number: int, modality: tuple[str, ...], expected: int) -> None:

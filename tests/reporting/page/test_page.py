@@ -83,13 +83,15 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
     losses = pd.DataFrame({"epoch": [1, 2], "total": [2.0, 1.0]})
     losses.to_csv(folder / "losses.csv", index=False)
     draw_curves(folder / "losses.csv", folder / "picture.png")
-    write_claims({}, {}, {claim.table: "none of it here" for claim in read_claims()}, {}, [], folder / "claims.csv")
+    absent = {claim.table: "none of it here" for claim in read_claims()}
+    write_claims({}, {}, {}, {}, absent, {}, [], folder / "claims.csv")
     claims = pd.read_csv(read_csv(folder / "claims.csv"), dtype=str, keep_default_na=False).head(4)
     claims["sentence"] = ["A is better than B", "C is <i>worse</i> than D", "E helps", "F helps"]
     claims["verdict"] = ["holds", "fails", "undecided", "holds"]
     claims["paper_verdict"] = ["holds", "holds", "not computed", "fails"]
     claims["simulated"] = ["tiny", "", "", ""]
     numbers = {"difference": "0.12", "ci_low": "0.0412", "ci_high": "0.2", "better": "3", "compared": "4"}
+    numbers["interval_over"] = "seeds and patients"
     claims = claims.assign(**{name: [value, "", "", ""] for name, value in numbers.items()})
     claims.to_csv(folder / "claims.csv", index=False)
     for place, seconds in (
@@ -438,12 +440,26 @@ def test_a_claim_stands_with_its_numbers_and_what_is_simulated(page: Path) -> No
     assert "C is &lt;i&gt;worse&lt;/i&gt; than D" in view
     first = view[view.index("A is better than B") :]
     first = first[: first.index("</tr>")]
-    assert "Multi-ConDoS better than Self-supervised, Semi-supervised; at 5, 10 %; on average" in first
+    assert (
+        "Multi-ConDoS better than Self-supervised, Semi-supervised; at 5, 10 %; each pair of methods on average"
+        in first
+    )
     assert "none of it here" in first
     assert (
-        '<td data-value="0.12">+0.1200<small>+0.041 to +0.200</small></td><td data-value="0.7500">3 of 4</td>' in first
+        '<td data-value="0.12">+0.1200<small>+0.041 to +0.200 over trainings and patients</small></td>'
+        '<td data-value="0.7500">3 of 4</td>' in first
     )
-    assert ">+0.0706</td>" in first  # of the paper's own numbers
+    assert ">+0.0366</td>" in first  # of the paper's own numbers
+
+
+def test_claims_that_were_computed_come_first(contents: PageContents, tmp_path: Path) -> None:
+    claims = pd.read_csv(read_csv(str(contents.claims)), dtype=str, keep_default_na=False)
+    claims["verdict"] = ["not computed", "undecided", "not computed", "holds"]
+    claims.to_csv(tmp_path / "claims.csv", index=False)
+    write_page(replace(contents, claims=tmp_path / "claims.csv"), tmp_path / "page.html")
+    view = (tmp_path / "page.html").read_text().partition('id="view-claims"')[2]
+    places = [view.index(words) for words in ("worse&lt;/i&gt; than D", "F helps", "A is better than B", "E helps")]
+    assert places == sorted(places)
 
 
 def test_claims_are_filtered_by_both_verdicts_and_words(browser: Browser, page: Path) -> None:

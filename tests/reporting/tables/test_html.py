@@ -22,7 +22,15 @@ def row(
     modality: Any = "CT",
     **more: Any,
 ) -> Any:
-    known = {"patients": 21, "seeds": 1, "seed_sd": None, "undefined": 0, "pair": "single"}
+    known = {
+        "patients": 21,
+        "seeds": 1,
+        "draws": 1,
+        "seed_sd": None,
+        "interval_over": "patients",
+        "undefined": 0,
+        "pair": "single",
+    }
     cell = {"dataset": dataset, "modality": modality, "method": method, "label_ratio": ratio, "metric": metric}
     return cell | {"value": value, "ci_low": value - 0.05, "ci_high": value + 0.05} | known | more
 
@@ -158,9 +166,10 @@ def test_paper_numbers_stand_beside_the_paper_cohorts_only() -> None:
 
 
 def test_pointer_tells_interval_patients_seeds_and_what_is_left_out() -> None:
-    cell = row("A", 0.5, patients=20, seeds=3, seed_sd=0.0123, undefined=1)
+    cell = row(*("A", 0.5), patients=20, seeds=3, seed_sd=0.0123, undefined=1, interval_over="seeds and patients")
     text = page(pd.DataFrame([cell]), spec("A"))
-    assert "95 % interval 0.4500 to 0.5500; mean over 20 patients, 3 seeds; 1 undefined score left out" in text
+    assert "95 % interval 0.4500 to 0.5500 over trainings and patients; mean over 20 patients, 3 seeds" in text
+    assert "3 seeds; 1 undefined score left out" in text
     assert "standard deviation over seeds 0.0123" in text
     assert "0.45–0.55" in text
 
@@ -223,6 +232,6 @@ def test_a_whole_table_from_scores_is_well_formed_and_self_contained(scores: pd.
     assert all(emphasis(cell) == {"u"} for cell in cells.row("SimCLR"))
     assert all(("span", "mark worse") in cell[1] for cell in cells.row("Fully Supervised"))
     assert text.count("<b>12</b> test patients in ") == 2
-    assert text.count("mean over 11 patients, 2 seeds; 2 undefined scores left out") == 18  # Sen in HECKTOR
+    assert text.count("mean over 11 patients, 3 seeds; 3 undefined scores left out") == 18  # Sen in HECKTOR
     for outside in ("http:", "https:", "<script", "<link", "@import", "url("):
         assert outside not in text

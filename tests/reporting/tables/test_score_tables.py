@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import wilcoxon
 
 from mcd.errors import McdError
-from mcd.evaluation.bootstrap import bootstrap_interval
 from mcd.evaluation.score_rows import write_scores
+from mcd.evaluation.statistics import effects
 from mcd.files import read_json
+from mcd.reporting.printed.paper import CELL
 from mcd.reporting.tables import html
 from mcd.reporting.tables.score_tables import LONG_COLUMNS, compare, long_table, wide_table, write_table
 
@@ -48,10 +48,14 @@ def test_long_table_can_be_recomputed_from_the_score_files(
         seeds = run.groupby(["seed", "subject"])[row.metric].mean().unstack("seed").mean()
         assert row.value == pytest.approx(patients.mean(), rel=1e-5)
         assert row.patients == patients.notna().sum()
-        assert row.seeds == 2
+        assert row.seeds == 3
         assert row.seed_sd == pytest.approx(seeds.std(), rel=1e-4)
         assert row.undefined == run[row.metric].isna().sum()
-        assert (row.ci_low, row.ci_high) == pytest.approx(bootstrap_interval(patients, seed=0), rel=1e-5)
+        values = run.groupby(["seed", "subject"])[row.metric].mean().unstack("subject").to_numpy()
+        (low,), (high,) = effects(values[:, :, None]).means().interval()
+        bounds = (0, math.inf) if row.metric == "HD95" else (0, 1)
+        assert (row.ci_low, row.ci_high) == pytest.approx(tuple(np.clip([low, high], *bounds)), rel=1e-4)
+        assert (row.interval_over, row.draws) == ("seeds and patients", 1)
 
 
 def test_the_json_is_all_that_the_page_shows(written: Any, tmp_path: Path) -> None:
@@ -69,7 +73,7 @@ def test_undefined_patients_are_counted(written: Any) -> None:
     _, long, _ = written()
     counts = long.groupby(["dataset", "metric"])[["patients", "undefined"]].agg(["min", "max"])
     assert counts.loc[("hecktor", "DSC")].tolist() == [12, 12, 0, 0]
-    assert counts.loc[("hecktor", "Sen")].tolist() == [11, 11, 2, 2]  # one patient, two seeds
+    assert counts.loc[("hecktor", "Sen")].tolist() == [11, 11, 3, 3]  # one patient, three seeds
 
 
 def test_wide_table_is_in_the_order_asked_for(written: Any, make_spec: Any) -> None:
@@ -129,8 +133,10 @@ def test_comparison_is_one_family_a_column_and_block(written: Any, scores: pd.Da
         np.minimum(1, np.maximum.accumulate(p.to_numpy() * [3, 2, 1])).tolist(), rel=1e-5
     )
     run = scores[(scores["modality"] == "CT") & (scores["label_ratio"] == 0.05)]
-    patient = run.groupby(["method", "subject"])["DSC"].mean()
-    assert block.loc["SimCLR", "p"] == pytest.approx(wilcoxon(patient["simclr"], patient["dsgan"]).pvalue, rel=1e-5)
+    cells = run.groupby(["method", "seed", "subject"])["DSC"].mean().unstack("subject")
+    means = effects((cells.loc["simclr"] - cells.loc["dsgan"]).to_numpy()[:, :, None]).means()
+    found = block.loc["SimCLR", ["difference", "difference_low", "difference_high", "p"]].tolist()
+    assert found == pytest.approx([means.value[0], *np.ravel(means.interval()), means.p()[0]], rel=1e-4)
     assert block.loc["SimCLR", "difference"] == pytest.approx(-0.2, abs=0.03)
     assert long[long["label_ratio"] == 0.5]["p"].isna().all()  # no Multi-ConDoS in that block
 
@@ -179,7 +185,32 @@ def test_a_table_of_several_versions_of_the_code_says_so(
 def test_without_reference_no_test(written: Any) -> None:
     _, long, page = written(reference=None)
     assert "p_holm" not in long
-    assert "Wilcoxon" not in page
+    assert "difference" not in long
+    assert "Holm" not in page
+
+
+def test_one_training_is_said_to_be_one_and_marks_nothing(scores: pd.DataFrame, make_spec: Any, tmp_path: Path) -> None:
+    """Nor do several draws of the labelled patients on one pre-training."""
+    one = scores[scores["seed"] == 0]
+    shifted = one.assign(DSC=one["DSC"] + np.random.default_rng(0).normal(0, 0.01, len(one)), draw=1)
+    paths = [tmp_path / name for name in ("t.csv", "t_long.csv", "t.html", "t.json")]
+    cases = {
+        "over patients, of this one training: nothing is known of another one": one,
+        "of this one pre-training: nothing is known of another one": pd.concat([one.assign(draw=0), shifted]),
+    }
+    for words, rows in cases.items():
+        rows.to_csv(tmp_path / "scores.csv", index=False)
+        write_table([tmp_path / "scores.csv"], make_spec(), *paths)
+        page = paths[2].read_text(encoding="utf-8")
+        assert (
+            f"95 % interval {'over draws of the labelled patients and over patients, ' * ('pre-' in words)}{words}."
+            in page
+        )
+        assert 'class="mark' not in page
+        assert "that takes several seeds" in page
+        long = pd.read_csv(paths[1])
+        assert long[["p", "p_holm"]].isna().all(axis=None)
+        assert long["difference_low"].notna().sum() == long["difference"].notna().sum() > 0
 
 
 def test_two_pairs_in_one_cell_are_refused(scores: pd.DataFrame, make_spec: Any) -> None:
@@ -195,10 +226,12 @@ def test_two_pairs_in_one_cell_are_refused(scores: pd.DataFrame, make_spec: Any)
 
 
 def test_long_table_columns_and_determinism(scores: pd.DataFrame) -> None:
-    long = long_table(scores, ["DSC"], seed=3)
+    long = long_table(scores, ["DSC"])
     assert list(long.columns) == LONG_COLUMNS
-    pd.testing.assert_frame_equal(long, long_table(scores.copy(), ["DSC"], seed=3))
-    assert not long["ci_low"].equals(long_table(scores, ["DSC"], seed=4)["ci_low"])
+    shuffled = scores.sample(frac=1, random_state=0)
+    pd.testing.assert_frame_equal(
+        *(table.sort_values(list(CELL), ignore_index=True) for table in (long, long_table(shuffled, ["DSC"])))
+    )
     assert ((long["ci_low"] < long["value"]) & (long["value"] < long["ci_high"])).all()
 
 

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_1samp
 
 from mcd import plan
 from mcd.config import load_config
 from mcd.errors import McdError
-from mcd.evaluation.bootstrap import bootstrap_interval
+from mcd.evaluation.statistics import effects
 from mcd.reporting.tables.spec import TableSpec
 from mcd.reporting.tables.translation_table import write_translation_table
 
@@ -90,12 +91,17 @@ def test_the_numbers_are_the_means_of_the_files(tmp_path: Path) -> None:
             patients = own_ssim.groupby("subject")["SSIM"].mean()
             expected = patients.mean()
             assert (row.patients, row.seeds) == (PATIENTS, 2)
-            assert (row.ci_low, row.ci_high) == pytest.approx(bootstrap_interval(patients, 0), abs=1e-5)
+            values = own_ssim.pivot(index="seed", columns="subject", values="SSIM").to_numpy()
+            (low,), (high,) = effects(values[:, :, None]).means().interval()
+            assert (row.ci_low, row.ci_high) == pytest.approx((low, high), rel=1e-4)
         else:
             assert row.metric == "FID_EfficientNet-Lite0"
             expected = own_fid["FID"].mean()
             assert row.seed_sd == pytest.approx(own_fid["FID"].std(), rel=1e-4)
-            assert np.isnan(row.ci_low)
+            ends = ttest_1samp(own_fid["FID"], 0).confidence_interval()
+            assert (row.ci_low, row.ci_high) == pytest.approx(tuple(ends), rel=1e-4)
+            assert row.interval_over == "seeds"
+            assert np.isnan(row.patients)
         assert row.value == pytest.approx(expected, rel=1e-4)
         cell = wide.loc[wide["method"] == row.method, f"hecktor_{row.modality}_{row.metric}"].iloc[0]
         assert cell == pytest.approx(expected, abs=6e-5)
@@ -111,10 +117,15 @@ def test_p_gan_has_no_reconstructions(tmp_path: Path) -> None:
             assert pd.isna(row[name]) == ("_rec_" in name)
 
 
-def test_ssim_is_tested_against_multi_condos(tmp_path: Path) -> None:
-    _, long, _ = Files(tmp_path, "EfficientNet-Lite0").written()
-    tested = long["p_holm"].notna()
-    assert (tested == ((long["metric"] == "SSIM") & (long["method"] != "Multi-ConDoS"))).all()
+def test_both_are_tested_against_multi_condos(tmp_path: Path) -> None:
+    """SSIM over trainings and patients, FID over trainings."""
+    files = Files(tmp_path, "EfficientNet-Lite0")
+    _, long, page = files.written()
+    assert (long["p_holm"].notna() == (long["method"] != "Multi-ConDoS")).all()
+    fid = files.all("distances").pivot(index=["image", "seed"], columns="pretraining", values="FID").loc["X_trans"]
+    row = long[(long["modality"] == "CT-PET:X_trans") & (long["method"] == "P-GAN")].iloc[0]
+    assert row["p"] == pytest.approx(ttest_1samp(fid["p_gan"] - fid["multi_condos"], 0).pvalue, rel=1e-4)
+    assert "over trainings (FID is one number of all test slices)" in page
 
 
 def test_the_page_names_extractor_images_and_simulation(tmp_path: Path) -> None:
