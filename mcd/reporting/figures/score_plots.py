@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -243,7 +244,7 @@ def _legend(drawn: Figure, names: Iterable[str], looks: Sequence[Look], over: It
         handles=handles,
         loc="outside lower center",
         ncols=min(columns, len(handles)),
-        title=f"whiskers: {_intervals(over)}",
+        title=fill(f"whiskers: {_intervals(over)}", 60),
     )
 
 
