@@ -25,8 +25,8 @@ class Config(Section):
         [0],
         min_length=1,
         description=(
-            "each is a complete run with its own labelled patients, weights and batches. Tables average over them "
-            "(our choice: the paper names none)"
+            "each is a complete run with its own labelled patients, weights and batches. Tables average over them; with "
+            "one, no method is said to be better than another (our choice: the paper names none)"
         ),
     )
     filters: Count = Field(
