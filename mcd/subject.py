@@ -1,6 +1,7 @@
 """One patient of a cohort, as files on disk, and the names that patients and modalities may have."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from mcd.errors import McdError
 # What is safe in a path, in a Snakemake wildcard and in a table without quoting.
 SUBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 MODALITY = re.compile(r"[A-Za-z0-9]+")  # no hyphen: it joins the two modalities of a pair
+ORIGIN = {"patient": "person", "centre": "centre", "scanner": "scanner"}
+"""Column of a sheet -> field of a `Subject`, of what is known of where it comes from; none of it changes an image."""
 # Columns and file names of our own that a modality must not take.
-RESERVED = ("subject", "label", "mask", "box", "split", "info")
+RESERVED = ("subject", "label", "mask", "box", "split", "info", *ORIGIN)
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Subject:
     `images` maps a modality to its file in the order of the cohort's modalities; the first one is the reference whose
     axes the common grid follows. `mask` is the region of the intensity statistics, everything outside it is background.
     `box` is (x1, x2, y1, y2, z1, z2) in mm, in LPS world coordinates (HECKTOR's bounding box). `split` is "train" or
-    "test" where the user fixed it.
+    "test" where the user fixed it. A subject is a scan: `person` is whose, where one person has several; None for a person
+    of its own. `centre` and `scanner` are where and with what it was taken, in the cohort's own words.
     """
 
     id: str
@@ -30,6 +34,9 @@ class Subject:
     mask: Path | None = None
     box: tuple[float, ...] | None = None
     split: str | None = None
+    person: str | None = None
+    centre: str | None = None
+    scanner: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types, which `from_json` turns back into the very same patient."""
@@ -40,6 +47,7 @@ class Subject:
             "mask": self.mask and str(self.mask),
             "box": self.box and list(self.box),
             "split": self.split,
+            **{name: getattr(self, name) for name in ORIGIN.values() if getattr(self, name)},
         }
 
     @classmethod
@@ -52,7 +60,13 @@ class Subject:
             mask=Path(content["mask"]) if content["mask"] else None,
             box=tuple(content["box"]) if content["box"] else None,
             split=content["split"],
+            **{name: content.get(name) for name in ORIGIN.values()},
         )
+
+
+def origin_in(row: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a `Subject` that the `ORIGIN` columns of a sheet's row give."""
+    return {field: row.get(column) or None for column, field in ORIGIN.items()}
 
 
 def check_id(identifier: str, where: str) -> str:

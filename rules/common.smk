@@ -35,7 +35,7 @@ from mcd.imaging.registration_summary import flagged, registrations
 from mcd.leftovers import clear_states
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.slices.splits import check_split
-from mcd.subject import MODALITY, SUBJECT_ID
+from mcd.subject import MODALITY, ORIGIN, SUBJECT_ID
 
 
 def or_explain(function, *arguments):

@@ -17,8 +17,7 @@ rule preprocess_subject:
         mem_mb=growing(4000),
         runtime=20,
     params:
-        # without the split, which changes nothing here
-        subject=lambda wildcards: {**SUBJECTS[wildcards.cohort][wildcards.subject].to_json(), "split": None},
+        subject=lambda wildcards: preprocessed_subject(SUBJECTS[wildcards.cohort][wildcards.subject]),
         options=lambda wildcards: CONFIG.cohorts[wildcards.cohort].preprocessing.model_dump(),
         unwatched=lambda wildcards: unwatched_files(SUBJECTS[wildcards.cohort][wildcards.subject]),
     script:

@@ -36,6 +36,11 @@ def cohort_files(cohort):
     return {name: f"{fix(DATA, cohort=cohort)}/{name}" for name in names}
 
 
+def preprocessed_subject(subject):
+    """A patient as a parameter of its preprocessing: without its part in the split and its origin, which change no image."""
+    return replace(subject, split=None, **dict.fromkeys(ORIGIN.values())).to_json()
+
+
 def subjects_of(cohort):
     """A cohort's patients, in a form that can be passed to a script."""
     return [subject.to_json() for subject in SUBJECTS[cohort].values()]

@@ -1,8 +1,8 @@
 """The index of a cohort: what was found of the raw files, one TSV row per patient.
 
-Columns: subject, one for each modality, label, mask, box (six numbers joined by spaces), split; an empty cell is
-"none". A file below the index's own folder is written relative to it, so that a working folder can be moved; others are
-absolute. An index therefore reads as a sample sheet too.
+Columns: subject, one for each modality, label, mask, box (six numbers joined by spaces), split, and patient, centre and
+scanner where any patient has them; an empty cell is "none". A file below the index's own folder is written relative to it,
+so that a working folder can be moved; others are absolute. An index therefore reads as a sample sheet too.
 """
 
 import csv
@@ -12,7 +12,7 @@ from pathlib import Path
 from mcd.cohorts.samplesheet import read_rows
 from mcd.errors import McdError
 from mcd.files import atomic_path
-from mcd.subject import RESERVED, Subject
+from mcd.subject import ORIGIN, RESERVED, Subject, origin_in
 
 
 def write_index(subjects: list[Subject], path: str | Path) -> None:
@@ -20,6 +20,7 @@ def write_index(subjects: list[Subject], path: str | Path) -> None:
     if not subjects:
         raise McdError(f"{path}: a cohort without patients has no index; check the cohort's folder")
     modalities = list(subjects[0].images)
+    known = {column: field for column, field in ORIGIN.items() if any(getattr(subject, field) for subject in subjects)}
     base = os.path.abspath(Path(path).parent)
 
     def cell(file: Path | None) -> str:
@@ -30,13 +31,15 @@ def write_index(subjects: list[Subject], path: str | Path) -> None:
 
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-        writer.writerow(["subject", *modalities, "label", "mask", "box", "split"])
+        writer.writerow(["subject", *modalities, "label", "mask", "box", "split", *known])
         for subject in subjects:
             if list(subject.images) != modalities:
                 raise McdError(f"{path}: {subject.id} has {list(subject.images)}, the first patient has {modalities}")
             images = [cell(subject.images[modality]) for modality in modalities]
             box = " ".join(str(float(side)) for side in subject.box or ())
-            writer.writerow([subject.id, *images, cell(subject.label), cell(subject.mask), box, subject.split or ""])
+            origin = [getattr(subject, field) or "" for field in known.values()]
+            files = [*images, cell(subject.label), cell(subject.mask)]
+            writer.writerow([subject.id, *files, box, subject.split or "", *origin])
 
 
 def read_index(path: str | Path) -> list[Subject]:
@@ -57,9 +60,6 @@ def read_index(path: str | Path) -> list[Subject]:
                 raise ValueError("not six")
         except ValueError:
             raise McdError(f"{path}, line {line}, column box: not six numbers; regenerate the index") from None
-        found.append(
-            Subject(
-                row["subject"], images, file(row.get("label")), file(row.get("mask")), box, row.get("split") or None
-            )
-        )
+        files = file(row.get("label")), file(row.get("mask"))
+        found.append(Subject(row["subject"], images, *files, box, row.get("split") or None, **origin_in(row)))
     return found

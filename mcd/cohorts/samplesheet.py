@@ -1,8 +1,9 @@
 """A user's own cohort: a tab-separated sheet with one row per patient.
 
-Columns: `subject`, one for each modality, and where wanted `label`, `mask` and `split` (train or test). A cell holds a
-volume's file (NIfTI, NRRD, MetaImage) or a folder with one DICOM series. Names of columns are matched whatever their case; one
-that is nearly a known name is refused, and any other is named in a warning and ignored.
+Columns: `subject`, one for each modality, and where wanted `label`, `mask`, `split` (train or test), `patient` (whose scan
+it is), `centre` and `scanner`. A cell of the others holds a volume's file (NIfTI, NRRD, MetaImage) or a folder with one
+DICOM series. Names of columns are matched whatever their case; one that is nearly a known name is refused, and any other is
+named in a warning and ignored.
 """
 
 import csv
@@ -15,10 +16,10 @@ from pathlib import Path
 from mcd.cohorts.layout import Fault, Layout, faults, refuse
 from mcd.errors import McdError
 from mcd.paths import expand, read_text
-from mcd.subject import RESERVED, Subject, check_id, check_modality
+from mcd.subject import ORIGIN, RESERVED, Subject, check_id, check_modality, origin_in
 
 SPLITS = ("train", "test")
-COLUMNS = ("subject", "label", "mask", "split")
+COLUMNS = ("subject", "label", "mask", "split", *ORIGIN)
 """Columns of our own, beside one per modality."""
 
 _NEAR = 0.75  # of difflib's ratio: one letter of five exchanged, left out or added
@@ -31,7 +32,7 @@ def subjects(
 ) -> list[Subject]:
     """Return the patients of `sheet`, sorted by id.
 
-    `modalities` names the columns that hold images (None: every column but subject, label, mask, split, box and info);
+    `modalities` names the columns that hold images (None: every column but those of `RESERVED`);
     the first is the reference. A relative path counts from `root`, or from the sheet's own folder.
     Raises `McdError` naming the sheet, the line (the header is line 1), the column and the remedy; a mistake in a row goes
     to `fault`, and where that returns, the patient has the files that are there.
@@ -60,6 +61,10 @@ def subjects(
         if split not in (None, *SPLITS):
             message = f"{where}, column split: {split!r} is not allowed; write train, test or nothing"
             fault(McdError(message), identifier)
+        origin = origin_in(row)
+        if origin["person"]:
+            with faults(fault, identifier):
+                check_id(origin["person"], f"{where}, column patient")
         paths = {}
         for column in (*chosen, "label", "mask"):
             if row.get(column):
@@ -70,7 +75,8 @@ def subjects(
                 message = f"{where}, column {column}: empty; give the image's file or remove the row"
                 fault(McdError(message), identifier)
         images = {modality: paths[modality] for modality in chosen if modality in paths}
-        found.append(Subject(identifier, images, label=paths.get("label"), mask=paths.get("mask"), split=split))
+        label, mask = paths.get("label"), paths.get("mask")
+        found.append(Subject(identifier, images, label=label, mask=mask, split=split, **origin))
     if not found:
         raise McdError(f"{sheet}: no row below the header; add one per patient")
     return sorted(found, key=lambda subject: subject.id)
@@ -93,8 +99,8 @@ def _known(
             raise McdError(f"{sheet}: the column {name!r} appears twice; keep one")
     others = [column for column, name in names.items() if name not in known]
     for column in others:
-        near = difflib.get_close_matches(column.lower(), [*RESERVED, "patient"], 1, _NEAR)
-        if near and column.lower() not in (*RESERVED, "patient"):
+        near = difflib.get_close_matches(column.lower(), RESERVED, 1, _NEAR)
+        if near and column.lower() not in RESERVED:
             raise McdError(
                 f"{sheet}: the column {column!r} is nearly {near[0]!r}; rename it to that, or to something else"
             )

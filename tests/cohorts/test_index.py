@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ def subjects(folder: Path) -> list[Subject]:
             mask=folder / "a/mask.nii.gz",
             box=(-1.25, 142.75, 0.1, 144.1, -88.0, 56.0),
             split="test",
+            person="one",
+            scanner="Siemens, 3 T",
         ),
     ]
 
@@ -57,6 +60,7 @@ def test_an_index_reads_as_a_sample_sheet(tmp_path: Path) -> None:
         "test",
         tmp_path / "b/label.nii.gz",
     )
+    assert (a.person, a.centre, a.scanner, b.person) == ("one", None, "Siemens, 3 T", None)
 
 
 def test_no_patient_and_unequal_modalities_are_errors(tmp_path: Path) -> None:
@@ -75,5 +79,6 @@ def test_a_broken_box_is_named(tmp_path: Path) -> None:
 
 def test_a_subject_survives_json() -> None:
     whole = Subject("a", {"CT": Path("ct.nii.gz")}, Path("l.nii.gz"), Path("m.nii.gz"), (0.0, 1, 2, 3, 4, 5), "test")
+    whole = replace(whole, person="p", centre="MDA", scanner="GE")
     for subject in (whole, Subject("b", {"CT": Path("ct")})):
         assert Subject.from_json(json.loads(json.dumps(subject.to_json()))) == subject

@@ -76,6 +76,8 @@ def test_without_a_choice_every_other_column_is_a_modality(sheet: Path) -> None:
         (HEADER + ROW_B.replace("b_pet", ""), "line 2, column PET: empty"),
         (HEADER + ROW_B + ROW_A.replace("a_label", "a_labels"), r"line 3, column label: .*a_labels\.nii\.gz does not"),
         (HEADER + "a\ta_ct.nii.gz\n", "line 2: 2 cells for 6 columns"),
+        (HEADER.replace("age", "Center") + ROW_A, "'Center' is nearly 'centre'"),
+        (HEADER.replace("age", "Patient") + ROW_B.replace("61", "Anna Ö"), "line 2, column patient.*'Anna Ö'"),
     ],
 )
 def test_names_the_line_the_column_and_the_remedy(sheet: Path, text: str, message: str) -> None:
@@ -93,6 +95,15 @@ def test_columns_are_known_whatever_their_case(sheet: Path) -> None:
     assert list(subject.images) == ["CT", "PET"]
     assert subject.split == "test"
     assert subject.label == sheet.parent / "a_label.nii.gz"
+
+
+def test_a_scan_knows_whose_it_is_and_where_it_was_taken(sheet: Path) -> None:
+    header = "subject\tCT\tPatient\tcentre\tScanner\n"
+    sheet.write_text(header + "a\ta_ct.nii.gz\tanna\tM.D. Anderson\tGE\n" + "b\tb_ct.mha\t\tMontréal\t\n")
+    a, b = samplesheet.subjects(sheet)
+    assert (a.person, a.centre, a.scanner) == ("anna", "M.D. Anderson", "GE")
+    assert (b.person, b.centre, b.scanner) == (None, "Montréal", None)
+    assert list(a.images) == ["CT"]
 
 
 def test_a_column_that_is_not_used_is_named(sheet: Path, caplog: pytest.LogCaptureFixture) -> None:
