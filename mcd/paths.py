@@ -8,6 +8,7 @@ from pathlib import Path
 from mcd.errors import McdError
 
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
+_CHANNEL = re.compile(r"(.+)\[(\d+)\]")
 
 
 def expand(path: str, where: str = "configuration", base: Path = Path()) -> Path:
@@ -23,6 +24,15 @@ def expand(path: str, where: str = "configuration", base: Path = Path()) -> Path
     if missing := _VARIABLE.search(expanded):
         raise McdError(f"{where}: {path}: the environment variable {missing[0]} is not set; export it first")
     return base / expanded
+
+
+def file_and_channel(path: str | Path) -> tuple[Path, int | None]:
+    """Take the place of a volume apart: `FILE[2]` is the third one of a four-dimensional file, as AFNI has it.
+
+    What is there under the very name is that file or folder, brackets or not.
+    """
+    named = None if os.path.lexists(path) else _CHANNEL.fullmatch(str(path))
+    return (Path(named[1]), int(named[2])) if named else (Path(path), None)
 
 
 def of_configuration(path: str) -> Path:

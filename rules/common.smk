@@ -34,6 +34,7 @@ from mcd.imaging.alike import empty_regions, unlike_others
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.leftovers import clear_states
 from mcd.methods import METHODS, PRETRAININGS
+from mcd.paths import file_and_channel
 from mcd.slices.splits import check_split
 from mcd.subject import MODALITY, ORIGIN, SUBJECT_ID
 

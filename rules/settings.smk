@@ -17,8 +17,8 @@ def raw_files(subject, watched=True):
 
     Snakemake takes a word in braces for a wildcard wherever it stands in a file's path, and has no way to escape it.
     """
-    found = [*subject.images.values(), subject.label, subject.mask]
-    for path in filter(None, found):
+    places = [*subject.images.values(), subject.label, subject.mask]
+    for path in dict.fromkeys(file_and_channel(place)[0] for place in places if place):  # channels share a file
         for file in sorted(path.iterdir()) if path.is_dir() else [path]:
             if bool(WILDCARD_REGEX.search(str(file))) != watched:
                 yield str(file)

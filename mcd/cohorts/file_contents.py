@@ -49,7 +49,7 @@ def look_into(files: Mapping[str, Path]) -> Look | None:
 def codes_of(path: Path) -> set[int] | None:
     """The codes above 0 of a label map; None for an image, and for what cannot be read."""
     try:
-        if found := dicom_object(path):
+        if path.exists() and (found := dicom_object(path)):
             return codes_in(found[1])
         values = np.unique(array_of(read_volume(path)))
     except McdError:

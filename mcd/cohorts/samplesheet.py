@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mcd.cohorts.layout import Fault, Layout, faults, refuse
 from mcd.errors import McdError
-from mcd.paths import expand, read_text
+from mcd.paths import expand, file_and_channel, read_text
 from mcd.subject import ORIGIN, RESERVED, Subject, check_id, check_modality, origin_in
 
 SPLITS = ("train", "test")
@@ -148,7 +148,7 @@ def read_rows(sheet: Path, fault: Fault = refuse) -> tuple[list[str], list[tuple
 
 
 def _existing(path: Path, where: str) -> Path:
-    if not path.exists():
+    if not file_and_channel(path)[0].exists():
         raise McdError(
             f"{where}: {path} does not exist; correct the path (relative ones count from the sheet or the root)"
         )

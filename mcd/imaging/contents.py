@@ -42,6 +42,13 @@ def damaged(path: Path, reason: object) -> McdError:
     return McdError(f"{path}: not a readable volume ({reason}); copy or download it again")
 
 
+def no_channel(path: Path, channel: int, count: int) -> McdError:
+    """The error of a place in a sheet that names a volume which its file has not."""
+    return McdError(
+        f"{path}[{channel}]: the file has {count} volume{'s' * (count != 1)}, counted from 0; name one of them"
+    )
+
+
 def is_gzipped(path: Path) -> bool:
     """Whether a file is compressed, whatever its name."""
     with open(path, "rb") as stream:

@@ -109,25 +109,40 @@ def functional_group(header: "Dataset", group: "Dataset", sequence: str) -> "Dat
     return None
 
 
-def series_files(folder: str | Path) -> list[str]:
-    """Return the files of a folder's one DICOM series in the order in which `read_series` stacks them."""
-    folder = Path(folder)
+def series_files(place: str | Path) -> list[str]:
+    """Return the files of a DICOM series in the order in which `read_series` stacks them.
+
+    `place` is the folder with it alone, or one of its slices.
+    """
+    place = Path(place)
+    folder, slice_ = (place, None) if place.is_dir() else (place.parent, place)
     with decoding(folder):
-        found = _series(folder)
+        found = _series(folder, slice_)
         return list(map(str, found)) if _is_of_frames(found) else [one.name for one in _in_order(found, folder)]
 
 
-def read_series(folder: Path) -> sitk.Image:
+def read_dicom_file(path: Path) -> sitk.Image:
+    """Return the image of a file with many frames, or that of the series which a file with one slice is of."""
+    with decoding(path):
+        header = header_of(path)
+        _check_image(header, str(path))
+        if _frames(header) > 1 or header.get("ImagePositionPatient") is None:
+            return read_frames(path)
+    return read_series(path.parent, path)
+
+
+def read_series(folder: Path, slice_: Path | None = None) -> sitk.Image:
     """Return the image of a folder that holds one DICOM series, rescaled slice by slice, as float32.
 
-    Other DICOM files (DICOMDIR, reports, structure sets) may lie beside the series.
+    Other DICOM files (DICOMDIR, reports, structure sets) may lie beside the series, and other series where `slice_`, one of
+    its files, says which is meant.
 
     Raises:
         McdError: that names the file which is damaged or does not fit the others; for slices that are missing, unevenly
             spaced or doubled, and for a folder with no series or with several.
     """
     with decoding(folder):
-        found = _series(folder)
+        found = _series(folder, slice_)
         if _is_of_frames(found):
             return read_frames(next(iter(found)))
         slices = _in_order(found, folder)
@@ -173,18 +188,29 @@ def _read_frames(header: "Dataset", path: Path) -> sitk.Image:
     return _grid(slices, path).image(values)
 
 
-def _series(folder: Path) -> dict[Path, "Dataset"]:
-    """Return the headers of a folder's one series by file, each of an image."""
+def _series(folder: Path, slice_: Path | None = None) -> dict[Path, "Dataset"]:
+    """Return the headers by file of a folder's one series, or of the one that `slice_` is of; each of an image."""
     headers, others = _headers(folder)
     series: dict[str, dict[Path, Dataset]] = defaultdict(dict)
     for path, header in headers.items():
         series[str(header.get("SeriesInstanceUID", ""))][path] = header
     if not series:
         raise _no_series(folder)
-    if len(series) > 1:  # told apart by file names: a description in the header may hold anything, a person's name too
+    if slice_ is not None:
+        chosen = [files for files in series.values() if slice_ in files]
+        if not chosen:
+            raise McdError(f"{slice_}: a DICOM file without an image of a series; give a slice, or the folder of one")
+        found = chosen[0]
+    elif (
+        len(series) > 1
+    ):  # told apart by file names: a description in the header may hold anything, a person's name too
         choices = ", ".join(sorted(f"{len(files)} slices, {min(files).name} the first" for files in series.values()))
-        raise McdError(f"{folder}: {len(series)} DICOM series in it ({choices}); give each a folder of its own")
-    found = next(iter(series.values()))
+        raise McdError(
+            f"{folder}: {len(series)} DICOM series in it ({choices}); name a slice of the one that is meant, or give each a "
+            "folder of its own"
+        )
+    else:
+        found = next(iter(series.values()))
     _check_no_other_slice(found, others)
     for path, header in found.items():
         _check_image(header, str(path))

@@ -13,11 +13,12 @@ import SimpleITK as sitk
 
 from mcd.errors import McdError
 from mcd.imaging import contents
-from mcd.imaging.dicom import read_frames, read_series
+from mcd.imaging.dicom import read_dicom_file, read_series
 from mcd.imaging.dicom_label import dicom_object, read_dicom_label
 from mcd.imaging.geometry import Grid
 from mcd.imaging.nifti import header_of_pair, read_nifti
 from mcd.imaging.nrrd_meta import read_nrrd_or_meta
+from mcd.paths import file_and_channel
 
 # ITK warns on stderr about every header oddity that it has already dealt with; what matters is checked here.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -32,8 +33,9 @@ def read_volume(path: str | Path, *, note: Note = log.warning, not_finite: str =
     """Return the 3D volume of a file, or of a folder that holds exactly one DICOM series.
 
     DICOM values are rescaled as the header says, slice by slice, and come as float32. PET stays in the header's unit (Bq/ml
-    mostly, or SUV) and is not converted: SUV differs by one factor per patient, which the z-score takes out. A fourth
-    dimension of one volume is dropped.
+    mostly, or SUV) and is not converted: SUV differs by one factor per patient, which the z-score takes out. `FILE[2]` is
+    the third volume of a four-dimensional file; a fourth dimension of one volume is dropped. A file with one slice of a
+    DICOM series stands for the series, of which other slices lie beside it.
 
     Args:
         note: told of what was read although its header contradicts itself, and how it was read.
@@ -45,10 +47,10 @@ def read_volume(path: str | Path, *, note: Note = log.warning, not_finite: str =
             header from which the place of the voxels does not follow, and for DICOM slices that are missing, damaged or
             unlike the others.
     """
-    path = Path(path)
+    path, channel = file_and_channel(path)
     if not path.exists():
         raise McdError(f"{path}: no such file or folder; correct the path")
-    image = read_series(path) if path.is_dir() else _read_file(path, note)
+    image = read_series(path) if path.is_dir() else _read_file(path, note, channel)
     while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
         image = image[..., 0]
     if image.GetDimension() != 3 or image.GetSize()[2] < 2:
@@ -78,21 +80,24 @@ def read_label(path: str | Path, grid: Grid, *, note: Note = log.warning) -> sit
     return read_volume(path, note=note)
 
 
-def _read_file(path: Path, note: Note) -> sitk.Image:
+def _read_file(path: Path, note: Note, channel: int | None) -> sitk.Image:
     kind = contents.held_by(path)
     if kind not in (contents.NIFTI, contents.PAIR, contents.NRRD, contents.META, contents.DICOM):
         if header := header_of_pair(path):
-            return _read_file(header, note)
+            return _read_file(header, note, channel)
         if kind == contents.ANALYZE:
             raise McdError(f"{path}: Analyze 7.5, which does not say which side is left; convert it to NIfTI")
         raise McdError(
             f"{path}: not a readable volume (it holds {kind}); give NIfTI, NRRD, MetaImage or a DICOM series"
         )
-    if kind == contents.DICOM:
-        return read_frames(path)
-    if kind in (contents.NRRD, contents.META):
-        return read_nrrd_or_meta(path, kind)
-    return read_nifti(path, kind, note)
+    if kind in (contents.NIFTI, contents.PAIR):
+        return read_nifti(path, kind, note, channel)
+    image = read_dicom_file(path) if kind == contents.DICOM else read_nrrd_or_meta(path, kind)
+    if channel is None:
+        return image
+    if image.GetDimension() != 4 or channel >= image.GetSize()[3]:
+        raise contents.no_channel(path, channel, image.GetSize()[3] if image.GetDimension() == 4 else 1)
+    return image[..., channel]
 
 
 def _check_grid(image: sitk.Image, path: Path) -> None:

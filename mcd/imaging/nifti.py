@@ -33,8 +33,10 @@ _MILLIMETRES = {
 }  # by the code in `xyzt_units`: unknown, metre, millimetre, micrometre
 
 
-def read_nifti(path: Path, kind: str, note: Callable[[str], None]) -> sitk.Image:
+def read_nifti(path: Path, kind: str, note: Callable[[str], None], channel: int | None = None) -> sitk.Image:
     """Return the image of a NIfTI file, or of a pair by its header's file, with its values scaled as the header says.
+
+    `channel` is which volume of a four-dimensional file, counted from 0.
 
     The affine is the sform where there is one, else the qform, as in nibabel, FSL and SPM. What the header contradicts goes
     to `note`.
@@ -51,17 +53,18 @@ def read_nifti(path: Path, kind: str, note: Callable[[str], None]) -> sitk.Image
         of_first = 348 in (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))
         header_class: Any = nibabel.Nifti1Header if of_first else nibabel.Nifti2Header
         header = header_class(head[: header_class.sizeof_hdr], check=False)
-        shape, dtype = _shape(header, path), _dtype(header, path)
+        shape, count = _shape(header, path, channel)
+        dtype = _dtype(header, path)
         first = max(int(header["vox_offset"]), 0) if alone else 0
         voxel_file = path if alone else _voxels_beside(path)
-        expected = first + int(np.prod(shape, dtype=object)) * dtype.itemsize
+        expected = first + int(np.prod((*shape, count), dtype=object)) * dtype.itemsize
         _check_plausible(voxel_file, expected)
         if alone:
             buffer = _filled(stream, expected, path, head)
         else:
             with _opened(voxel_file) as voxels:
                 buffer = _filled(voxels, expected, voxel_file)
-    values = np.frombuffer(buffer, dtype, offset=first).reshape(shape, order="F")
+    values = np.frombuffer(buffer, dtype, offset=first).reshape((*shape, count), order="F")[..., channel or 0]
     affine = _affine(header, shape, path, note)
     image = sitk.GetImageFromArray(_scaled(values, header, path).T)
     spacing, direction, origin = _right_angled(affine, values.shape, path)
@@ -140,15 +143,22 @@ def _filled(stream: BufferedIOBase, expected: int, path: Path, begun: bytes = b"
     return buffer
 
 
-def _shape(header: Any, path: Path) -> tuple[int, ...]:
-    """Return the three sides of a header's one volume."""
+def _shape(header: Any, path: Path, channel: int | None) -> tuple[tuple[int, ...], int]:
+    """Return the three sides of a header's volume, and how many volumes there are: one, unless a channel is chosen."""
     count = int(header["dim"][0])
     shape = tuple(int(side) for side in header["dim"][1 : count + 1])
     if not 1 <= count <= 7 or min(shape) < 1:
         raise contents.damaged(path, f"its header has the dimensions {[int(side) for side in header['dim']]}")
-    if sum(side > 1 for side in shape) < 3 or len(shape) < 3 or shape[2] < 2 or max(shape[3:], default=1) > 1:
+    volumes = shape[3] if len(shape) > 3 else 1
+    if sum(side > 1 for side in shape) < 3 or len(shape) < 3 or shape[2] < 2 or max(shape[4:], default=1) > 1:
         raise McdError(f"{path}: one volume is needed, its size is {shape}; give a file with one")
-    return shape[:3]
+    if channel is None and volumes > 1:
+        raise McdError(
+            f"{path}: one volume is needed, its size is {shape}; name one of the {volumes}, the first as {path.name}[0]"
+        )
+    if channel is not None and channel >= volumes:
+        raise contents.no_channel(path, channel, volumes)
+    return shape[:3], volumes
 
 
 def _dtype(header: Any, path: Path) -> np.dtype[Any]:

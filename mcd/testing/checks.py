@@ -14,6 +14,7 @@ import numpy as np
 from mcd.cohorts import find_layout
 from mcd.evaluation.metrics import METRICS, score_subject
 from mcd.methods import METHODS, PRETRAININGS
+from mcd.paths import file_and_channel
 from mcd.testing.cohort import TinyCohort, make_tiny_cohort
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def check_layout(name: str, folder: str | Path) -> None:
     assert [subject.id for subject in subjects] == sorted({subject.id for subject in subjects})
     for subject in subjects:
         files = [*subject.images.values(), subject.label, subject.mask]
-        missing = [str(path) for path in files if path is not None and not path.exists()]
+        missing = [str(path) for path in files if path is not None and not file_and_channel(path)[0].exists()]
         assert not missing, f"{name}: {subject.id}: {', '.join(missing)} are not there"
         assert subject.images, f"{name}: {subject.id} has no image"
     one = next(iter(subjects[0].images))

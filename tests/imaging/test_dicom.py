@@ -9,6 +9,7 @@ from dicom_files import PET, Edit, write_enhanced, write_series
 from pydicom.dataset import Dataset
 
 from mcd.errors import McdError
+from mcd.imaging.dicom import series_files
 from mcd.imaging.geometry import array_of
 from mcd.imaging.io import read_volume
 
@@ -162,10 +163,17 @@ def test_frames_that_are_missing_or_doubled_are_refused(tmp_path: Path, order: l
         read_volume(tmp_path / "one.dcm")
 
 
-def test_a_single_slice_in_a_cell_is_refused(tmp_path: Path) -> None:
-    write_series(tmp_path / "ct", VALUES)
-    with pytest.raises(McdError, match=r"IM0003\.dcm: one slice of a series; give the folder"):
-        read_volume(tmp_path / "ct/IM0003.dcm")
+def test_a_slice_stands_for_its_series_among_several(tmp_path: Path) -> None:
+    write_series(tmp_path / "all", VALUES, name="A{:03d}")
+    write_series(tmp_path / "all", VALUES[:4] + 7, kind=PET, name="B{:03d}")
+    for place, values in (("A003", VALUES), ("B000", VALUES[:4] + 7)):
+        np.testing.assert_allclose(array_of(read_volume(tmp_path / "all" / place)), values - 1024)
+        assert len(series_files(tmp_path / "all" / place)) == len(values)
+    with pytest.raises(McdError, match=r"all: 2 DICOM series in it .*; name a slice of the one that is meant"):
+        read_volume(tmp_path / "all")
+
+
+def test_a_single_slice_is_refused(tmp_path: Path) -> None:
     write_series(tmp_path / "one", VALUES[:1])
     with pytest.raises(McdError, match=r"IM0000\.dcm: one slice"):
         read_volume(tmp_path / "one")

@@ -102,8 +102,32 @@ def test_a_fourth_dimension_of_one_is_dropped_and_a_real_one_refused(image: sitk
     sitk.WriteImage(sitk.JoinSeries([image]), str(tmp_path / "one.nii.gz"))
     np.testing.assert_array_equal(array_of(read_volume(tmp_path / "one.nii.gz")), array_of(image))
     sitk.WriteImage(sitk.JoinSeries([image, image]), str(tmp_path / "two.nii.gz"))
-    with pytest.raises(McdError, match=r"two\.nii\.gz: one volume is needed.*\(7, 6, 5, 2\)"):
+    with pytest.raises(
+        McdError, match=r"two\.nii\.gz: one volume is needed.*\(7, 6, 5, 2\).* the first as two\.nii\.gz\[0\]"
+    ):
         read_volume(tmp_path / "two.nii.gz")
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha"])
+def test_a_volume_of_a_four_dimensional_file_is_named_by_its_number(
+    image: sitk.Image, tmp_path: Path, suffix: str
+) -> None:
+    file = tmp_path / f"four{suffix}"
+    sitk.WriteImage(sitk.JoinSeries([image, image + 1, image * 2]), str(file))
+    for channel, expected in enumerate((image, image + 1, image * 2)):
+        found = read_volume(f"{file}[{channel}]")
+        np.testing.assert_array_equal(array_of(found), array_of(expected))
+        assert Grid.of(found).spacing == pytest.approx(Grid.of(image).spacing)
+    with pytest.raises(McdError, match=r"four\S+\[3\]: the file has 3 volumes, counted from 0"):
+        read_volume(f"{file}[3]")
+    with pytest.raises(McdError, match="no such file"):
+        read_volume(tmp_path / "none.nii.gz[0]")
+
+
+def test_a_file_with_brackets_in_its_name_is_that_file(image: sitk.Image, tmp_path: Path) -> None:
+    sitk.WriteImage(image, str(tmp_path / "a.nii"))
+    (tmp_path / "a.nii").rename(tmp_path / "a.nii[1]")
+    np.testing.assert_array_equal(array_of(read_volume(tmp_path / "a.nii[1]")), array_of(image))
 
 
 def test_what_is_not_a_volume_of_numbers_is_refused(image: sitk.Image, tmp_path: Path) -> None:
