@@ -29,6 +29,22 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument(
         "--output", type=Path, help="what is written, without .tsv and .yaml (default: the folder's name, here)"
     )
+    sub.add_argument(
+        "--modality",
+        action="append",
+        default=[],
+        metavar="NAME=PATTERN",
+        help="which files are a modality, one option for each: the path below the folder, with * for the patient, such as "
+        "CT='*/ct.nii.gz'; a further * is anything within a name",
+    )
+    sub.add_argument("--label", metavar="PATTERN", help="which files are the labels, or `none`")
+    sub.add_argument("--mask", metavar="PATTERN", help="which files are masks, or `none`")
+    sub.add_argument(
+        "--head-box",
+        action="store_true",
+        help="find a box of 144 mm around each patient's oropharynx in the PET, and write it into the column box "
+        "(HECKTOR since 2022: done anyway)",
+    )
 
     sub = command(
         "check-cohort", _check_cohort, "Find everything in a cohort's raw files that would fail later, in one pass."
@@ -86,21 +102,44 @@ def _init_cohort(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from mcd.cohorts.findings import print_table
-    from mcd.cohorts.first_configuration import cohort_name, table_of, write_guess
-    from mcd.cohorts.guess import guess_cohort
+    from mcd.cohorts.first_configuration import cohort_name, write_proposal
+    from mcd.cohorts.guess import Answers
+    from mcd.cohorts.init_cohort import command_of, propose
+    from mcd.cohorts.proposal import some
 
     stem = options.output or Path(cohort_name(options.folder))
     sheet, configuration = Path(f"{stem}.tsv"), Path(f"{stem}.yaml")
-    guess = guess_cohort(options.folder, lambda patients: tqdm(patients, unit="label", disable=None))
-    print_table(["guess", "pattern (* is the patient)", "files", "patients without", "remark"], table_of(guess))
-    write_guess(guess, sheet, configuration)
-    print(f"{len(guess.complete)} of {len(guess.patients)} patients have every modality, and are in {sheet}.")
-    if guess.layout:
-        print(f"The folder also has the official layout {guess.layout}, which needs no sheet.")
+    answers = Answers(dict(map(_named_pattern, options.modality)), options.label, options.mask)
+    proposal = propose(
+        options.folder, answers, lambda names, unit: tqdm(names, unit=unit, disable=None), options.head_box
+    )
+    header = ["what", "pattern (* is the patient)", "example", "files", "patients without", "remark"]
+    print_table(header, [row.cells() for row in proposal.rows])
+    print(f"Patients: {some([subject.id for subject in proposal.subjects]) or 'none'}")
+    for remark in proposal.remarks:
+        print(f"{remark[:1].upper()}{remark[1:]}.")
+    if proposal.questions:
+        print("\nBefore anything is written:")
+        for question in proposal.questions:
+            print(f"- {question}")
+        print(f"\nWhat was taken for granted, to correct and give again:\n{command_of(proposal)}\n")
+        raise McdError(
+            f"{options.folder}: questions are open (above): {len(proposal.questions)}; answer them by the options"
+        )
+    write_proposal(proposal, sheet, configuration)
+    count = len(proposal.subjects) + len(proposal.left_out)
+    print(f"{len(proposal.subjects)} of {count} patients have every modality, and are in {sheet}.")
     print(
         f"Patients are named after their folders or files. If that says who they are, change the column subject of {sheet}."
     )
-    print(f"Correct both files, then: mcd check-cohort --config {configuration}")
+    print(f"Look both files through, then: mcd check-cohort --config {configuration}")
+
+
+def _named_pattern(text: str) -> tuple[str, str]:
+    name, separator, pattern = text.partition("=")
+    if not separator or "*" not in pattern:
+        raise McdError(f"--modality {text}: not NAME=PATTERN with * for the patient; give such as CT='*/ct.nii.gz'")
+    return name, pattern
 
 
 def _check_cohort(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What raw cohorts look like on disk: one file per layout, with a `Layout` that says how its patients are found."""
+"""What raw cohorts look like on disk: a `Layout` says how the patients of each are found."""
 
 from pkgutil import resolve_name
 
@@ -8,7 +8,18 @@ from mcd.registry import places_of
 
 LAYOUTS = {
     "brats2018": "mcd.cohorts.brats2018:LAYOUT",
+    "brats2019": "mcd.cohorts.brats:BRATS2019",
+    "brats2020": "mcd.cohorts.brats:BRATS2020",
+    "brats2021": "mcd.cohorts.brats:BRATS2021",
+    "brats2023": "mcd.cohorts.brats:BRATS2023",
+    "brats2024": "mcd.cohorts.brats:BRATS2024",
     "hecktor2020": "mcd.cohorts.hecktor2020:LAYOUT",
+    "hecktor2021": "mcd.cohorts.hecktor:HECKTOR2021",
+    "hecktor2022": "mcd.cohorts.hecktor:HECKTOR2022",
+    "hecktor2025": "mcd.cohorts.hecktor:HECKTOR2025",
+    "bids": "mcd.cohorts.bids:LAYOUT",
+    "nnunet": "mcd.cohorts.nnunet:LAYOUT",
+    "msd": "mcd.cohorts.msd:LAYOUT",
     "samplesheet": "mcd.cohorts.samplesheet:LAYOUT",
     **places_of("mcd.layouts"),
 }

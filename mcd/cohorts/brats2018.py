@@ -62,4 +62,5 @@ LAYOUT = Layout(
     subjects,
     MODALITIES,
     simulator=Simulator(files, "mcd.simulation.brain.drawing:simulate_brain", scanners=("MR",)),
+    regions=lambda folder: {"WT": (1, 2, 4), "TC": (1, 4), "ET": (4,)},
 )

@@ -13,7 +13,11 @@ from mcd.imaging.dicom_label import codes_in, dicom_object
 from mcd.imaging.geometry import array_of
 from mcd.imaging.io import read_volume
 
-_MOST_CODES = 16  # a volume with more values than this is an image
+_FEW_VALUES = 16  # a volume with no more than this many whole numbers is a label map
+_LARGEST_CODE = 255
+_LEAST_ALIKE = (
+    0.7  # our choice: share of labelled voxels like their neighbour; anatomical maps have 0.9, 8-bit images 0.1
+)
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,18 @@ def codes_of(path: Path) -> set[int] | None:
     try:
         if path.exists() and (found := dicom_object(path)):
             return codes_in(found[1])
-        values = np.unique(array_of(read_volume(path)))
+        volume = array_of(read_volume(path, note=lambda _: None))
+        values = np.unique(volume)
     except McdError:
         return None
-    if len(values) > _MOST_CODES or values.min() < -1e-3 or np.abs(values - np.rint(values)).max() > 1e-3:
+    if values.min() < -1e-3 or values.max() > _LARGEST_CODE or np.abs(values - np.rint(values)).max() > 1e-3:
+        return None
+    if len(values) > _FEW_VALUES and not _in_pieces(volume):
         return None
     return {int(code) for code in np.rint(values) if code > 0.5}
+
+
+def _in_pieces(volume: np.ndarray) -> bool:
+    """Whether a volume (z, y, x) is made of pieces of one value, as a map of many codes is."""
+    inside = volume[..., 1:] > 0
+    return bool(inside.any()) and float((np.diff(volume, axis=-1) == 0)[inside].mean()) >= _LEAST_ALIKE

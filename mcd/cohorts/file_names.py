@@ -7,6 +7,7 @@ have is one kind of file: a modality, the label, a mask.
 import os
 import re
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 from mcd.errors import McdError
@@ -26,6 +27,40 @@ MODALITY_WORDS = {
     "ADC": ("adc",),
     "DWI": ("dwi", "trace"),
 }
+# What folders inside a data set are called, and patients are not.
+_STRUCTURE_WORDS = {
+    *(
+        "anat",
+        "func",
+        "dwi",
+        "fmap",
+        "perf",
+        "images",
+        "imagestr",
+        "imagests",
+        "labels",
+        "labelstr",
+        "labelsts",
+        "masks",
+    ),
+    *("mri", "mr", "dicom", "nifti", "nii", "train", "training", "val", "valid", "validation", "test", "testing"),
+    *(
+        "derivatives",
+        "sourcedata",
+        "rawdata",
+        "raw",
+        "data",
+        "scans",
+        "ses",
+        "session",
+        "manual",
+        "seg",
+        "segmentations",
+    ),
+}
+_WORD_END = r"[_. -]+"
+_TOLD_FIRST = ("FLAIR", *MODALITY_WORDS)  # T2-FLAIR is FLAIR
+_KNOWN_WORDS = {word for words in MODALITY_WORDS.values() for word in words}
 _Reading = list[tuple[str | None, str]]  # of each path: the patient, None for a path without one, and the pattern
 
 
@@ -63,7 +98,9 @@ def find_patterns(folder: Path, volumes: list[Path]) -> dict[str, dict[str, Path
     """
     paths = [path.relative_to(folder) for path in volumes]
     depth = max(len(path.parts) for path in paths) - 1
+    longest = max(len(re.split(_WORD_END, _stem(path))) for path in paths)
     readings = [_by_folder(paths, level) for level in range(depth)] + [_by_name(paths)]
+    readings += [_by_words(paths, count) for count in range(1, longest)]
     best = max(readings, key=_plausibility)
     if not _plausibility(best):
         raise McdError(
@@ -110,10 +147,20 @@ def _by_name(paths: list[Path]) -> _Reading:
     return found
 
 
+def _by_words(paths: list[Path], count: int) -> _Reading:
+    """The patient is the first `count` words of the name: P01_CT_image, P01_CT_mask, P01_PET_image."""
+    found: _Reading = []
+    for path in paths:
+        ends = [cut.start() for cut in re.finditer(_WORD_END, _stem(path)) if cut.start()]
+        begin = _stem(path)[: ends[count - 1]] if len(ends) >= count else _stem(path)
+        found.append((begin, str(path.parent / f"*{path.name[len(begin) :]}")))
+    return found
+
+
 def _cuts(path: Path) -> list[tuple[str, str]]:
     """The ways to cut a name without its suffix in two, before a word."""
     stem = _stem(path)
-    return [(stem[: cut.start()], stem[cut.start() :]) for cut in re.finditer(r"[_.-]", stem) if cut.start()]
+    return [(stem[: cut.start()], stem[cut.start() :]) for cut in re.finditer(_WORD_END, stem) if cut.start()]
 
 
 def _plausibility(reading: _Reading) -> float:
@@ -126,14 +173,40 @@ def _plausibility(reading: _Reading) -> float:
     if len(names) < 2:
         return 0.0
     shared = sum(len(held) ** 2 / len(names) for held in holders.values() if len(set(held)) == len(held))
-    known = {word for words in MODALITY_WORDS.values() for word in words}
-    like_ids = sum(0 if words_of(name) & known else 1 if any(map(str.isdigit, name)) else 0.5 for name in names)
+    like_ids = sum(
+        0 if words_of(name) & _KNOWN_WORDS or is_no_id(name) else 1 if any(map(str.isdigit, name)) else 0.5
+        for name in names
+    )
     return shared / len(reading) * like_ids / len(names)
 
 
 def _stem(path: Path) -> str:
     suffix = next((suffix for suffix in VOLUME_SUFFIXES if path.name.endswith(suffix)), "")
     return path.name.removesuffix(suffix)
+
+
+def is_no_id(name: str) -> bool:
+    """Whether a name is that of a folder or a modality rather than a patient's: anat, imagesTr, ses-01, PET."""
+    words = words_of(name)
+    return name.lower().startswith(("ses-", "run-")) or (bool(words) and words <= _STRUCTURE_WORDS | _KNOWN_WORDS)
+
+
+def matches(pattern: str, path: str) -> str | None:
+    """Return the patient of a path that one of some patterns fits (separated by ", "), or None.
+
+    The first `*` of a pattern is the patient, each other one anything within a name.
+    """
+    for one in pattern.split(", "):
+        patient, *rest = map(re.escape, one.removeprefix("./").split("*"))
+        found = re.fullmatch(f"{patient}([^/]+){'[^/]*'.join(rest)}", path) if rest else None
+        if found:
+            return found[1]
+    return None
+
+
+def modality_in(words: Collection[str]) -> str | None:
+    """Return the modality that some words name; None where none of them does."""
+    return next((name for name in _TOLD_FIRST if set(MODALITY_WORDS[name]) & set(words)), None)
 
 
 def words_of(text: str) -> set[str]:

@@ -6,7 +6,9 @@ It lies in the cohort's folder or in the folder above.
 
 import csv
 import math
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = r
         raise McdError(
             f"{folder}: no <id>/<id>_ct.nii.gz in it; give the folder of HECKTOR 2020 that holds the patients"
         )
-    table = _boxes_csv(folder)
+    table = boxes_csv(folder)
     boxes = read_boxes(table, fault)
     found = []
     for identifier in patients:
@@ -58,13 +60,24 @@ def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = r
             if not path.is_file():
                 message = f"{path}: no such file; add the patient's {modality} or remove the folder {path.parent}"
                 fault(McdError(message), identifier)
-        if identifier not in boxes:
-            message = f"{table}: no row for PatientID {identifier}; add its box or remove {folder / identifier}"
-            fault(McdError(message), identifier)
         label = expected.label if expected.label and expected.label.is_file() else None
         present = {modality: path for modality, path in images.items() if path.is_file()}
-        found.append(Subject(identifier, present, label=label, box=boxes.get(identifier)))
+        patient = Subject(identifier, present, label=label, centre=centre_of(identifier))
+        found.append(with_box(patient, boxes, table, fault))
     return found
+
+
+def with_box(patient: Subject, boxes: Mapping[str, tuple[float, ...]], table: Path, fault: Fault) -> Subject:
+    """Return a patient with its row of the CSV; `McdError` by way of `fault` where it has none."""
+    if patient.id not in boxes:
+        fault(McdError(f"{table}: no row for PatientID {patient.id}; add its box or remove the patient"), patient.id)
+    return replace(patient, box=boxes.get(patient.id))
+
+
+def centre_of(identifier: str) -> str | None:
+    """Return the centre with whose letters an id begins: CHUS of CHUS001, MDA of MDA-010."""
+    letters = re.match(r"CH[A-Z]{2}(?=\d)|[A-Z]+(?=-)", identifier)
+    return letters[0] if letters else None
 
 
 def read_boxes(table: Path, fault: Fault = refuse) -> dict[str, tuple[float, ...]]:
@@ -109,11 +122,11 @@ def write_boxes(boxes: Mapping[str, tuple[float, ...]], table: Path) -> None:
         writer.writerows((identifier, *box) for identifier, box in boxes.items())
 
 
-def _boxes_csv(folder: Path) -> Path:
+def boxes_csv(folder: Path, named: str = BOXES) -> Path:
     """The bounding-box CSV beside the patients: the conventional name, else any single *bbox* or *bounding* CSV."""
     for place in (folder, folder.resolve().parent):
-        if (place / BOXES).is_file():
-            return place / BOXES
+        if (place / named).is_file():
+            return place / named
         candidates = sorted(
             path for path in place.glob("*.csv") if "bbox" in path.name.lower() or "bounding" in path.name.lower()
         )
@@ -121,8 +134,8 @@ def _boxes_csv(folder: Path) -> Path:
             return candidates[0]
         if candidates:
             names = ", ".join(path.name for path in candidates)
-            raise McdError(f"{place}: several bounding-box CSVs ({names}); keep one, or name the right one {BOXES}")
-    raise McdError(f"{folder}: no bounding-box CSV in it or in the folder above; put {BOXES} there")
+            raise McdError(f"{place}: several bounding-box CSVs ({names}); keep one, or name the right one {named}")
+    raise McdError(f"{folder}: no bounding-box CSV in it or in the folder above; put {named} there")
 
 
 def _write_boxes_of(subjects: list[Subject], table: Path) -> None:
@@ -139,4 +152,5 @@ LAYOUT = Layout(
         box="mcd.simulation.head_neck.patient:bounding_box",
         cohort_files={BOXES: _write_boxes_of},
     ),
+    regions=lambda folder: {"GTVt": (1,)},
 )

@@ -9,19 +9,22 @@ import csv
 import os
 from pathlib import Path
 
-from mcd.cohorts.samplesheet import read_rows
+from mcd.cohorts.samplesheet import box_in, read_rows
 from mcd.errors import McdError
 from mcd.files import atomic_path
 from mcd.subject import ORIGIN, RESERVED, Subject, origin_in
 
 
-def write_index(subjects: list[Subject], path: str | Path) -> None:
-    """Write one row per patient, in the order given. All patients must have the same modalities (`McdError`)."""
+def write_index(subjects: list[Subject], path: str | Path, root: str | Path | None = None) -> None:
+    """Write one row per patient, in the order given. All patients must have the same modalities (`McdError`).
+
+    With `root` a sheet: paths below it are relative to it, and what nobody has is no column.
+    """
     if not subjects:
         raise McdError(f"{path}: a cohort without patients has no index; check the cohort's folder")
     modalities = list(subjects[0].images)
     known = {column: field for column, field in ORIGIN.items() if any(getattr(subject, field) for subject in subjects)}
-    base = os.path.abspath(Path(path).parent)
+    base = os.path.abspath(root if root is not None else Path(path).parent)
 
     def cell(file: Path | None) -> str:
         if file is None:
@@ -31,7 +34,7 @@ def write_index(subjects: list[Subject], path: str | Path) -> None:
 
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-        writer.writerow(["subject", *modalities, "label", "mask", "box", "split", *known])
+        rows = [["subject", *modalities, "label", "mask", "box", "split", *known]]
         for subject in subjects:
             if list(subject.images) != modalities:
                 raise McdError(f"{path}: {subject.id} has {list(subject.images)}, the first patient has {modalities}")
@@ -39,7 +42,11 @@ def write_index(subjects: list[Subject], path: str | Path) -> None:
             box = " ".join(str(float(side)) for side in subject.box or ())
             origin = [getattr(subject, field) or "" for field in known.values()]
             files = [*images, cell(subject.label), cell(subject.mask)]
-            writer.writerow([subject.id, *files, box, subject.split or "", *origin])
+            rows.append([subject.id, *files, box, subject.split or "", *origin])
+        if root is not None:
+            used = [column[0] in modalities or any(column[1:]) for column in zip(*rows, strict=True)]
+            rows = [[cell for cell, wanted in zip(row, used, strict=True) if wanted] for row in rows]
+        writer.writerows(rows)
 
 
 def read_index(path: str | Path) -> list[Subject]:
@@ -54,12 +61,7 @@ def read_index(path: str | Path) -> list[Subject]:
     found = []
     for line, row in rows:
         images = {modality: path.parent / row[modality] for modality in modalities}
-        try:
-            box = tuple(float(side) for side in row.get("box", "").split()) or None
-            if box is not None and len(box) != 6:
-                raise ValueError("not six")
-        except ValueError:
-            raise McdError(f"{path}, line {line}, column box: not six numbers; regenerate the index") from None
+        box = box_in(row.get("box", ""), f"{path}, line {line}, column box")
         files = file(row.get("label")), file(row.get("mask"))
         found.append(Subject(row["subject"], images, *files, box, row.get("split") or None, **origin_in(row)))
     return found

@@ -1,12 +1,18 @@
 """What a layout of raw files is, the one thing that a new one has to give, and what all of them need to read one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcd.errors import McdError
-from mcd.subject import Subject
+from mcd.subject import Subject, check_id
+
+Regions = Mapping[str, Sequence[int]]
+"""Region -> the label codes that make it up."""
+
+HEAD_BOX = "mcd.cohorts.head_box:head_box"
+"""What finds the box of a head-and-neck patient, as text, so that image libraries are loaded only where boxes are found."""
 
 WriteFile = Callable[[list[Subject], Path], None]
 
@@ -40,10 +46,16 @@ class Layout:
     patient goes to `fault`, and where that returns, the patient has the files that are there; other mistakes raise `McdError`,
     as does a folder that has another layout."""
     modalities: tuple[str, ...] = ()
-    """Those that a patient has; none where the user's sheet names them."""
+    """Those that a patient has; none where the user's sheet, or a file of the cohort, names them."""
     needs_sheet: bool = False
     """Whether a sheet lists the files, rather than their names alone."""
     simulator: Simulator | None = None
+    regions: Callable[[Path], Regions] | None = None
+    """(folder) -> the regions as the publisher names them, for a first configuration; where there is none, `mcd init-cohort`
+    goes by the codes in the labels."""
+    find_box: str | None = None
+    """(patient) -> the patient's box, as in `Subject`, or None, as the text `module:function`: for data that are published
+    without boxes and need one. Asked once, by `mcd init-cohort`."""
 
 
 Fault = Callable[[McdError, str], None]
@@ -62,6 +74,34 @@ def faults(fault: Fault, subject: str = "") -> Iterator[None]:
         yield
     except McdError as error:
         fault(error, subject)
+
+
+def patients_by_name(
+    identifiers: Iterable[str], place: Callable[[str, str], Path], modalities: Sequence[str], fault: Fault
+) -> list[Subject]:
+    """Return patients whose files follow from their ids, each with the files that are there.
+
+    Args:
+        place: (id, modality or "label") -> where that file is by convention. A `.nii` is taken where the `.nii.gz` is missing.
+    """
+    found = []
+    for identifier in sorted(identifiers):
+        files = {name: _compressed_or_not(place(identifier, name)) for name in (*modalities, "label")}
+        with faults(fault, identifier):
+            check_id(identifier, str(files[modalities[0]].parent))
+        for name in modalities:
+            if not files[name].is_file():
+                message = f"{files[name]}: no such file; add the patient's {name}, or remove the patient"
+                fault(McdError(message), identifier)
+        there = {name: path for name, path in files.items() if path.is_file()}
+        label = there.pop("label", None)
+        found.append(Subject(identifier, there, label=label))
+    return found
+
+
+def _compressed_or_not(path: Path) -> Path:
+    plain = path.with_name(path.name.removesuffix(".gz"))
+    return plain if plain.is_file() and not path.is_file() else path
 
 
 def choose_modalities(asked: list[str] | None, offered: tuple[str, ...], layout: str) -> tuple[str, ...]:

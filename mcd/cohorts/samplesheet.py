@@ -1,7 +1,7 @@
 """A user's own cohort: a tab-separated sheet with one row per patient.
 
-Columns: `subject`, one for each modality, and where wanted `label`, `mask`, `split` (train or test), `patient` (whose scan
-it is), `centre` and `scanner`. A cell of the others holds a volume's file (NIfTI, NRRD, MetaImage) or a folder with one
+Columns: `subject`, one for each modality, and where wanted `label`, `mask`, `box`, `split` (train or test), `patient` (whose
+scan it is), `centre` and `scanner`. A cell of the others holds a volume's file (NIfTI, NRRD, MetaImage) or a folder with one
 DICOM series. Names of columns are matched whatever their case; one that is nearly a known name is refused, and any other is
 named in a warning and ignored.
 """
@@ -9,6 +9,7 @@ named in a warning and ignored.
 import csv
 import difflib
 import logging
+import math
 from collections.abc import Collection
 from io import StringIO
 from pathlib import Path
@@ -19,7 +20,7 @@ from mcd.paths import expand, file_and_channel, read_text
 from mcd.subject import ORIGIN, RESERVED, Subject, check_id, check_modality, origin_in
 
 SPLITS = ("train", "test")
-COLUMNS = ("subject", "label", "mask", "split", *ORIGIN)
+COLUMNS = ("subject", "label", "mask", "box", "split", *ORIGIN)
 """Columns of our own, beside one per modality."""
 
 _NEAR = 0.75  # of difflib's ratio: one letter of five exchanged, left out or added
@@ -61,6 +62,9 @@ def subjects(
         if split not in (None, *SPLITS):
             message = f"{where}, column split: {split!r} is not allowed; write train, test or nothing"
             fault(McdError(message), identifier)
+        box = None
+        with faults(fault, identifier):
+            box = box_in(row.get("box") or "", f"{where}, column box")
         origin = origin_in(row)
         if origin["person"]:
             with faults(fault, identifier):
@@ -76,7 +80,7 @@ def subjects(
                 fault(McdError(message), identifier)
         images = {modality: paths[modality] for modality in chosen if modality in paths}
         label, mask = paths.get("label"), paths.get("mask")
-        found.append(Subject(identifier, images, label=label, mask=mask, split=split, **origin))
+        found.append(Subject(identifier, images, label=label, mask=mask, box=box, split=split, **origin))
     if not found:
         raise McdError(f"{sheet}: no row below the header; add one per patient")
     return sorted(found, key=lambda subject: subject.id)
@@ -145,6 +149,19 @@ def read_rows(sheet: Path, fault: Fault = refuse) -> tuple[list[str], list[tuple
             message = f"{sheet}, line {line}: {len(cells)} cells for {len(columns)} columns; check the tabs"
             fault(McdError(message), cells[0])
     return columns, rows
+
+
+def box_in(cell: str, where: str) -> tuple[float, ...] | None:
+    """Return the six numbers of a cell, x1 x2 y1 y2 z1 z2 in mm; None for an empty one, `McdError` for another."""
+    try:
+        box = tuple(float(number) for number in cell.split())
+    except ValueError:
+        box = (math.nan,)
+    if box and (len(box) != 6 or not all(map(math.isfinite, box))):
+        raise McdError(f"{where}: {cell!r} is not six numbers; give x1 x2 y1 y2 z1 z2 in mm, with blanks between")
+    if not all(low < high for low, high in zip(box[::2], box[1::2], strict=True)):
+        raise McdError(f"{where}: {cell!r} is empty; x1 < x2, y1 < y2 and z1 < z2 must hold")
+    return box or None
 
 
 def _existing(path: Path, where: str) -> Path:

@@ -1,19 +1,28 @@
 """A folder's files are sorted into patients, modalities, label and mask, and what is written can be read."""
 
+import contextlib
+import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import yaml
+from scipy.ndimage import gaussian_filter
 
 from mcd.cli import main
-from mcd.cohorts.first_configuration import subject_ids, write_guess
-from mcd.cohorts.guess import Guess, guess_cohort
+from mcd.cohorts.first_configuration import write_proposal
+from mcd.cohorts.guess import Answers, guess_cohort, subject_ids
+from mcd.cohorts.init_cohort import propose
+from mcd.cohorts.proposal import LEFT_OUT, Proposal
 from mcd.cohorts.samplesheet import subjects
 from mcd.config import load_config
+from mcd.config.cohort import Cohort
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid
 from mcd.imaging.write_volume import write_volume
+from mcd.subject import Subject
 
 GRID = Grid((12, 12, 6), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
 
@@ -36,9 +45,18 @@ def write(folder: Path, *names: str) -> Path:
     return folder
 
 
-def summary(guess: Guess) -> dict[str, str]:
-    found = {kind.name: kind.pattern for kind in guess.modalities}
-    return found | {name: kind.pattern for name, kind in (("label", guess.label), ("mask", guess.mask)) if kind}
+def summary(guess: Proposal) -> dict[str, str]:
+    return {row.what: row.pattern for row in guess.rows if row.what != LEFT_OUT}
+
+
+def written(folder: Path, answers: Answers | None = None) -> tuple[Cohort, list[Subject]]:
+    """The cohort and the patients of what init-cohort writes about a folder, beside it."""
+    sheet, configuration = folder.parent / "mine.tsv", folder.parent / "mine.yaml"
+    proposal = propose(folder, answers or Answers())
+    assert proposal.questions == []
+    write_proposal(proposal, sheet, configuration)
+    (cohort,) = load_config(yaml.safe_load(configuration.read_text())).cohorts.values()
+    return cohort, subjects(sheet, cohort.modalities, root=cohort.raw_folder)
 
 
 IDS = ("P01", "P02", "P03")
@@ -80,17 +98,17 @@ IDS = ("P01", "P02", "P03")
     ],
 )
 def test_patterns_of_names(tmp_path: Path, names: list[str], expected: dict[str, str]) -> None:
-    guess = guess_cohort(write(tmp_path, *names))
-    found = {name: pattern.removeprefix("./") for name, pattern in summary(guess).items()}
-    assert found == expected
-    assert len(guess.complete) == 3
-    write_guess(guess, tmp_path / "mine.tsv", tmp_path / "mine.yaml")
-    config = load_config(yaml.safe_load((tmp_path / "mine.yaml").read_text()))
-    (cohort,) = config.cohorts.values()
-    assert cohort.sheet
-    read = subjects(Path(cohort.sheet), cohort.modalities, root=cohort.raw_folder)
+    folder = write(tmp_path / "scans", *names)
+    guess = guess_cohort(folder)
+    assert summary(guess) == expected
+    assert guess.questions == []
+    cohort, read = written(folder)
     assert len(read) == 3
     assert all(subject.label and list(subject.images) == cohort.modalities for subject in read)
+    again = Answers(
+        {name: pattern for name, pattern in expected.items() if name not in ("label", "mask")}, expected.get("label")
+    )
+    assert len(guess_cohort(folder, again).subjects) == 3, "what is shown may be given as answers"
 
 
 def test_the_command_shows_its_guesses_and_what_it_writes_passes_the_check(
@@ -104,9 +122,10 @@ def test_the_command_shows_its_guesses_and_what_it_writes_passes_the_check(
         write_volume(GRID.image(rng.uniform(0, 100, GRID.shape).astype(np.float32)), path)
     assert main(["init-cohort", str(folder), "--output", str(tmp_path / "mine")]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["T1", "*/*_t1.nii.gz", "3"] in lines
-    assert ["T2", "*/*_t2.nii.gz", "2", "P02", "reference"] in lines
-    assert ["label", "*/*_seg.nii.gz", "3", "codes:", "1", "(in", "3),", "4", "(in", "3)"] in lines
+    assert ["T1", "*/*_t1.nii.gz", "P01/P01_t1.nii.gz", "3"] in lines
+    assert ["T2", "*/*_t2.nii.gz", "P01/P01_t2.nii.gz", "2", "P02", "reference"] in lines
+    seg = ["label", "*/*_seg.nii.gz", "P01/P01_seg.nii.gz", "3"]
+    assert [*seg, "codes:", "1", "(in", "2),", "4", "(in", "2)"] in lines  # of the two patients who are complete
     left_out = [line[2] for line in lines if line[:2] == ["left", "out"]]
     assert sorted(left_out) == ["*/*_adc.nii.gz", "*/again/*_t1.nii.gz"]
     assert [row.split("\t")[0] for row in (tmp_path / "mine.tsv").read_text().splitlines()] == ["subject", "P01", "P03"]
@@ -120,9 +139,7 @@ def test_the_command_shows_its_guesses_and_what_it_writes_passes_the_check(
 
 
 def test_regions_and_preprocessing_follow_the_files(tmp_path: Path) -> None:
-    guess = guess_cohort(write(tmp_path, *[f"{i}_{end}.nii.gz" for i in IDS for end in ("ct", "t1", "seg")]))
-    write_guess(guess, tmp_path / "mine.tsv", tmp_path / "mine.yaml")
-    (cohort,) = load_config(yaml.safe_load((tmp_path / "mine.yaml").read_text())).cohorts.values()
+    cohort, _ = written(write(tmp_path / "scans", *[f"{i}_{end}.nii.gz" for i in IDS for end in ("ct", "t1", "seg")]))
     assert cohort.regions == {"target": [1, 4], "code1": [1], "code4": [4]}
     assert cohort.preprocessing.statistics_region == {"CT": "body", "T1": "nonzero"}
     assert cohort.preprocessing.size == (16, 16)
@@ -155,7 +172,7 @@ def test_patients_in_another_format_have_the_same_modality(tmp_path: Path) -> No
     write(tmp_path, "P01/ct.nrrd", "P01/pet.nii.gz", "P02/ct.nii.gz", "P02/pet.nii.gz", "P03/ct.nrrd", "P03/pet.nii.gz")
     guess = guess_cohort(tmp_path)
     assert summary(guess) == {"CT": "*/ct.nrrd, */ct.nii.gz", "PET": "*/pet.nii.gz"}
-    assert guess.complete == ["P01", "P02", "P03"]
+    assert [subject.id for subject in guess.subjects] == ["P01", "P02", "P03"]
 
 
 @pytest.mark.real
@@ -166,3 +183,122 @@ def test_real_patients_are_sorted(real_patients: Path) -> None:
         "T1": "*/MR_T1/image.nii.gz",
         "label": "*/CT/mask.nii.gz",
     }
+
+
+def asked(folder: Path, *answers: str) -> str:
+    """What init-cohort asks about a folder; nothing is written."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        status = main(["init-cohort", str(folder), "--output", str(folder.parent / "mine"), *answers])
+    assert status == 1
+    assert "questions are open" in errors.getvalue()
+    assert not list(folder.parent.glob("mine.*"))
+    return output.getvalue()
+
+
+def test_loose_files_with_blanks_in_their_names(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "scans", *[f"Patient {i} {end}.nii.gz" for i in (1, 2, 3) for end in ("CT", "PET", "label")]
+    )
+    cohort, read = written(folder)
+    assert cohort.modalities == ["CT", "PET"]
+    assert [one.id for one in read] == ["Patient_1", "Patient_2", "Patient_3"]
+    assert read[0].label == folder / "Patient 1 label.nii.gz"
+
+
+def test_a_flat_folder_with_the_modality_in_the_middle(tmp_path: Path) -> None:
+    names = [f"{i}_{what}.nii.gz" for i in IDS for what in ("CT_image", "CT_mask", "PET_image", "PET_mask")]
+    cohort, read = written(write(tmp_path / "scans", *names))
+    assert cohort.modalities == ["CT", "PET"]
+    assert [one.label.name for one in read if one.label] == [f"{i}_CT_mask.nii.gz" for i in IDS]
+
+
+def test_folders_of_train_validation_and_test_are_joined(tmp_path: Path) -> None:
+    places = {"train": ("a1", "a2"), "validation": ("b1",), "test": ("c1", "c2")}
+    ends = ("T1c.nii.gz", "Flair.nii.gz", "seg.nii.gz", "brainmask.nii.gz")
+    names = [f"{part}/{who}/{end}" for part, people in places.items() for who in people for end in ends]
+    cohort, read = written(write(tmp_path / "scans", *names))
+    assert cohort.modalities == ["T1CE", "FLAIR"]
+    assert [(one.id, one.split) for one in read] == [
+        *(("a1", "train"), ("a2", "train"), ("b1", "train"), ("c1", "test"), ("c2", "test"))
+    ]
+    assert all(one.label and one.mask for one in read)
+
+
+def test_many_codes_are_a_label_map_and_grey_levels_are_not(tmp_path: Path) -> None:
+    folder = write(tmp_path / "scans", *[f"{i}/{end}.nii.gz" for i in IDS for end in ("t1", "t2")])
+    rng = np.random.default_rng(0)
+    for name in IDS:
+        codes = np.zeros((10, 20, 20), np.uint8)
+        for code in range(25):
+            z, y = divmod(code, 5)
+            codes[2 * z : 2 * z + 2, 4 * y : 4 * y + 4, 3:17] = code + 1
+        write_volume(sitk.GetImageFromArray(codes), folder / name / "organs.nii.gz")
+        smooth = gaussian_filter(rng.uniform(0, 255, (10, 20, 20)), 1).astype(np.uint8)
+        write_volume(sitk.GetImageFromArray(smooth), folder / name / "t2.nii.gz")
+    assert summary(guess_cohort(folder)) == {"T2": "*/t2.nii.gz", "T1": "*/t1.nii.gz", "label": "*/organs.nii.gz"}
+    cohort, _ = written(folder)
+    assert cohort.regions == {"target": list(range(1, 26))}
+
+
+def test_without_labels_it_asks(tmp_path: Path) -> None:
+    folder = write(tmp_path / "scans", *[f"{i}/{end}.nii.gz" for i in IDS for end in ("t1", "t2")])
+    said = asked(folder)
+    assert "which files are the labels?" in said
+    assert f"mcd init-cohort {folder} --modality 'T2=*/t2.nii.gz' --modality 'T1=*/t1.nii.gz'" in said
+    cohort, read = written(folder, Answers(label="none"))
+    assert cohort.regions == {"target": [1]}
+    assert [one.label for one in read] == [None] * 3
+
+
+def test_two_files_of_one_modality_are_asked_about(tmp_path: Path) -> None:
+    names = [f"{i}/{end}.nii.gz" for i in IDS for end in ("t1_a", "t1_b", "t2", "seg")]
+    folder = write(tmp_path / "scans", *names)
+    assert "which files are T1? 3 patients have two, such as P01/t1_a.nii.gz and P01/t1_b.nii.gz" in asked(folder)
+    cohort, read = written(folder, Answers({"T1": "*/t1_b.nii.gz", "T2": "*/t2.nii.gz"}, "*/seg.nii.gz"))
+    assert cohort.modalities == ["T1", "T2"]
+    assert read[0].images["T1"].name == "t1_b.nii.gz"
+
+
+def test_files_that_no_two_patients_share_are_asked_about(tmp_path: Path) -> None:
+    names = [f"{n:03d}/scan_{n * 37 % 1000}_{'abc'[n % 3]}{n}.nii.gz" for n in range(20)]
+    folder = write(tmp_path / "scans", *names, "x1/ct.nii.gz", "x2/ct.nii.gz", "x1/seg.nii.gz", "x2/seg.nii.gz")
+    said = asked(folder)
+    assert "only 4 of 24 volumes are called alike in several patients" in said
+
+
+def test_folders_that_are_no_patients_are_not_taken_for_some(tmp_path: Path) -> None:
+    """`anat` and `dwi` have the same names in them; the patient is in the name."""
+    names = [
+        f"{place}/{i}_{end}.nii.gz" for place in ("anat", "dwi") for i in ("p1", "p2") for end in ("a", "b", "seg")
+    ]
+    guess = guess_cohort(write(tmp_path / "scans", *names))
+    assert {subject.id for subject in guess.subjects} == {"p1", "p2"}
+    write(tmp_path / "only", "anat/t1.nii.gz", "func/t1.nii.gz", "anat/seg.nii.gz", "func/seg.nii.gz")
+    with pytest.raises(McdError, match="no pattern that two patients share"):
+        guess_cohort(tmp_path / "only")
+
+
+def test_few_complete_patients_are_asked_about(tmp_path: Path) -> None:
+    names = [f"{n}/t1.nii.gz" for n in range(10, 20)] + [f"{n}/seg.nii.gz" for n in range(10, 20)]
+    names += [f"{n}/t2.nii.gz" for n in range(16, 25)]
+    assert "only 4 of 15 patients have T2, T1" in asked(write(tmp_path / "scans", *names))
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        (["--modality", "CT=*/none.nii.gz"], "no volume in .* is called so"),
+        (["--modality", "CT=*/t?.nii.gz"], "no volume in .* is called so"),
+        (["--modality", "CT=*/*.nii.gz"], "P01/.*nii.gz and P01/.*nii.gz are both of P01; give a pattern of one"),
+        (["--modality", "CT"], "not NAME=PATTERN"),
+        (["--modality", "label=*/t1.nii.gz"], "modality name 'label' is not allowed"),
+        (["--label", "nothing"], "no volume in .* is called so"),
+    ],
+)
+def test_an_answer_that_no_file_fits_is_refused(
+    tmp_path: Path, answers: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path / "scans", *[f"{i}/{end}.nii.gz" for i in IDS for end in ("t1", "t2", "seg")])
+    assert main(["init-cohort", str(folder), "--output", str(tmp_path / "mine"), *answers]) == 1
+    assert re.search(message, capsys.readouterr().err)

@@ -160,3 +160,13 @@ def test_the_documentations_sheet_is_read_and_split(tmp_path: Path) -> None:
     assert all(subject.label for subject in read)
     split = make_split(Origin("lung", 0.5, {subject.id: subject.split for subject in read}), 0)
     assert (split.train, split.test) == (["lung_01"], ["lung_02"])
+
+
+def test_a_box_is_six_numbers_of_which_the_second_is_larger(sheet: Path) -> None:
+    sheet.write_text("subject\tCT\tBox\na\ta_ct.nii.gz\t-1 143 0 144 5.5 149.5\nb\tb_ct.mha\t\n")
+    a, b = samplesheet.subjects(sheet, ["CT"])
+    assert (a.box, b.box) == ((-1.0, 143.0, 0.0, 144.0, 5.5, 149.5), None)
+    for cell, what in (("1 2 3", "six numbers"), ("0 1 0 1 0 x", "six numbers"), ("1 0 0 1 0 1", "is empty")):
+        sheet.write_text(f"subject\tCT\tbox\na\ta_ct.nii.gz\t{cell}\n")
+        with pytest.raises(McdError, match=f"line 2, column box: .*{what}"):
+            samplesheet.subjects(sheet, ["CT"])

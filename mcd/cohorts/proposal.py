@@ -1,0 +1,133 @@
+"""What a first sheet and configuration say of a folder of scans, and what is left to ask before they can be written."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from pkgutil import resolve_name
+
+import numpy as np
+
+from mcd.cohorts.file_contents import Look, codes_of, look_into
+from mcd.cohorts.layout import Regions
+from mcd.errors import McdError
+from mcd.imaging import BODY_HU
+from mcd.subject import Subject
+
+Progress = Callable[[Sequence[str], str], Iterable[str]]
+"""(patients' names that a loop goes through, what each step is) -> the same names, with a progress bar, say."""
+
+LEFT_OUT = "left out"
+"""What a row says of files that are not used."""
+
+MAX_REGIONS = 8  # of a configuration
+_BACKGROUND = 0.05  # share of zeros from which on 0 is taken for background
+_LARGEST_CROP = 256  # voxels; beyond this a coarser grid is proposed
+_LOOKED_AT = 5  # patients, spread over the cohort
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table that is shown: what some files are taken for."""
+
+    what: str
+    pattern: str  # * is the patient
+    example: str
+    files: int
+    without: Sequence[str] = ()  # patients
+    remark: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        return self.what, self.pattern, self.example, str(self.files), some(self.without), self.remark
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A cohort as it may be in the folder.
+
+    subjects: those who have every modality. left_out: id -> why. codes: of the labels above 0 -> in how many patients.
+    regions: as a layout names them; none where they go by the codes. questions: what has to be answered first.
+    remarks: for the configuration. layout: the official layout that the folder has, if any.
+    """
+
+    folder: Path
+    subjects: list[Subject]
+    left_out: dict[str, str]
+    rows: list[Row]
+    regions: Regions = field(default_factory=dict)
+    codes: dict[int, int] = field(default_factory=dict)
+    questions: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    layout: str | None = None
+    size: list[int] = field(default_factory=lambda: [160, 160])  # of the crop in-plane
+    spacing: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])  # mm
+    statistics_region: dict[str, str] = field(default_factory=dict)  # modality -> rule
+
+    @property
+    def modalities(self) -> list[str]:
+        return list(self.subjects[0].images) if self.subjects else []
+
+
+def with_contents(proposal: Proposal, progress: Progress) -> Proposal:
+    """Return a proposal with what the files hold: the codes of all labels, the crop and how to tell background."""
+    by_id = {subject.id: subject for subject in proposal.subjects}
+    codes: dict[int, int] = {}
+    for name in progress([subject.id for subject in proposal.subjects if subject.label], "label"):
+        label = by_id[name].label
+        assert label is not None, "chosen so"
+        for code in codes_of(label) or ():
+            codes[code] = codes.get(code, 0) + 1
+    spread = np.linspace(0, len(proposal.subjects) - 1, _LOOKED_AT).round().astype(int)
+    shown = [proposal.subjects[index] for index in sorted(set(spread.tolist()))]
+    reference = proposal.modalities[0]
+    whole = [look_into({subject.id: subject.mask or subject.images[reference]}) for subject in shown]
+    size, spacing = _crop([look for look in whole if look], [subject.box for subject in shown if subject.box])
+    rules = {name: _rule(look_into({one.id: one.images[name] for one in shown})) for name in proposal.modalities}
+    return replace(proposal, codes=codes, size=size, spacing=spacing, statistics_region=rules)
+
+
+def with_boxes(proposal: Proposal, find_box: str, progress: Progress) -> Proposal:
+    """Return a proposal whose patients have the boxes that are found in their images; one without is named in a remark."""
+    find = resolve_name(find_box)
+    by_id = {subject.id: subject for subject in proposal.subjects}
+    found, without = [], []
+    for name in progress(list(by_id), "box"):
+        try:
+            box = find(by_id[name])
+        except McdError:  # `mcd check-cohort` reports a file that cannot be read
+            box = None
+        found.append(replace(by_id[name], box=box))
+        if box is None:
+            without.append(name)
+    first = next((" ".join(map(str, one.box)) for one in found if one.box), "")
+    row = Row("box", "found in the PET, x1 x2 y1 y2 z1 z2", first, len(found) - len(without), without)
+    rows = [*proposal.rows, row]
+    remarks = [
+        *proposal.remarks,
+        "boxes were found in the PET, by the brain: look at the QC pictures, and correct the column box",
+    ]
+    if without:
+        remarks.append(f"no box was found for {some(without)}: give one in the column box")
+    return replace(proposal, subjects=found, rows=rows, remarks=remarks)
+
+
+def _crop(looks: Sequence[Look], boxes: Sequence[tuple[float, ...]]) -> tuple[list[int], list[float]]:
+    """The in-plane size and the spacing of a crop that holds the boxes, or what some files show."""
+    extents = [(box[1] - box[0], box[3] - box[2]) for box in boxes] or [look.extent for look in looks]
+    if not extents:
+        return [160, 160], [1.0, 1.0, 1.0]
+    sides = np.max(extents, axis=0)
+    spacing = 1.0
+    while sides.max() / spacing > _LARGEST_CROP:
+        spacing *= 2
+    return [max(16, 16 * int(np.ceil(side / spacing / 16))) for side in sides], [spacing] * 3
+
+
+def _rule(look: Look | None) -> str:
+    if look is None:
+        return "nonzero"
+    return "body" if look.lowest < BODY_HU else "nonzero" if look.zeros > _BACKGROUND or look.lowest == 0 else "all"
+
+
+def some(names: Sequence[str]) -> str:
+    """Return a few names, and how many more there are."""
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
