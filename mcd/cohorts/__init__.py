@@ -17,6 +17,7 @@ LAYOUTS = {
     "hecktor2021": "mcd.cohorts.hecktor:HECKTOR2021",
     "hecktor2022": "mcd.cohorts.hecktor:HECKTOR2022",
     "hecktor2025": "mcd.cohorts.hecktor:HECKTOR2025",
+    "dicom_export": "mcd.cohorts.dicom_export:LAYOUT",
     "bids": "mcd.cohorts.bids:LAYOUT",
     "nnunet": "mcd.cohorts.nnunet:LAYOUT",
     "msd": "mcd.cohorts.msd:LAYOUT",

@@ -25,6 +25,7 @@ from mcd.cohorts.file_names import (
 )
 from mcd.cohorts.proposal import LEFT_OUT, Proposal, Row, some
 from mcd.errors import McdError
+from mcd.imaging.io import read_volume
 from mcd.subject import RESERVED, Subject, check_modality
 
 NONE = "none"
@@ -122,8 +123,22 @@ def _guessed(
         raise McdError(f"{folder}: only label maps and masks in it; give the folder that holds the scans, too")
     _name(images)
     modalities, others = _one_each(images, questions)
+    questions += [
+        f"which files are {kind.name}? the first ones cannot be read: {_problem(kind)}: --modality NAME=PATTERN for each"
+        for kind in modalities
+        if kind.look is None
+    ]
     label, mask, left = _label_and_mask(discrete, modalities[0])
     return modalities, label, mask, others + [(kind, "another label map or mask") for kind in left]
+
+
+def _problem(kind: Kind) -> str:
+    """Why the first file of a kind cannot be read."""
+    try:
+        read_volume(kind.files[min(kind.files)])
+    except McdError as error:
+        return str(error).partition(";")[0]
+    return "unknown"
 
 
 def _answered(folder: Path, volumes: list[Path], pattern: str, name: str) -> Kind:

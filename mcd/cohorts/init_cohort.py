@@ -23,8 +23,14 @@ def propose(
     """
     if not folder.is_dir():
         raise McdError(f"{folder}: no such folder; give the folder that holds the scans")
-    known = None if answers.of_files else recognise(folder)
-    proposal = _without(known, answers) if known else guess_cohort(folder, answers)
+    nearly: list[str] = []
+    known = None if answers.of_files else recognise(folder, nearly)
+    try:
+        proposal = _without(known, answers) if known else guess_cohort(folder, answers)
+    except McdError:
+        if nearly:
+            raise McdError(nearly[0]) from None
+        raise
     if not proposal.subjects:
         return proposal
     find_box = find_layout(proposal.layout).find_box if proposal.layout else None

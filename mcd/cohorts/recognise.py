@@ -10,8 +10,11 @@ from mcd.errors import McdError
 from mcd.subject import Subject
 
 
-def recognise(folder: Path) -> Proposal | None:
-    """Return what a folder holds, if it, or the only folder in it, has a layout of which half of the patients are complete."""
+def recognise(folder: Path, nearly: list[str] | None = None) -> Proposal | None:
+    """Return what a folder holds, if it, or the only folder in it, has a layout of which half of the patients are complete.
+
+    `nearly` gets what is wrong with the patients of a layout of which fewer are.
+    """
     asked = folder
     for folder in _chain(asked):
         for name in reversed(
@@ -35,6 +38,8 @@ def recognise(folder: Path) -> Proposal | None:
                 remark = f"the folder has the official layout {name}"
                 rows = list(_rows(asked, subjects))
                 return Proposal(asked, complete, faults, rows, regions=regions, remarks=[remark], layout=name)
+            if nearly is not None:
+                nearly += faults.values()
     return None
 
 

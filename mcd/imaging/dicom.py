@@ -54,6 +54,16 @@ _NEEDED = [
     "ROIContourSequence",
     "StructureSetROISequence",
 ]
+_CODED = [
+    "PatientID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "Modality",
+    "SOPClassUID",
+    "ImageType",
+    "Rows",
+    "Columns",
+]
 _CONVERT = "convert it to NIfTI (dcm2niix)"
 _EXPORT = "export the series again"
 
@@ -99,6 +109,37 @@ def header_of(path: str | Path, whole: bool = False) -> "Dataset":
         for _ in header.iterall():  # pydicom decodes an element when it is looked at
             pass
         return header
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What the coded fields of a file say: whose and of what it is, and whether it holds an image."""
+
+    patient: str
+    study: str
+    series: str
+    modality: str
+    kind: str
+    image: bool
+    localiser: bool
+
+
+def codes_of_file(path: Path) -> Codes:
+    """Return a DICOM file's coded fields, without any text that people write."""
+    import pydicom
+
+    with decoding(path):
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_CODED)
+        kind = str(header.get("SOPClassUID", ""))
+        return Codes(
+            patient=str(header.get("PatientID", "")),
+            study=str(header.get("StudyInstanceUID", "")),
+            series=str(header.get("SeriesInstanceUID", "")),
+            modality=str(header.get("Modality", "")).strip().upper(),
+            kind=kind,
+            image=bool(header.get("Rows") and header.get("Columns")) and kind not in (*SEGMENTATION, _DOSE),
+            localiser="LOCALIZER" in [str(value).upper() for value in header.get("ImageType") or ()],
+        )
 
 
 def functional_group(header: "Dataset", group: "Dataset", sequence: str) -> "Dataset | None":

@@ -165,7 +165,9 @@ def test_an_unreadable_file_does_not_end_the_guess(tmp_path: Path) -> None:
     write(tmp_path, *[f"{i}/{end}.nii.gz" for i in IDS for end in ("ct", "pet")])
     for name in IDS:
         (tmp_path / name / "pet.nii.gz").write_text("nothing")
-    assert summary(guess_cohort(tmp_path)) == {"CT": "*/ct.nii.gz", "PET": "*/pet.nii.gz"}
+    guess = guess_cohort(tmp_path)
+    assert summary(guess) == {"CT": "*/ct.nii.gz", "PET": "*/pet.nii.gz"}
+    assert any("which files are PET? the first ones cannot be read" in question for question in guess.questions)
 
 
 def test_patients_in_another_format_have_the_same_modality(tmp_path: Path) -> None:
