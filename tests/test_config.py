@@ -61,7 +61,7 @@ def test_a_minimal_file_has_the_papers_values() -> None:
         ("cohorts.mine.preprocessing.spaceing", [1, 1, 1], "spaceing: unknown key; did you mean spacing?"),
         ("cohorts.mine.preprocessing.size", [64, 50], "multiples of 16"),
         ("cohorts.mine.pairs", ["CT-MR"], "pairs: CT-MR does not join two of CT, PET"),
-        ("cohorts.mine.layout", "bids", "unknown; use one of brats2018"),
+        ("cohorts.mine.layout", "dicomweb", "unknown; use one of brats2018"),
         ("cohorts.mine.folder", None, None),
         ("cohorts.mine.sheet", None, "needs the key sheet"),
         ("cohorts.mine.simulate", {"subjects": 3}, "can be simulated"),
