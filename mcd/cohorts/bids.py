@@ -2,8 +2,9 @@
 
 Each session is a patient's scan, and `sub-<label>` the person. Suffixes name modalities; contrast agent (`ce-`) makes T1CE of
 T1w, and `acq-` and `rec-` set apart what would else be one modality. Brain masks (`desc-brain_mask`) and labels (`dseg`,
-`label-<name>_mask`) are in `derivatives/<pipeline>`, in the same subfolders. `participants.tsv` may have a column of centres
-(site, centre, center, institution) and scanners.
+`label-<name>_mask`, or `msk` as in ISLES) are in `derivatives`, or in a pipeline's folder there, in the same subfolders.
+Diffusion series with gradients (`.bval` beside them) are no modality. `participants.tsv` may have a column of centres (site,
+centre, center, institution) and scanners.
 """
 
 import csv
@@ -19,7 +20,17 @@ from mcd.errors import McdError
 from mcd.paths import read_text
 from mcd.subject import Subject, check_id
 
-_SUFFIXES = {"T1w": "T1", "T2w": "T2", "FLAIR": "FLAIR", "PDw": "PD", "T2starw": "T2star", "pet": "PET", "ct": "CT"}
+_SUFFIXES = {
+    "T1w": "T1",
+    "T2w": "T2",
+    "FLAIR": "FLAIR",
+    "PDw": "PD",
+    "T2starw": "T2star",
+    "pet": "PET",
+    "ct": "CT",
+    "adc": "ADC",
+    "dwi": "DWI",
+}
 _ORDER = ("CT", "PET", "T1CE", "T2", "FLAIR", "T1")  # the first is the reference
 _ENDINGS = (".nii.gz", ".nii")
 _CENTRE, _SCANNER = ("site", "centre", "center", "institution"), ("scanner",)
@@ -35,16 +46,21 @@ class _File:
     @property
     def modality(self) -> str | None:
         name = _SUFFIXES.get(self.suffix)
-        if name is None:
+        if name is None or self.path.with_name(f"{self.path.name.split('.')[0]}.bval").is_file():
             return None
         name = "T1CE" if name == "T1" and "ce" in self.entities else name
         return name + "".join(self.entities.get(key, "") for key in ("acq", "rec"))
 
     @property
+    def pipeline(self) -> str:
+        """The folder below `derivatives` of a file that is there; empty where there is none between it and the subjects."""
+        below = self.path.parts[-self.path.parts[::-1].index("derivatives")]
+        return "" if below.startswith("sub-") else below
+
+    @property
     def kind(self) -> tuple[str, ...]:
         """What files of derivatives have in common, but for the patient."""
-        pipeline = self.path.parts[self.path.parts.index("derivatives") + 1]
-        return (pipeline, *(f"{key}-{value}" for key, value in sorted(self.entities.items())), self.suffix)
+        return (self.pipeline, *(f"{key}-{value}" for key, value in sorted(self.entities.items())), self.suffix)
 
 
 def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = refuse) -> list[Subject]:
@@ -64,7 +80,7 @@ def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = r
     common = (name for name, count in held.items() if 2 * count >= len(sessions))
     offered = tuple(sorted(common, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)))
     chosen = choose_modalities(modalities, offered, "bids")
-    derived = list(_files(folder / "derivatives", "*/"))
+    derived = list(_derived(folder))
     labels, masks = _of_one_kind(derived, _is_label, folder), _of_one_kind(derived, _is_brain, folder)
     participants = _participants(folder)
     found = []
@@ -104,12 +120,19 @@ def _files(folder: Path, below: str = "") -> Iterator[_File]:
             yield _File(path, session, entities, suffix)
 
 
+def _derived(folder: Path) -> Iterator[_File]:
+    for below in ("", "*/"):
+        yield from _files(folder / "derivatives", below)
+
+
 def _is_brain(file: _File) -> bool:
     return file.suffix == "mask" and file.entities.get("desc", file.entities.get("label")) == "brain"
 
 
 def _is_label(file: _File) -> bool:
-    return file.suffix == "dseg" or (file.suffix == "mask" and "label" in file.entities and not _is_brain(file))
+    return file.suffix in ("dseg", "msk") or (
+        file.suffix == "mask" and "label" in file.entities and not _is_brain(file)
+    )
 
 
 def _of_one_kind(files: list[_File], wanted: Callable[[_File], bool], folder: Path) -> dict[str, Path]:
@@ -119,7 +142,7 @@ def _of_one_kind(files: list[_File], wanted: Callable[[_File], bool], folder: Pa
         return {}
     (first, count), *others = kinds.most_common()
     if others and others[0][1] == count:
-        both = " and ".join("/".join(kind) for kind in (first, others[0][0]))
+        both = " and ".join("/".join(kind).strip("/") for kind in (first, others[0][0]))
         raise McdError(f"{folder / 'derivatives'}: {both} may both be the label; move one of them elsewhere")
     return {file.session: file.path for file in files if wanted(file) and file.kind == first}
 
@@ -140,15 +163,17 @@ def _first(about: dict[str, str], names: tuple[str, ...]) -> str | None:
 
 def regions(folder: Path) -> Regions:
     """Return the names of a segmentation's look-up table (`dseg.tsv`), or of the one thing that a mask shows."""
-    found = _of_one_kind(list(_files(Path(folder) / "derivatives", "*/")), _is_label, Path(folder))
+    found = _of_one_kind(list(_derived(Path(folder))), _is_label, Path(folder))
     label = next(iter(found.values()), None)
     if label is None:
         return {}
-    file = next(one for one in _files(Path(folder) / "derivatives", "*/") if one.path == label)
+    file = next(one for one in _derived(Path(folder)) if one.path == label)
+    if file.suffix == "msk":
+        return {"lesion": (1,)}
     if file.suffix == "mask":
         return {re.sub(r"[^A-Za-z0-9]+", "_", file.entities["label"]): (1,)}
     stem = label.name.removesuffix(".gz").removesuffix(".nii")
-    pipeline = Path(folder) / "derivatives" / file.kind[0]
+    pipeline = Path(folder) / "derivatives" / file.pipeline
     for table in (label.with_name(f"{stem}.tsv"), pipeline / "dseg.tsv", *sorted(pipeline.glob("*_dseg.tsv"))):
         if table.is_file():
             rows = csv.DictReader(StringIO(read_text(table), newline=""), delimiter="\t")

@@ -193,6 +193,15 @@ def bids_dseg(root: Path) -> None:
     (root / "derivatives/seg/dseg.tsv").write_text("index\tname\n0\tbackground\n1\tgrey matter\n2\twhite matter\n")
 
 
+def isles2022(root: Path) -> None:
+    for number in ("0001", "0002"):
+        stem = f"sub-strokecase{number}"
+        for place, kind in (("dwi", "dwi"), ("dwi", "adc"), ("anat", "FLAIR")):
+            image(root / f"{stem}/ses-0001/{place}/{stem}_ses-0001_{kind}.nii.gz")
+        label(root / f"derivatives/{stem}/ses-0001/{stem}_ses-0001_msk.nii.gz")
+    (root / "dataset_description.json").write_text("{}")
+
+
 CASES = {
     "brats2018": Case(brats2018, "brats2018", MR, UNTIL_2021, ["Brats18_2013_2_1", "Brats18_CBICA_AAB_1"]),
     "brats2019": Case(
@@ -286,6 +295,13 @@ CASES = {
         {"lesion": [1]},
         ["sub-01_ses-post", "sub-01_ses-pre", "sub-02_ses-pre", "sub-03_ses-pre"],
         {"patient": ["sub-01", "sub-01", "sub-02", "sub-03"], "centre": ["A", "A", "B", ""]},
+    ),
+    "isles2022": Case(
+        isles2022,
+        "bids",
+        ["FLAIR", "ADC", "DWI"],
+        {"lesion": [1]},
+        ["sub-strokecase0001_ses-0001", "sub-strokecase0002_ses-0001"],
     ),
     "bids_dseg": Case(
         bids_dseg, "bids", ["T2", "T1"], {"grey_matter": [1], "white_matter": [2]}, ["sub-a", "sub-b"], {}
