@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mcd.cli.arguments import count, not_negative, whole
 from mcd.cohorts import find_layout, simulated_layouts
+from mcd.cohorts.sources import FILE, SOURCES, find_source
 from mcd.errors import McdError
 from mcd.paths import check_output
 
@@ -21,6 +22,13 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--subjects", type=count, default=4)
     sub.add_argument("--seed", type=whole, default=0)
     sub.add_argument("--noise", type=not_negative, default=1.0, help="factor on the scanners' noise")
+
+    sub = command(
+        "fetch", _fetch, "Show the terms of a public data set, then download and unpack it; without a name, list them."
+    )
+    sub.add_argument("name", nargs="?", help=", ".join(SOURCES))
+    sub.add_argument("--folder", type=Path, default=Path("data"), help="what it is unpacked into (default %(default)s)")
+    sub.add_argument("--mirror", metavar="URL", help="another place that has the archive: the address of a folder")
 
     sub = command(
         "init-cohort", _init_cohort, "Write a first sheet and configuration for a folder of scans, by file names."
@@ -96,6 +104,29 @@ def _simulate(options: argparse.Namespace) -> None:
         write_patient(layout, files, subject.id, seed=seed, noise=options.noise, spacing={})
     for name in simulator_of(layout).cohort_files:
         write_cohort_file(layout, name, subjects, folder / name)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from mcd.cohorts.fetch import fetch
+
+    if options.name is None:
+        for name, source in SOURCES.items():
+            print(f"{name}: {source.title}{'' if source.url else ' (by a click)'}")
+        return
+    source = find_source(options.name)
+    check_output(options.folder, folder=True)
+    print(f"{source.title}\n{source.page}\nLicence: {source.licence}\nPlease cite: {source.citation}\n", flush=True)
+    with tqdm(total=source.size, unit="B", unit_scale=True, disable=source.url is None) as bar:
+
+        def advance(here: int, total: int | None) -> None:
+            bar.total = total
+            bar.n = here
+            bar.refresh()
+
+        place = fetch(source, options.name, options.folder, options.mirror, advance)
+    print(f"{place}: here, with its licence and citation in {FILE}.")
 
 
 def _init_cohort(options: argparse.Namespace) -> None:

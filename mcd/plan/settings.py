@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mcd.cohorts.sources import read_source
 from mcd.config import Config
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.pair import modalities_of
@@ -50,7 +51,12 @@ def finetuning_task(config: Config, cohort: str, method: str, modality: str, rat
 
 def cohort_facts(config: Config, cohort: str) -> dict[str, Any]:
     """What a network's description says about the cohort that it was trained on: nothing that tables merely call it."""
-    return {"simulated": config.cohorts[cohort].simulate is not None}
+    settings = config.cohorts[cohort]
+    facts: dict[str, Any] = {"simulated": settings.simulate is not None}
+    folder = settings.raw_folder or (settings.sheet_path.parent if settings.sheet_path else None)
+    if data := read_source(folder):  # no key where there is none: that would train everything again
+        facts["card"] = {"data": data}
+    return facts
 
 
 def pretrained_layers(method: str) -> str:

@@ -83,6 +83,7 @@ def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
     """
     about = checkpoint.description
     card = about.get("card", {})
+    data = card.get("data", {})
     regions, modality = about["regions"], about["modality"]
     name, simulated = about.get("cohort") or "unknown cohort", about.get("simulated")
     patients = {True: "simulated patients", False: "real patients", None: "not known whether simulated"}[simulated]
@@ -110,7 +111,7 @@ def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
             "network": f"U-Net of the paper's Table I, f = {about['filters']}, {weights / 1e6:.2f} million weights",
             "trained with": f"mcd {checkpoint.version}, seed {about['seed']}",
             "paper": "Multi-ConDoS, IEEE Transactions on Medical Imaging, 2023",
-            "licence": card.get("licence") or _default_licence(simulated),
+            "licence": card.get("licence") or _default_licence(simulated, data.get("licence")),
         }
     )
     lines += [
@@ -131,6 +132,11 @@ def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
             "training patients": training.get("subjects", "unknown"),
             "of them with labels": f"{training.get('labelled', 'unknown')} (label ratio {100 * about['label_ratio']:g} %)",
             "slices": training.get("slices", "unknown"),
+            **(
+                {"data": data["title"], "their licence": data["licence"], "please cite": data["citation"]}
+                if data
+                else {}
+            ),
         }
     )
     if pretraining and about["transferred"]:
@@ -155,10 +161,11 @@ def _is_weight(key: str) -> bool:
     return not key.endswith(("running_mean", "running_var", "num_batches_tracked"))
 
 
-def _default_licence(simulated: bool | None) -> str:
+def _default_licence(simulated: bool | None, of_data: str | None) -> str:
     if simulated:
         return "Apache-2.0, as the code"
-    return "not stated. The code is Apache-2.0; what may be done with the weights depends on the terms of the cohort's data"
+    words = "not stated. The code is Apache-2.0; what may be done with the weights depends on the terms of the cohort's data"
+    return f"{words} ({of_data})" if of_data else words
 
 
 def _words(codes: list[int]) -> str:

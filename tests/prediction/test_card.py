@@ -143,6 +143,16 @@ def test_a_card_of_real_patients_claims_no_licence_and_no_simulation(model: Path
     assert "| training patients | unknown |" in text
 
 
+def test_a_card_passes_on_the_terms_of_fetched_data(model: Path) -> None:
+    checkpoint = load_checkpoint(model)
+    checkpoint.description["simulated"] = False
+    data = {"title": "Ninety-nine", "licence": "CC BY-SA 4.0", "citation": "Nobody, 2020"}
+    checkpoint.description["card"]["data"] = data
+    text = render(checkpoint)
+    assert "| data | Ninety-nine |\n| their licence | CC BY-SA 4.0 |\n| please cite | Nobody, 2020 |" in text
+    assert "depends on the terms of the cohort's data (CC BY-SA 4.0) |" in text
+
+
 def test_undefined_scores_and_a_single_patient_are_said() -> None:
     row = {**RUN, "region": "WT", "DSC": 1.0, "Sen": np.nan, "PPV": np.nan, "HD95": 0.0, "BIoU": 1.0}
     scores = pd.DataFrame([{**row, "subject": "one"}])
