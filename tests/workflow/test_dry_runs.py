@@ -18,7 +18,7 @@ pytestmark = pytest.mark.workflow
 
 @pytest.fixture(scope="module")
 def fake_cohorts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The paper's 201 + 210 patients, and the files that the real patients' sheets name, all empty."""
+    """The paper's 201 + 210 patients, the Decathlon's, and the files that the real patients' sheets name, all empty."""
     folder = tmp_path_factory.mktemp("cohorts")
     make(folder)
     for sheet in (ROOT / "configs/real").glob("*.tsv"):
@@ -43,6 +43,7 @@ CONFIGS = ["config.yaml", *sorted(str(path.relative_to(ROOT)) for path in ROOT.g
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_configuration_plans(config: str, fake_cohorts: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(Path(fake_cohorts["REAL_PATIENTS"]) / "data")  # where `mcd fetch` puts them
     run = snakemake("all", "-n", "--quiet", "rules", "--cores", "2", folder=tmp_path, config=config, env=fake_cohorts)
     assert run.returncode == 0, run.stdout[-3000:]
     assert "aggregate_table" in run.stdout
