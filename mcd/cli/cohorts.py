@@ -118,7 +118,7 @@ def _fetch(options: argparse.Namespace) -> None:
     source = find_source(options.name)
     check_output(options.folder, folder=True)
     print(f"{source.title}\n{source.page}\nLicence: {source.licence}\nPlease cite: {source.citation}\n", flush=True)
-    with tqdm(total=source.size, unit="B", unit_scale=True, disable=source.url is None) as bar:
+    with tqdm(total=source.size, unit="B", unit_scale=True, disable=True if source.url is None else None) as bar:
 
         def advance(here: int, total: int | None) -> None:
             bar.total = total
