@@ -27,7 +27,7 @@ def write_seg(masks: Mapping[str, np.ndarray], series: str | Path, path: str | P
     """Write boolean masks (z, y, x) on the grid of a DICOM series as one binary SEG, one segment per region, in their order.
 
     Args:
-        series: the folder that `mcd.imaging.io.read_volume` read the image from.
+        series: the folder, or the slice, that `mcd.imaging.io.read_volume` read the image from.
         description: of the series, for the viewer's list; at most 64 characters are kept.
 
     Raises:

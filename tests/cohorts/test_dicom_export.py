@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
-from dicom_files import CT, PET, new_object, write_series, write_structures
+from dicom_files import CT, PET, new_object, write_enhanced, write_series, write_structures
 from pydicom.dataset import Dataset
 
 from mcd.cli import main
@@ -14,6 +15,8 @@ from mcd.cohorts.dicom_export import subjects
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume
+from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.raw import read_raw
 from mcd.imaging.write_volume import write_volume
 from mcd.testing import check_layout
 
@@ -43,8 +46,6 @@ def examination(
 
 def contours(path: Path, patient: str, seed: int) -> None:
     write_structures(path, {1: [SQUARE]})
-    import pydicom
-
     made = pydicom.dcmread(path)
     made.PatientID, made.StudyInstanceUID = patient, f"1.2.{seed}.1"
     made.save_as(path)
@@ -86,6 +87,39 @@ def test_all_series_of_a_patient_in_one_folder(tmp_path: Path, capsys: pytest.Ca
     assert main(["check-cohort", "--config", str(tmp_path / "mine.yaml")]) == 0, capsys.readouterr().out
     written = "".join(path.read_text() for path in tmp_path.glob("mine.*"))
     assert not any(word in written + capsys.readouterr().out for word in ("Jane", "id1", "1.2.1.1"))
+
+
+def test_a_segmentation_among_the_series_comes_back_on_its_image(tmp_path: Path) -> None:
+    """It refers to the CT of a folder with a PET in it, too."""
+    pytest.importorskip("highdicom")
+    from mcd.imaging.dicom_seg import write_seg
+
+    for seed, name in enumerate(("x1", "x2"), start=1):
+        examination(tmp_path / name, f"id{seed}", seed)
+        mask = np.zeros((6, 16, 16), bool)
+        mask[2:4, 5:9, 3 + seed : 8] = True
+        write_seg({"tumour": mask}, tmp_path / name / "A003", tmp_path / name / "SEG.dcm", "test")
+        one = subjects(tmp_path)[seed - 1]
+        assert one.label == tmp_path / name / "SEG.dcm"
+        raw = read_raw(one, PreprocessOptions(size=(16, 16)))
+        assert raw.label is not None
+        np.testing.assert_array_equal(array_of(raw.label), mask)
+        np.testing.assert_array_equal(array_of(raw.images["CT"]), values(2 * seed) - 1024)
+
+
+def test_enhanced_files_among_slices_are_series_of_their_own(tmp_path: Path) -> None:
+    for seed, name in enumerate(("x1", "x2"), start=1):
+        examination(tmp_path / name, f"id{seed}", seed)
+        for path in (tmp_path / name).glob("A*"):
+            path.unlink()
+        write_enhanced(tmp_path / name / "E.dcm", values(2 * seed), [3, 0, 5, 1, 2, 4])
+        made = pydicom.dcmread(tmp_path / name / "E.dcm")
+        made.PatientID, made.StudyInstanceUID = f"id{seed}", f"1.2.{seed}.1"
+        made.save_as(tmp_path / name / "E.dcm")
+    for seed, one in enumerate(subjects(tmp_path), start=1):
+        assert one.images["CT"].name == "E.dcm"
+        assert_right(one.images["CT"], 2 * seed)
+        assert_right(one.images["PET"], 2 * seed + 1)
 
 
 def test_everything_in_one_folder_is_told_apart_by_patient(tmp_path: Path) -> None:
