@@ -2,9 +2,9 @@
 
 Each session is a patient's scan, and `sub-<label>` the person. Suffixes name modalities; contrast agent (`ce-`) makes T1CE of
 T1w, and `acq-` and `rec-` set apart what would else be one modality. Brain masks (`desc-brain_mask`) and labels (`dseg`,
-`label-<name>_mask`, or `msk` as in ISLES) are in `derivatives`, or in a pipeline's folder there, in the same subfolders.
-Diffusion series with gradients (`.bval` beside them) are no modality. `participants.tsv` may have a column of centres (site,
-centre, center, institution) and scanners.
+`label-<name>_mask` or `_roi`, or `msk` as in ISLES) are in `derivatives`, or in a pipeline's folder there, in the same
+subfolders. Diffusion series with gradients (`.bval` beside them) are no modality. `participants.tsv` may have a column of
+centres (site, centre, center, institution) and scanners.
 """
 
 import csv
@@ -71,17 +71,15 @@ def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = r
     """
     folder = Path(folder)
     images = [file for file in _files(folder) if file.modality]
-    if not images or not (folder / "dataset_description.json").is_file():
-        raise McdError(
-            f"{folder}: no dataset_description.json with sub-<label>/anat in it; give the folder of a BIDS data set"
-        )
+    if not images:
+        raise McdError(f"{folder}: no sub-<label>/anat with images in it; give the folder of a BIDS data set")
     sessions = sorted({file.session for file in images})
     held = Counter(name for name, _ in {(file.modality or "", file.session) for file in images})
     common = (name for name, count in held.items() if 2 * count >= len(sessions))
     offered = tuple(sorted(common, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)))
     chosen = choose_modalities(modalities, offered, "bids")
     derived = list(_derived(folder))
-    labels, masks = _of_one_kind(derived, _is_label, folder), _of_one_kind(derived, _is_brain, folder)
+    labels, masks = (_of_one_kind(derived, wanted, folder, fault) for wanted in (_is_label, _is_brain))
     participants = _participants(folder)
     found = []
     for session in sessions:
@@ -130,20 +128,21 @@ def _is_brain(file: _File) -> bool:
 
 
 def _is_label(file: _File) -> bool:
-    return file.suffix in ("dseg", "msk") or (
-        file.suffix == "mask" and "label" in file.entities and not _is_brain(file)
-    )
+    return file.suffix in ("dseg", "msk", "roi") or (file.suffix == "mask" and not _is_brain(file))
 
 
-def _of_one_kind(files: list[_File], wanted: Callable[[_File], bool], folder: Path) -> dict[str, Path]:
-    """Session -> file, of the kind that most sessions have; `McdError` where two have as many."""
+def _of_one_kind(
+    files: list[_File], wanted: Callable[[_File], bool], folder: Path, fault: Fault = refuse
+) -> dict[str, Path]:
+    """Session -> file, of the kind that most sessions have; where two have as many, none, and `McdError` by way of `fault`."""
     kinds = Counter(file.kind for file in files if wanted(file))
     if not kinds:
         return {}
     (first, count), *others = kinds.most_common()
     if others and others[0][1] == count:
         both = " and ".join("/".join(kind).strip("/") for kind in (first, others[0][0]))
-        raise McdError(f"{folder / 'derivatives'}: {both} may both be the label; move one of them elsewhere")
+        fault(McdError(f"{folder / 'derivatives'}: {both} may both be meant; move one of them elsewhere"), "")
+        return {}
     return {file.session: file.path for file in files if wanted(file) and file.kind == first}
 
 
@@ -163,15 +162,13 @@ def _first(about: dict[str, str], names: tuple[str, ...]) -> str | None:
 
 def regions(folder: Path) -> Regions:
     """Return the names of a segmentation's look-up table (`dseg.tsv`), or of the one thing that a mask shows."""
-    found = _of_one_kind(list(_derived(Path(folder))), _is_label, Path(folder))
+    found = _of_one_kind(list(_derived(Path(folder))), _is_label, Path(folder), lambda error, subject: None)
     label = next(iter(found.values()), None)
     if label is None:
         return {}
     file = next(one for one in _derived(Path(folder)) if one.path == label)
-    if file.suffix == "msk":
-        return {"lesion": (1,)}
-    if file.suffix == "mask":
-        return {re.sub(r"[^A-Za-z0-9]+", "_", file.entities["label"]): (1,)}
+    if file.suffix != "dseg":
+        return {re.sub(r"[^A-Za-z0-9]+", "_", file.entities.get("label", file.entities.get("desc", "lesion"))): (1,)}
     stem = label.name.removesuffix(".gz").removesuffix(".nii")
     pipeline = Path(folder) / "derivatives" / file.pipeline
     for table in (label.with_name(f"{stem}.tsv"), pipeline / "dseg.tsv", *sorted(pipeline.glob("*_dseg.tsv"))):

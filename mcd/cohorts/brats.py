@@ -3,8 +3,8 @@
 Until 2021 `<id>/<id>_{t1,t1ce,t2,flair,seg}.nii.gz` with enhancing tumour as code 4; since 2023
 `<id>/<id>-{t1n,t1c,t2w,t2f,seg}.nii.gz` with enhancing tumour as code 3. An id tells the year: `BraTS19_...`, `BraTS20_...`,
 `BraTS2021_00000`, and since 2023 `BraTS-GLI-00000-000`, a person's number and the number of the scan. Scans after treatment,
-the glioma data of 2024, count from 100 and have the resection cavity as code 4. Patients may lie in the folder itself or one
-level below (`HGG`, `LGG`, `training_data1_v2`).
+the glioma data of 2024, count from 100 and have the resection cavity as code 4. Patients may lie in the folder itself, or one
+or two levels below (`HGG`, `LGG`, `training_data1_v2`).
 """
 
 import re
@@ -22,7 +22,6 @@ _CODES_UNTIL_2021 = {"WT": (1, 2, 4), "TC": (1, 4), "ET": (4,)}
 _CODES_2023 = {"WT": (1, 2, 3), "TC": (1, 3), "ET": (3,)}
 _CODES_2024 = {**_CODES_2023, "RC": (4,)}
 _SCAN = re.compile(r"(BraTS-[A-Z]+-\d+)-(\d{3})")
-_AFTER_TREATMENT = 100  # the first number of a scan
 
 
 def _layout(year: int, ids: str, endings: Mapping[str, str], regions: Regions) -> Layout:
@@ -33,14 +32,12 @@ def _layout(year: int, ids: str, endings: Mapping[str, str], regions: Regions) -
         chosen = choose_modalities(asked, modalities, name)
         folders = {
             path.name: path
-            for pattern in ("*", "*/*")
+            for pattern in ("*", "*/*", "*/*/*")
             for path in sorted(folder.glob(pattern))
             if re.fullmatch(ids, path.name) and path.is_dir()
         }
         if not folders:
             raise McdError(f"{folder}: no folder of a patient of BraTS {year} in it; give the one that holds them")
-        if year == 2024 and not any(int(_scan(patient)[1]) >= _AFTER_TREATMENT for patient in folders):
-            raise McdError(f"{folder}: no scan after treatment (BraTS-GLI-00000-100) in it; the layout is brats2023")
 
         def place(patient: str, what: str) -> Path:
             path = folders[patient] / f"{patient}{endings[what]}.nii.gz"

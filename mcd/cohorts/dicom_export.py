@@ -162,8 +162,10 @@ def _dicom_files(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(place) / name
+            if name.startswith(".") or name.upper() == "DICOMDIR" or name.endswith(VOLUME_SUFFIXES):
+                continue
             try:
-                if not name.startswith(".") and name.upper() != "DICOMDIR" and contents.held_by(path) == contents.DICOM:
+                if contents.held_by(path) == contents.DICOM:
                     yield path
             except McdError:  # a pipe, or no right to read it
                 continue

@@ -100,7 +100,7 @@ def find_patterns(folder: Path, volumes: list[Path]) -> dict[str, dict[str, Path
     depth = max(len(path.parts) for path in paths) - 1
     longest = max(len(re.split(_WORD_END, _stem(path))) for path in paths)
     readings = [_by_folder(paths, level) for level in range(depth)] + [_by_name(paths)]
-    readings += [_by_words(paths, count) for count in range(1, longest)]
+    readings += [_by_words(paths, count, last) for last in (False, True) for count in range(1, longest)]
     best = max(readings, key=_plausibility)
     if not _plausibility(best):
         raise McdError(
@@ -147,13 +147,20 @@ def _by_name(paths: list[Path]) -> _Reading:
     return found
 
 
-def _by_words(paths: list[Path], count: int) -> _Reading:
-    """The patient is the first `count` words of the name: P01_CT_image, P01_CT_mask, P01_PET_image."""
+def _by_words(paths: list[Path], count: int, last: bool) -> _Reading:
+    """The patient is the first `count` words of the name, P01_CT_image and P01_CT_mask, or the `last` ones, CT P01."""
     found: _Reading = []
     for path in paths:
-        ends = [cut.start() for cut in re.finditer(_WORD_END, _stem(path)) if cut.start()]
-        begin = _stem(path)[: ends[count - 1]] if len(ends) >= count else _stem(path)
-        found.append((begin, str(path.parent / f"*{path.name[len(begin) :]}")))
+        stem, suffix = _stem(path), path.name[len(_stem(path)) :]
+        ends = [cut for cut in re.finditer(_WORD_END, stem) if cut.start()]
+        if len(ends) < count:
+            found.append((stem, str(path.parent / f"*{suffix}")))
+        elif last:
+            cut = ends[-count].end()
+            found.append((stem[cut:], str(path.parent / f"{stem[:cut]}*{suffix}")))
+        else:
+            cut = ends[count - 1].start()
+            found.append((stem[:cut], str(path.parent / f"*{stem[cut:]}{suffix}")))
     return found
 
 

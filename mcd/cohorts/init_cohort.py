@@ -8,7 +8,7 @@ from mcd.cohorts import find_layout
 from mcd.cohorts.first_configuration import regions_of
 from mcd.cohorts.guess import NONE, Answers, guess_cohort
 from mcd.cohorts.layout import HEAD_BOX
-from mcd.cohorts.proposal import LEFT_OUT, Progress, Proposal, with_boxes, with_contents
+from mcd.cohorts.proposal import LEFT_OUT, Progress, Proposal, codes_in_labels, with_boxes, with_contents
 from mcd.cohorts.recognise import recognise
 from mcd.errors import McdError
 
@@ -23,10 +23,9 @@ def propose(
     """
     if not folder.is_dir():
         raise McdError(f"{folder}: no such folder; give the folder that holds the scans")
-    nearly: list[str] = []
-    known = None if answers.of_files else recognise(folder, nearly)
+    known, nearly = ([], []) if answers.of_files else recognise(folder)
     try:
-        proposal = _without(known, answers) if known else guess_cohort(folder, answers)
+        proposal = _without(_best(known, progress), answers) if known else guess_cohort(folder, answers)
     except McdError:
         if nearly:
             raise McdError(nearly[0]) from None
@@ -50,6 +49,21 @@ def command_of(proposal: Proposal) -> str:
         elif row.what != LEFT_OUT:
             words += ["--modality", shlex.quote(f"{row.what}={row.pattern}")]
     return " ".join(words)
+
+
+def _best(known: list[Proposal], progress: Progress) -> Proposal:
+    """Return the layout with most patients; of years whose forms differ in the codes alone, the one that has just the labels'.
+
+    Where none has, the earliest: 4 was enhancing tumour before it was the resection cavity.
+    """
+    if len(known) == 1:
+        return known[0]
+
+    def fit(proposal: Proposal) -> tuple[int, bool]:
+        named = {code for of in proposal.regions.values() for code in of}
+        return len(proposal.subjects), set(codes_in_labels(proposal.subjects, progress)) == named
+
+    return max(reversed(known), key=fit)
 
 
 def _without(proposal: Proposal, answers: Answers) -> Proposal:
@@ -76,6 +90,11 @@ def _with_codes_told(proposal: Proposal) -> Proposal:
     codes = ", ".join(f"{code} (in {count})" for code, count in sorted(proposal.codes.items()))
     rows = [replace(row, remark=f"codes: {codes or 'none'}") if row.what == "label" else row for row in proposal.rows]
     remarks = list(proposal.remarks)
+    absent = [name for name, of in proposal.regions.items() if proposal.codes and not set(of) & set(proposal.codes)]
+    if absent:
+        remarks.append(f"regions left out, since no label has their codes: {', '.join(absent)}")
+        held = {name: of for name, of in proposal.regions.items() if name not in absent}
+        proposal = replace(proposal, regions=held)
     if proposal.regions and regions_of(proposal).keys() != proposal.regions.keys():
         named = ", ".join(f"{region} {list(of)}" for region, of in proposal.regions.items())
         remarks.append(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcd.cohorts.dataset_json import NAME, channels_in, read_dataset_json, regions_in
-from mcd.cohorts.layout import Fault, Layout, Regions, choose_modalities, patients_by_name, refuse
+from mcd.cohorts.layout import Fault, Layout, Regions, choose_modalities, faults, patients_by_name, refuse
 from mcd.errors import McdError
 from mcd.files import read_json
 from mcd.subject import Subject
@@ -41,8 +41,11 @@ def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = r
     test = [one for one in found_in("Ts") if one.label] if (folder / "labelsTs").is_dir() else []
     if test:
         train, test = [replace(one, split="train") for one in train], [replace(one, split="test") for one in test]
-    elif held_out := _validation(folder, {one.id for one in train}):
-        train = [replace(one, split="test" if one.id in held_out else "train") for one in train]
+    else:
+        held_out: set[str] = set()
+        with faults(fault):
+            held_out = _validation(folder, {one.id for one in train})
+        train = [replace(one, split="test" if one.id in held_out else "train") for one in train] if held_out else train
     return sorted([*train, *test], key=lambda subject: subject.id)
 
 

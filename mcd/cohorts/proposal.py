@@ -69,13 +69,7 @@ class Proposal:
 
 def with_contents(proposal: Proposal, progress: Progress) -> Proposal:
     """Return a proposal with what the files hold: the codes of all labels, the crop and how to tell background."""
-    by_id = {subject.id: subject for subject in proposal.subjects}
-    codes: dict[int, int] = {}
-    for name in progress([subject.id for subject in proposal.subjects if subject.label], "label"):
-        label = by_id[name].label
-        assert label is not None, "chosen so"
-        for code in codes_of(label) or ():
-            codes[code] = codes.get(code, 0) + 1
+    codes = codes_in_labels(proposal.subjects, progress)
     spread = np.linspace(0, len(proposal.subjects) - 1, _LOOKED_AT).round().astype(int)
     shown = [proposal.subjects[index] for index in sorted(set(spread.tolist()))]
     reference = proposal.modalities[0]
@@ -83,6 +77,16 @@ def with_contents(proposal: Proposal, progress: Progress) -> Proposal:
     size, spacing = _crop([look for look in whole if look], [subject.box for subject in shown if subject.box])
     rules = {name: _rule(look_into({one.id: one.images[name] for one in shown})) for name in proposal.modalities}
     return replace(proposal, codes=codes, size=size, spacing=spacing, statistics_region=rules)
+
+
+def codes_in_labels(subjects: Sequence[Subject], progress: Progress) -> dict[int, int]:
+    """Return code above 0 -> how many patients have it in their labels."""
+    labels = {subject.id: subject.label for subject in subjects if subject.label}
+    found: dict[int, int] = {}
+    for name in progress(list(labels), "label"):
+        for code in codes_of(labels[name]) or ():
+            found[code] = found.get(code, 0) + 1
+    return found
 
 
 def with_boxes(proposal: Proposal, find_box: str, progress: Progress) -> Proposal:

@@ -10,45 +10,53 @@ from mcd.errors import McdError
 from mcd.subject import Subject
 
 
-def recognise(folder: Path, nearly: list[str] | None = None) -> Proposal | None:
-    """Return what a folder holds, if it, or the only folder in it, has a layout of which half of the patients are complete.
+def recognise(folder: Path) -> tuple[list[Proposal], list[str]]:
+    """Return what a folder holds by each layout that it has; or what is wrong with the patients of those that it nearly has.
 
-    `nearly` gets what is wrong with the patients of a layout of which fewer are.
+    It has a layout if half of the patients are complete, in the folder itself or in the only one within it.
     """
-    asked = folder
-    for folder in _chain(asked):
+    nearly: list[str] = []
+    for place in _chain(folder):
+        found = []
         for name in reversed(
             LAYOUTS
-        ):  # those of other packages first, and BraTS 2019, which has the folders of 2018, before it
-            layout = find_layout(name)
-            if layout.needs_sheet:
-                continue
-            faults: dict[str, str] = {}
+        ):  # other packages' first, and BraTS 2019, which has the folders of 2018, before it
+            proposal = None if find_layout(name).needs_sheet else _as_layout(name, place, folder)
+            if proposal and proposal.subjects and len(proposal.subjects) >= len(proposal.left_out):
+                found.append(proposal)
+            elif proposal:
+                nearly += proposal.left_out.values()
+        if found:
+            return found, []
+    return [], nearly
 
-            def note(error: McdError, subject: str, faults: dict[str, str] = faults) -> None:
-                faults.setdefault(subject, str(error))
 
-            try:
-                subjects = layout.find(folder, None, note)
-                regions = layout.regions(folder) if layout.regions else {}
-            except (McdError, OSError):
-                continue
-            complete = [subject for subject in subjects if subject.id not in faults]
-            if complete and 2 * len(complete) >= len(subjects):
-                remark = f"the folder has the official layout {name}"
-                rows = list(_rows(asked, subjects))
-                return Proposal(asked, complete, faults, rows, regions=regions, remarks=[remark], layout=name)
-            if nearly is not None:
-                nearly += faults.values()
-    return None
+def _as_layout(name: str, place: Path, folder: Path) -> Proposal | None:
+    """What `place`, in the `folder` that was asked for, holds by one layout; None where it has another one."""
+    layout = find_layout(name)
+    faults: dict[str, str] = {}
+
+    def note(error: McdError, subject: str) -> None:
+        faults.setdefault(subject, str(error))
+
+    try:
+        subjects = layout.find(place, None, note)
+        regions = layout.regions(place) if layout.regions else {}
+    except (McdError, OSError):
+        return None
+    of_cohort = faults.pop("", None)
+    complete = [subject for subject in subjects if subject.id not in faults]
+    remarks = [f"the folder has the official layout {name}", *([of_cohort] if of_cohort else [])]
+    rows = list(_rows(folder, subjects))
+    return Proposal(folder, complete, faults, rows, regions=regions, remarks=remarks, layout=name)
 
 
 def _chain(folder: Path) -> Iterator[Path]:
     """The folder, and the one below it as long as there is only one: archives unpack into folders of folders."""
     while True:
         yield folder
-        below = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "__"))]
-        if len(below) != 1 or not below[0].is_dir():
+        below = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
+        if len(below) != 1:
             return
         folder = below[0]
 

@@ -208,6 +208,15 @@ def test_loose_files_with_blanks_in_their_names(tmp_path: Path) -> None:
     assert read[0].label == folder / "Patient 1 label.nii.gz"
 
 
+def test_a_patient_s_number_at_the_end_of_the_name(tmp_path: Path) -> None:
+    cohort, read = written(
+        write(tmp_path / "scans", *[f"{end} case {i}.nii.gz" for i in (1, 2, 3) for end in ("CT", "PET", "seg")])
+    )
+    assert cohort.modalities == ["CT", "PET"]
+    assert [one.id for one in read] == ["1", "2", "3"]
+    assert all(one.label for one in read)
+
+
 def test_a_flat_folder_with_the_modality_in_the_middle(tmp_path: Path) -> None:
     names = [f"{i}_{what}.nii.gz" for i in IDS for what in ("CT_image", "CT_mask", "PET_image", "PET_mask")]
     cohort, read = written(write(tmp_path / "scans", *names))

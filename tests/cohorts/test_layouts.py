@@ -189,6 +189,5 @@ def test_a_layout_takes_a_line_of_the_registry(tmp_path: Path, monkeypatch: pyte
     assert load_config({"cohorts": {"mine": cohort}}).cohorts["mine"].raw_folder == tmp_path
     with pytest.raises(McdError, match="only brats2018 and hecktor2020 can be simulated"):
         load_config({"cohorts": {"mine": {**cohort, "simulate": {"subjects": 3}}}})
-    found = recognise(tmp_path)
-    assert found is not None
+    (found,), _ = recognise(tmp_path)
     assert found.layout == "flat"

@@ -351,6 +351,11 @@ def test_splits_of_nnunet_are_taken_over(tmp_path: Path, capsys: pytest.CaptureF
     place.write_text('[{"train": ["P_1"], "val": ["P_2"]}]')
     with pytest.raises(McdError, match=r"splits_final\.json: the first fold does not divide the patients"):
         find_layout("nnunet").find(tmp_path / "nnUNet_raw/Dataset501_Mine")
+    (tmp_path / "nnUNet_raw/mine.yaml").unlink()
+    (tmp_path / "nnUNet_raw/mine.tsv").unlink()
+    _, rows = initialised(tmp_path / "nnUNet_raw/Dataset501_Mine", capsys)
+    assert "split" not in rows[0]
+    assert "the first fold does not divide the patients" in (tmp_path / "nnUNet_raw/mine.yaml").read_text()
 
 
 def test_channels_of_a_decathlon_image_are_told_apart(tmp_path: Path) -> None:
@@ -398,11 +403,38 @@ def test_a_cohort_without_any_label_is_asked_about(tmp_path: Path, capsys: pytes
     assert main([*command, "--label", "none"]) == 0
 
 
-def test_the_two_forms_since_2023_are_not_mixed_up(tmp_path: Path) -> None:
-    brats2023(tmp_path)
-    place = tmp_path / "ASNR-MICCAI-BraTS2023-GLI-Challenge-TrainingData"
-    with pytest.raises(McdError, match="the layout is brats2023"):
-        find_layout("brats2024").find(place)
+@pytest.mark.parametrize(("codes", "regions"), [((1, 2, 3, 4), {**SINCE_2023, "RC": [4]}), ((1, 2, 3), SINCE_2023)])
+def test_the_two_forms_since_2023_are_told_apart_by_their_codes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], codes: tuple[int, ...], regions: dict[str, list[int]]
+) -> None:
+    brats(tmp_path / "data", [f"BraTS-GLI-0000{n}-000" for n in (1, 2)], BRATS_2023, "-seg", codes)
+    cohort, _ = initialised(tmp_path / "data", capsys)
+    assert cohort.regions == regions
+
+
+def test_a_region_that_no_label_has_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    brats(tmp_path / "data", [f"BraTS-GLI-0000{n}-100" for n in (1, 2)], BRATS_2023, "-seg", (1, 2, 3))
+    cohort, _ = initialised(tmp_path / "data", capsys)
+    assert cohort.regions == SINCE_2023
+    assert "regions left out, since no label has their codes: RC" in (tmp_path / "mine.yaml").read_text()
+
+
+def test_archives_unpacked_beside_other_files_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hecktor2026(tmp_path / "data/download/hecktor2026_training")
+    (tmp_path / "data/readme.txt").write_text("x")
+    (tmp_path / "data/download/archive.zip").write_bytes(b"PK")
+    _, rows = initialised(tmp_path / "data", capsys)
+    assert [row["subject"] for row in rows] == ["CHUM-001", "MDA-010"]
+
+
+def test_two_kinds_of_labels_are_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bids_dseg(tmp_path / "data")
+    for person in ("a", "b"):
+        label(tmp_path / f"data/derivatives/other/sub-{person}/anat/sub-{person}_dseg.nii.gz")
+    assert main(["init-cohort", str(tmp_path / "data"), "--output", str(tmp_path / "mine")]) == 1
+    said = capsys.readouterr().out
+    assert "may both be meant" in said
+    assert "which files are the labels?" in said
 
 
 def test_sessions_with_two_runs_of_a_sequence_are_faults(tmp_path: Path) -> None:
