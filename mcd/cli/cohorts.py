@@ -43,7 +43,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         default=[],
         metavar="NAME=PATTERN",
         help="which files are a modality, one option for each: the path below the folder, with * for the patient, such as "
-        "CT='*/ct.nii.gz'; a further * is anything within a name",
+        "CT='*/ct.nii.gz'; ** is a patient of several folders, a further * anything within a name",
     )
     sub.add_argument("--label", metavar="PATTERN", help="which files are the labels, or `none`")
     sub.add_argument("--mask", metavar="PATTERN", help="which files are masks, or `none`")

@@ -19,7 +19,7 @@ VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 MODALITY_WORDS = {
     "CT": ("ct", "ctres", "cect"),
     "PET": ("pet", "pt", "suv", "ptres"),
-    "T1CE": ("t1ce", "t1c", "t1gd", "t1post", "t1ca", "t1wce", "ce"),
+    "T1CE": ("t1ce", "t1c", "t1gd", "t1post", "t1ca", "t1wce", "ce", "gd", "post"),
     "T2": ("t2", "t2w"),
     "FLAIR": ("flair", "t2f", "fla"),
     "T1": ("t1", "t1w", "t1n", "t1pre"),
@@ -58,6 +58,10 @@ _STRUCTURE_WORDS = {
         "segmentations",
     ),
 }
+# What folders of one examination are called: a date, a session, a visit.
+_SESSION = re.compile(
+    r"(?<!\d)(\d{4}[-_.]?\d{2}[-_.]?\d{2}|\d{2}[-_.]\d{2}[-_.]\d{4})(?!\d)|ses|visit|study|base|follow", re.IGNORECASE
+)
 _WORD_END = r"[_. -]+"
 _TOLD_FIRST = ("FLAIR", *MODALITY_WORDS)  # T2-FLAIR is FLAIR
 _KNOWN_WORDS = {word for words in MODALITY_WORDS.values() for word in words}
@@ -100,12 +104,13 @@ def find_patterns(folder: Path, volumes: list[Path]) -> dict[str, dict[str, Path
     depth = max(len(path.parts) for path in paths) - 1
     longest = max(len(re.split(_WORD_END, _stem(path))) for path in paths)
     readings = [_by_folder(paths, level) for level in range(depth)] + [_by_name(paths)]
+    readings += [_by_session(paths, level) for level in range(depth - 1)]
     readings += [_by_words(paths, count, last) for last in (False, True) for count in range(1, longest)]
     best = max(readings, key=_plausibility)
     if not _plausibility(best):
         raise McdError(
             f"{folder}: no pattern that two patients share; sort the files into one folder per patient, with the same names in "
-            "each, or write the sheet by hand (docs/how_to/own_scans.md)"
+            "each, or say which files are which: --modality NAME=PATTERN for each, and --label PATTERN"
         )
     found: dict[str, dict[str, Path]] = {}
     for (name, pattern), path in zip(best, volumes, strict=True):
@@ -124,6 +129,19 @@ def _by_folder(paths: list[Path], level: int) -> _Reading:
         patient = path.parts[level]
         whole = re.compile(rf"(?<![A-Za-z0-9]){re.escape(patient)}(?![A-Za-z0-9])")
         found.append((patient, "/".join(whole.sub("*", part) for part in path.parts)))
+    return found
+
+
+def _by_session(paths: list[Path], level: int) -> _Reading:
+    """The patient is a folder at `level` and a session's in it, both as `**`: P01/2020-01-31/ct.nii.gz is **/ct.nii.gz."""
+    found: _Reading = []
+    for path in paths:
+        if len(path.parts) - 2 <= level or not _SESSION.search(path.parts[level + 1]):
+            found.append((None, str(path)))
+            continue
+        patient = path.parts[level]
+        rest = [part.replace(patient, "*") for part in path.parts[level + 2 :]]
+        found.append((f"{patient}/{path.parts[level + 1]}", "/".join([*path.parts[:level], "**", *rest])))
     return found
 
 
@@ -201,11 +219,15 @@ def is_no_id(name: str) -> bool:
 def matches(pattern: str, path: str) -> str | None:
     """Return the patient of a path that one of some patterns fits (separated by ", "), or None.
 
-    The first `*` of a pattern is the patient, each other one anything within a name.
+    The first `*` of a pattern is the patient, `**` over several folders; each other one is anything within a name.
     """
     for one in pattern.split(", "):
-        patient, *rest = map(re.escape, one.removeprefix("./").split("*"))
-        found = re.fullmatch(f"{patient}([^/]+){'[^/]*'.join(rest)}", path) if rest else None
+        before, *rest = one.removeprefix("./").split("*")
+        name = "[^/]+"
+        if len(rest) > 1 and not rest[0]:
+            name, rest = ".+", rest[1:]
+        after = "[^/]*".join(map(re.escape, rest))
+        found = re.fullmatch(f"{re.escape(before)}({name}){after}", path) if rest else None
         if found:
             return found[1]
     return None

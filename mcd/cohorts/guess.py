@@ -64,7 +64,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the user said: patterns, in which the first `*` is the patient and each other `*` anything within a name.
+    """What the user said: patterns, in which the first `*` is the patient (`**` of several folders), each other one anything.
 
     modalities: modality -> pattern, all of them; empty to guess. label, mask: a pattern, `NONE`, or None to guess.
     """
@@ -122,13 +122,13 @@ def _guessed(
     if not images:
         raise McdError(f"{folder}: only label maps and masks in it; give the folder that holds the scans, too")
     _name(images)
-    modalities, others = _one_each(images, questions)
+    modalities, others = _one_each(folder, images, questions)
     questions += [
         f"which files are {kind.name}? the first ones cannot be read: {_problem(kind)}: --modality NAME=PATTERN for each"
         for kind in modalities
         if kind.look is None
     ]
-    label, mask, left = _label_and_mask(discrete, modalities[0])
+    label, mask, left = _label_and_mask(discrete, modalities[0], questions)
     return modalities, label, mask, others + [(kind, "another label map or mask") for kind in left]
 
 
@@ -165,12 +165,13 @@ def _name(kinds: list[Kind]) -> None:
     for number, kind in enumerate(kinds, start=1):
         own = kind.words - common - suffixes
         words = [word for word in re.split(r"[^A-Za-z0-9]+", kind.pattern) if word.lower() in own]
-        kind.name = modality_in(own) or "".join(words) or f"M{number}"
+        of_file = words_of(kind.pattern.rpartition("/")[2]) - suffixes
+        kind.name = modality_in(own) or modality_in(of_file) or "".join(words) or f"M{number}"
         if kind.name.lower() in RESERVED or not isinstance(yaml.safe_load(kind.name), str):
             kind.name = f"M{kind.name}"  # YAML would read 0000 as a number
 
 
-def _one_each(kinds: list[Kind], questions: list[str]) -> tuple[list[Kind], list[tuple[Kind, str]]]:
+def _one_each(folder: Path, kinds: list[Kind], questions: list[str]) -> tuple[list[Kind], list[tuple[Kind, str]]]:
     """Of kinds of one name the one that most patients have; those that few patients have are left out."""
     order = [*MODALITY_WORDS, *sorted({kind.name for kind in kinds})]
     taken: dict[str, Kind] = {}
@@ -183,9 +184,10 @@ def _one_each(kinds: list[Kind], questions: list[str]) -> tuple[list[Kind], list
             others.append((kind, f"{kind.name} is taken from {first.pattern}"))
             both = set(kind.files) & set(first.files)
             if 2 * len(both) >= len(first.files):
+                one, other = (each.files[min(both)].relative_to(folder) for each in (first, kind))
                 questions.append(
-                    f"which files are {kind.name}? {len(both)} patients have two, such as {_example(first, min(both))} and "
-                    f"{_example(kind, min(both))}: --modality {kind.name}='{first.pattern}' or another name for each"
+                    f"which files are {kind.name}? {len(both)} patients have two, such as {one} and {other}: "
+                    f"--modality {kind.name}='{first.pattern}' or another name for each"
                 )
         elif taken and len(kind.files) < len(next(iter(taken.values())).files) / 2:
             others.append((kind, "in less than half of the patients"))
@@ -194,28 +196,33 @@ def _one_each(kinds: list[Kind], questions: list[str]) -> tuple[list[Kind], list
     return sorted(taken.values(), key=lambda kind: order.index(kind.name)), others
 
 
-def _example(kind: Kind, patient: str) -> str:
-    return kind.pattern.replace("*", patient)
-
-
 def _merge(kind: Kind, other: Kind) -> None:
     kind.files.update(other.files)
     kind.pattern += f", {other.pattern}"
 
 
-def _label_and_mask(kinds: list[Kind], reference: Kind) -> tuple[Kind | None, Kind | None, list[Kind]]:
-    """Return label, mask and the others.
+def _label_and_mask(
+    kinds: list[Kind], reference: Kind, questions: list[str]
+) -> tuple[Kind | None, Kind | None, list[Kind]]:
+    """Return label, mask and the others; add to the questions where two may as well be the label.
 
     Masks are those whose name says of what; the label is the map that most patients have, one beside the reference first.
     """
 
-    def rank(kind: Kind) -> tuple[int, int, str]:
-        nearest = max(len(os.path.commonpath([kind.pattern, one])) for one in reference.pattern.split(", "))
-        return -len(kind.files), -nearest, kind.pattern
+    def rank(kind: Kind) -> tuple[int, int, int]:
+        images = reference.pattern.split(", ")
+        beside = max(len(os.path.commonpath([kind.pattern, one])) for one in images)
+        alike = max(len(os.path.commonprefix([kind.pattern, one])) for one in images)  # noqa: RUF071, letters are meant
+        return -len(kind.files), -beside, -alike
 
+    kinds = sorted(kinds, key=lambda kind: (rank(kind), kind.pattern))
     masks = [kind for kind in kinds if kind.words & _MASK_WORDS]
     labels = [kind for kind in kinds if kind not in masks]
-    masks, labels = _joined(sorted(masks, key=rank)), _joined(sorted(labels, key=rank))
+    ranks = [rank(kind) for kind in labels]
+    masks, labels = _joined(masks), _joined(labels)
+    if len(labels) > 1 and ranks[0] == ranks[1] == rank(labels[1]):
+        one, other = (kind.pattern for kind in labels[:2])
+        questions.append(f"which files are the labels? {one} or {other}, or another: --label '{one}'")
     return next(iter(labels), None), next(iter(masks), None), labels[1:] + masks[1:]
 
 
@@ -282,6 +289,7 @@ def _proposal(
             {kind.name: kind.files[name] for kind in modalities},
             label=label.files.get(name) if label else None,
             mask=mask.files.get(name) if mask else None,
+            person=subject_ids([name.partition("/")[0]])[0] if "/" in name else None,
             split=parts.get(name),
         )
         for name, identifier in zip(complete, subject_ids(complete), strict=True)

@@ -9,6 +9,8 @@ from mcd.cohorts.proposal import Proposal, Row
 from mcd.errors import McdError
 from mcd.subject import Subject
 
+_MOST_DATA_SETS = 20  # folders that are looked into: more are patients
+
 
 def recognise(folder: Path) -> tuple[list[Proposal], list[str]]:
     """Return what a folder holds by each layout that it has; or what is wrong with the patients of those that it nearly has.
@@ -28,7 +30,25 @@ def recognise(folder: Path) -> tuple[list[Proposal], list[str]]:
                 nearly += proposal.left_out.values()
         if found:
             return found, []
+        _check_one_data_set(place)
     return [], nearly
+
+
+def _check_one_data_set(place: Path) -> None:
+    """Raise `McdError` for a folder of data sets, whose patients would be taken for those of one."""
+    below = [path for path in sorted(place.iterdir()) if path.is_dir() and not path.name.startswith((".", "__"))]
+    if 1 < len(below) <= _MOST_DATA_SETS:
+        names = [name for name in LAYOUTS if not find_layout(name).needs_sheet]
+        held = [path for path in below if any(_has_patients(_as_layout(name, path, place)) for name in names)]
+        if len(held) > 1:
+            raise McdError(
+                f"{place}: several data sets in it ({', '.join(path.name for path in held)}); give one of them"
+            )
+
+
+def _has_patients(proposal: Proposal | None) -> bool:
+    """Whether there are several: one patient's files may have a form, too."""
+    return proposal is not None and len(proposal.subjects) > 1
 
 
 def _as_layout(name: str, place: Path, folder: Path) -> Proposal | None:

@@ -217,6 +217,18 @@ def test_a_patient_s_number_at_the_end_of_the_name(tmp_path: Path) -> None:
     assert all(one.label for one in read)
 
 
+def test_examinations_of_a_person_are_scans_of_it(tmp_path: Path) -> None:
+    places = [f"{who}/{day}" for who, day in (("P1", "2020-01-31"), ("P1", "2021-02-01"), ("P2", "2020-05-05"))]
+    folder = write(tmp_path / "scans", *[f"{place}/{end}.nii.gz" for place in places for end in ("CT", "PET", "SEG")])
+    cohort, read = written(folder)
+    assert cohort.modalities == ["CT", "PET"]
+    assert [(one.id, one.person) for one in read] == [
+        *(("P1_2020-01-31", "P1"), ("P1_2021-02-01", "P1"), ("P2_2020-05-05", "P2"))
+    ]
+    given = guess_cohort(folder, Answers({"CT": "**/CT.nii.gz", "PET": "**/PET.nii.gz"}, "**/SEG.nii.gz"))
+    assert [one.id for one in given.subjects] == [one.id for one in read]
+
+
 def test_a_flat_folder_with_the_modality_in_the_middle(tmp_path: Path) -> None:
     names = [f"{i}_{what}.nii.gz" for i in IDS for what in ("CT_image", "CT_mask", "PET_image", "PET_mask")]
     cohort, read = written(write(tmp_path / "scans", *names))
@@ -269,6 +281,13 @@ def test_two_files_of_one_modality_are_asked_about(tmp_path: Path) -> None:
     cohort, read = written(folder, Answers({"T1": "*/t1_b.nii.gz", "T2": "*/t2.nii.gz"}, "*/seg.nii.gz"))
     assert cohort.modalities == ["T1", "T2"]
     assert read[0].images["T1"].name == "t1_b.nii.gz"
+
+
+def test_label_maps_of_which_none_is_nearer_are_asked_about(tmp_path: Path) -> None:
+    """A file for each organ: one of them would be as wrong as another."""
+    names = [f"{i}/{i}_{end}.nii.gz" for i in IDS for end in ("ct", "t1", "seg_brainstem", "seg_parotid")]
+    folder = write(tmp_path / "scans", *names)
+    assert "which files are the labels? */*_seg_brainstem.nii.gz or */*_seg_parotid.nii.gz, or another" in asked(folder)
 
 
 def test_files_that_no_two_patients_share_are_asked_about(tmp_path: Path) -> None:

@@ -427,6 +427,13 @@ def test_archives_unpacked_beside_other_files_are_found(tmp_path: Path, capsys: 
     assert [row["subject"] for row in rows] == ["CHUM-001", "MDA-010"]
 
 
+def test_a_folder_of_several_data_sets_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    msd_brain(tmp_path)
+    msd_heart(tmp_path / "Task02_Heart")
+    assert main(["init-cohort", str(tmp_path)]) == 1
+    assert "several data sets in it (Task01_BrainTumour, Task02_Heart); give one of them" in capsys.readouterr().err
+
+
 def test_two_kinds_of_labels_are_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bids_dseg(tmp_path / "data")
     for person in ("a", "b"):
