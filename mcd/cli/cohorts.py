@@ -159,7 +159,11 @@ def _init_cohort(options: argparse.Namespace) -> None:
         )
     write_proposal(proposal, sheet, configuration)
     count = len(proposal.subjects) + len(proposal.left_out)
-    print(f"{len(proposal.subjects)} of {count} patients have every modality, and are in {sheet}.")
+    labelled = sum(subject.label is not None for subject in proposal.subjects)
+    print(
+        f"{len(proposal.subjects)} of {count} patients have every modality, and are in {sheet}; "
+        f"{labelled} of them with a label."
+    )
     print(
         f"Patients are named after their folders or files. If that says who they are, change the column subject of {sheet}."
     )

@@ -283,6 +283,9 @@ def _proposal(
             rows.append(row(what, kind))
     rows += [row(LEFT_OUT, kind, reason) for kind, reason in others]
     parts = _parts(folder, {name: modalities[0].files[name] for name in complete})
+    remarks = ["who tests follows from the folders; patients of a validation folder train"] if parts else []
+    if unseen := [name for name, part in parts.items() if part == "test" and not (label and name in label.files)]:
+        parts, remarks = {}, [f"no label to test on, so these train unless you remove them: {some(unseen)}"]
     subjects = [
         Subject(
             identifier,
@@ -294,7 +297,6 @@ def _proposal(
         )
         for name, identifier in zip(complete, subject_ids(complete), strict=True)
     ]
-    remarks = ["who tests follows from the folders; patients of a validation folder train"] if parts else []
     return Proposal(folder, subjects, left_out, rows, questions=questions, remarks=remarks)
 
 

@@ -248,6 +248,20 @@ def test_folders_of_train_validation_and_test_are_joined(tmp_path: Path) -> None
     assert all(one.label and one.mask for one in read)
 
 
+def test_patients_of_a_test_folder_without_labels_are_not_said_to_test(tmp_path: Path) -> None:
+    names = [
+        f"{part}/{part[0]}{n}/{end}.nii.gz" for part in ("train", "test") for n in (1, 2) for end in ("t1c", "flair")
+    ]
+    folder = write(tmp_path / "scans", *names, "train/t1/seg.nii.gz", "train/t2/seg.nii.gz")
+    for n in (1, 2):
+        (folder / f"test/t{n}").rename(folder / f"test/u{n}")
+    _, read = written(folder)
+    assert [(one.id, one.split, one.label is None) for one in read] == [
+        *(("t1", None, False), ("t2", None, False), ("u1", None, True), ("u2", None, True))
+    ]
+    assert "no label to test on, so these train unless you remove them: u1, u2" in (tmp_path / "mine.yaml").read_text()
+
+
 def test_many_codes_are_a_label_map_and_grey_levels_are_not(tmp_path: Path) -> None:
     folder = write(tmp_path / "scans", *[f"{i}/{end}.nii.gz" for i in IDS for end in ("t1", "t2")])
     rng = np.random.default_rng(0)
