@@ -105,10 +105,9 @@ def with_boxes(proposal: Proposal, find_box: str, progress: Progress) -> Proposa
     first = next((" ".join(map(str, one.box)) for one in found if one.box), "")
     row = Row("box", "found in the PET, x1 x2 y1 y2 z1 z2", first, len(found) - len(without), without)
     rows = [*proposal.rows, row]
-    remarks = [
-        *proposal.remarks,
-        "boxes were found in the PET, by the brain: look at the QC pictures, and correct the column box",
-    ]
+    remarks = list(proposal.remarks)
+    if first:
+        remarks.append("boxes were found in the PET, by the brain: look at the QC pictures, and correct the column box")
     if without:
         remarks.append(f"no box was found for {some(without)}: give one in the column box")
     return replace(proposal, subjects=found, rows=rows, remarks=remarks)
