@@ -13,14 +13,12 @@ import numpy as np
 
 from mcd.csv_files import write_csv
 from mcd.evaluation.metrics import METRIC_KEYS
+from mcd.training.history import LENGTH
 
 RUN = ["cohort", "pair", "modality", "method", "label_ratio"]  # what identifies a mean; a run also has a seed
 IDENTITY = [*RUN, "seed", "subject", "region"]
 COLUMNS = [*IDENTITY, *METRIC_KEYS]
 VERSION = "mcd_version"  # the versions of the code that the row went through (`mcd.version.lineage`)
-
-LENGTH = ["steps", "targets_seen"]
-"""Of the network's training: its steps, and labelled slices with a target in their batches (`mcd.segmentation.length`)."""
 
 DECIMALS = 6  # far more than a mean can resolve
 

@@ -40,7 +40,7 @@ def write_predictions(
         regions: name -> label codes, in the order of the probabilities. Region r is bit r of a mask's voxel.
         keep_probabilities: for a fusion by their mean.
         version: of the code that predicted, after those of what it predicted with (`mcd.version.lineage`).
-        length: of the network's training (`mcd.evaluation.score_rows.LENGTH`), as far as it is known.
+        length: of the network's training (`mcd.training.history.LENGTH`), as far as it is known.
 
     Raises:
         McdError: for more than eight regions.

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mcd.evaluation.score_rows import LENGTH
 from mcd.prediction.masks import write_predictions
 from mcd.prediction.slices import BATCH_SIZE, load_network, predict_slices
 from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.device import prepare
+from mcd.training.history import LENGTH
 from mcd.training.schedule import Compute
 from mcd.version import UNKNOWN, code_version, lineage
 

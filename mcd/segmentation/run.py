@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from mcd.errors import McdError
-from mcd.evaluation.score_rows import LENGTH
 from mcd.models.unet import UNet
 from mcd.registry import find
 from mcd.seeding import derive_seed
@@ -23,7 +22,7 @@ from mcd.slices.splits import Split, read_split
 from mcd.training.alone import training_alone
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, weights_digest
 from mcd.training.device import prepare
-from mcd.training.history import History, Watch, warnings_of
+from mcd.training.history import LENGTH, History, Watch, warnings_of
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
 from mcd.version import UNKNOWN, code_version, lineage

@@ -13,6 +13,10 @@ History = list[dict[str, Any]]
 Watch = Callable[[History], None]
 """What is shown a training's losses after every epoch, such as `mcd.reporting.figures.live.Live`."""
 
+LENGTH = ["steps", "targets_seen"]
+"""Columns of a fine-tuning's history that say how long it was, in sum: its steps, and labelled slices with a target in their
+batches (`mcd.segmentation.length`)."""
+
 SEPARATOR = " | "
 """Between the sentences of one `warning`."""
 
