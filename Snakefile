@@ -88,9 +88,9 @@ rule pretrain:
 
 
 rule finetune:
-    """Stage 4: every segmentation network of Table II."""
+    """Stage 4: every segmentation network of the configured methods."""
     input:
-        [model_file(run) for run in TABLE2_RUNS],
+        [model_file(run) for run in CONFIGURED_RUNS],
 
 
 onsuccess:

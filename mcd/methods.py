@@ -167,7 +167,10 @@ BEYOND: dict[str, MethodSpec] = {
         for name, baseline in segmentation.BASELINES.items()
     },
 }
-"""Baselines that are not in the paper, ours and those of other packages."""
+"""Baselines that are not in the paper, ours and those of other packages: rows of a table of their own."""
+
+ALL: dict[str, list[str]] = {"all": list(TABLE_II), "all+": [*TABLE_II, *BEYOND]}
+"""Words that a configuration may have in place of a list of methods, and what they stand for."""
 
 PRETRAININGS |= {name: PretrainingSpec(name, baseline.hands_back) for name, baseline in pretraining.BASELINES.items()}
 

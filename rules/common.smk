@@ -119,15 +119,15 @@ TRANSLATIONS = plan.translations(CONFIG, plan.TABLE_IV)
 TRANSLATION_SPEC = plan.translation_spec(CONFIG)
 DRAWN = plan.shown_translations(CONFIG, plan.TABLE_IV)
 EMBEDDED = plan.shown_translations(CONFIG, plan.FIG_3)
-TABLE2_RUNS = COMPARISONS["table2"].runs
+CONFIGURED_RUNS = plan.configured_runs(CONFIG)
 
 
 def pretraining_files():
-    """The checkpoints of every pre-training that Table II needs, each once."""
+    """The checkpoints of every pre-training that the configured methods need, each once."""
     return sorted(
         {
             pretraining_file(run.cohort, plan.pretrained_on(run), METHODS[run.method].pretraining, run.seed)
-            for run in TABLE2_RUNS
+            for run in CONFIGURED_RUNS
             if METHODS[run.method].pretraining
         }
     )

@@ -7,7 +7,7 @@ rule report_page:
         tables=lambda wildcards: list(reported_contents().values()),
         pictures=lambda wildcards: list(reported_files("picture").values()),
         claims=lambda wildcards: list(reported_files("claims").values()),
-        scores=[scores_file(run) for run in TABLE2_RUNS],
+        scores=[scores_file(run) for run in CONFIGURED_RUNS],
         predictions=[predictions_file(run) for run in browsed_runs()],
         losses=lambda wildcards: list(reported_losses().values()),
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],

@@ -217,9 +217,9 @@ def reported_contents():
 
 
 def browsed_runs():
-    """The runs whose outlines the page can show: Table II's at the largest of `label_ratios`, first seed."""
+    """The runs whose outlines the page can show: those of `methods` at the largest of `label_ratios`, first seed."""
     ratio, seed = max(CONFIG.label_ratios), CONFIG.seeds[0]
-    return [run for run in TABLE2_RUNS if (run.ratio, run.seed) == (ratio, seed)]
+    return [run for run in CONFIGURED_RUNS if (run.ratio, run.seed) == (ratio, seed)]
 
 
 def caption(name):
@@ -248,8 +248,8 @@ def states_to_come():
 
 
 def reported_losses():
-    """The losses of every training that Table II needs, by its place in `work/`."""
-    trained = [*pretraining_files(), *(model_file(run) for run in TABLE2_RUNS)]
+    """The losses of every training that the configured methods need, by its place in `work/`."""
+    trained = [*pretraining_files(), *(model_file(run) for run in CONFIGURED_RUNS)]
     folders = dict.fromkeys(str(Path(path).parent) for path in trained)
     return {str(Path(*Path(folder).parts[1:])): f"{folder}/losses.csv" for folder in folders}
 

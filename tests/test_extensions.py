@@ -69,7 +69,7 @@ def test_rows_options_and_metrics_from_outside_are_planned(outside: Path) -> Non
         outside,
         "-m",
         "snakemake",
-        "results/table2.csv",
+        "results/table_beyond.csv",
         "-n",
         "--snakefile",
         str(ROOT / "Snakefile"),

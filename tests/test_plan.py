@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mcd import plan
 from mcd.config import Config, load_config
 from mcd.errors import McdError
-from mcd.methods import METHODS, PRETRAININGS
+from mcd.methods import BEYOND, METHODS, PRETRAININGS, TABLE_II
 from mcd.pretraining.dsgan import DSGAN
 from mcd.pretraining.options import DSGANOptions
 from mcd.pretraining.registry import BASELINES
@@ -230,6 +230,59 @@ def test_a_modality_in_no_pair_has_all_that_needs_none() -> None:
     assert plan.comparisons(config)["table2"].spec.notes == [f"{plan.left_out(config)[0]}."]
     assert plan.comparisons(config)["table3"].spec.columns == [("mine", "T1CE"), ("mine", "T2")]
     assert plan.comparisons(config)["table3"].spec.notes == [f"{plan.left_out(config)[0]}."]
+
+
+def changed(config: Config, **changes: Any) -> Config:
+    return load_config({**config.model_dump(exclude_unset=True), **changes})
+
+
+def test_all_plus_leaves_the_tables_of_the_paper_as_they_are(paper: Config) -> None:
+    more = changed(paper, methods="all+")
+    assert more.methods == [*TABLE_II, *BEYOND]
+    of_all, of_more = plan.comparisons(paper), plan.comparisons(more)
+    assert of_more.keys() - of_all.keys() == {"table_beyond"}
+    for name, comparison in of_all.items():
+        assert of_more[name] == comparison
+    assert plan.shown_runs(more) == plan.shown_runs(paper)
+    assert plan.compared_runs(more) == plan.compared_runs(paper)
+
+
+def test_baselines_beyond_the_paper_are_rows_between_the_two_that_they_are_measured_by(paper: Config) -> None:
+    config = changed(paper, methods=["multi_condos", "vicreg"])
+    table = plan.comparisons(config)["table_beyond"]
+    rows = ["Fully Supervised", "VICReg", "Multi-ConDoS"]
+    assert table.spec.rows == list(product(paper.label_ratios, rows))
+    assert table.spec.columns == plan.comparisons(paper)["table2"].spec.columns
+    assert table.spec.reference == "Multi-ConDoS"
+    assert table.spec.groups["VICReg"] == "Self-supervised"
+    assert {label for _, label in plan.comparisons(config)["table2"].spec.rows} == {"Multi-ConDoS"}
+    asked_for = {run.method for run in plan.configured_runs(config)}
+    assert asked_for == {"multi_condos", "vicreg"}
+    assert {run for run in table.runs if run.method != "fully_supervised"} <= set(plan.configured_runs(config))
+
+
+def test_without_a_baseline_beyond_the_paper_there_is_no_table_of_them(paper: Config) -> None:
+    assert "table_beyond" not in plan.comparisons(paper)
+    assert "table_beyond" not in plan.reportable(paper)
+    assert plan.reported(changed(paper, report=None), plan.reportable(paper)) == ["table2", "segmentations"]
+    assert plan.configured_runs(paper) == plan.comparisons(paper)["table2"].runs
+
+
+def test_baselines_beyond_the_paper_alone_have_their_table_alone() -> None:
+    config = planned(modalities=["T2"], pairs=[], methods=["vicreg"])
+    made = plan.comparisons(config)
+    assert set(made) == {"table_beyond"}
+    assert {label for _, label in made["table_beyond"].spec.rows} == {"Fully Supervised", "VICReg"}  # no pair
+    assert plan.reported(config, plan.reportable(config)) == ["table_beyond", "segmentations"]
+    assert {run.method for run in plan.shown_runs(config)} == {"vicreg"}
+    with pytest.raises(McdError, match="report: table2 is not produced by this configuration"):
+        plan.reported(changed(config, report=["table2"]), plan.reportable(config))
+
+
+def test_without_a_pair_all_plus_is_what_can_be_had() -> None:
+    config = planned(modalities=["T2"], pairs=[], methods="all+")
+    assert {run.method for run in plan.comparisons(config)["table_beyond"].runs} >= {"fully_supervised", "vicreg"}
+    assert not NEED_A_PAIR & {run.method for run in plan.configured_runs(config)}
 
 
 def test_table_9_says_which_pretrainings_it_leaves_out(paper: Config) -> None:

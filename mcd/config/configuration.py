@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 from mcd.config.algorithms import Algorithms, AlgorithmSections
 from mcd.config.cohort import Cohort, Name, Ratio, unique
 from mcd.config.training import Finetuning, PretrainingLength, TranslationScores
-from mcd.methods import METHODS, PRETRAININGS, TABLE_II, needs_pair
+from mcd.methods import ALL, METHODS, PRETRAININGS, needs_pair
 from mcd.pretraining import registry as pretraining
 from mcd.section import WHOLE, Count, Section, nearest
 from mcd.segmentation import registry as segmentation
@@ -40,7 +40,9 @@ class Config(Section):
         default_factory=lambda: ["fully_supervised", "multi_condos"],
         min_length=1,
         description=(
-            "rows of Table II, in their order: keys of `mcd/methods.py:METHODS`, or `all` for the paper's fifteen"
+            "rows of Table II, in their order: keys of `mcd/methods.py:METHODS`, or `all` for the paper's fifteen. Baselines "
+            "beyond the paper are rows of `table_beyond` instead; `all+` is the paper's and all of these, including those of "
+            "installed packages"
         ),
     )
     label_ratios: Ratios = Field(
@@ -66,13 +68,14 @@ class Config(Section):
             "files. The umask may forbid more (our choice: patients are nobody else's business)"
         ),
     )
-    report: list[str] | Literal["all"] = Field(
-        default_factory=lambda: ["table2", "segmentations"],
+    report: list[str] | Literal["all"] | None = Field(
+        None,
         description=(
             "what `results/index.html` shows besides the patients: names of results such as `table2`, "
             "`table9`, `fig5`, `segmentations`, or `all`. Table IX covers the pre-trainings of what "
             "is named, and Table II's. Everything shown is computed, so `all` runs every ablation and "
-            "every figure (our choice: what Table II's own runs give)"
+            "every figure. Null: `segmentations` and the tables that have a row for one of `methods`, that is `table2`, "
+            "and `table_beyond` for baselines beyond the paper (our choice: what these runs give)"
         ),
     )
     claims: list[str] | Literal["all"] = Field(
@@ -89,7 +92,7 @@ class Config(Section):
     @field_validator("methods", mode="before")
     @classmethod
     def _all_methods(cls, methods: Any) -> Any:
-        return list(TABLE_II) if methods == "all" else methods
+        return ALL.get(methods, methods) if isinstance(methods, str) else methods
 
     @field_validator("methods")
     @classmethod
@@ -114,7 +117,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _somebody_has_a_pair(self) -> Self:
-        named = "methods" in self.model_fields_set and self.methods != list(TABLE_II)  # of `all`, those that can be had
+        named = (
+            "methods" in self.model_fields_set and self.methods not in ALL.values()
+        )  # of `all`, those that can be had
         if not named or any(cohort.pairs for cohort in self.cohorts.values()):
             return self
         for method in self.methods:

@@ -19,6 +19,7 @@ from mcd.config.configuration import Config
 from mcd.config.training import Finetuning, PretrainingLength, TranslationScores
 from mcd.errors import McdError
 from mcd.imaging.options import PreprocessOptions
+from mcd.methods import ALL
 from mcd.pretraining import registry as pretraining
 from mcd.pretraining.options import PretrainingOptions, ViewOptions
 from mcd.section import Section
@@ -104,7 +105,7 @@ def schema() -> dict[str, Any]:
     listed = content["properties"]["methods"]
     content["properties"]["methods"] = {
         "description": listed.pop("description"),
-        "anyOf": [listed, {"const": "all"}],
+        "anyOf": [listed, {"enum": list(ALL)}],
     }
     return content
 

@@ -7,7 +7,19 @@ from mcd.plan.fusion import FUSED_WAYS, fused_from, fused_runs, fusion_compariso
 from mcd.plan.groupings import groupings
 from mcd.plan.patients import origin, patients
 from mcd.plan.report import check_reported, claimable, claimed, claims_absent, reportable, reported
-from mcd.plan.runs import SINGLE, Run, columns, left_out, methods, percent, pretrained_on, ratios, rows, runs
+from mcd.plan.runs import (
+    SINGLE,
+    Run,
+    columns,
+    configured_runs,
+    left_out,
+    methods,
+    percent,
+    pretrained_on,
+    ratios,
+    rows,
+    runs,
+)
 from mcd.plan.settings import cohort_facts, finetuning_task, pretraining_task
 from mcd.plan.tables import SCORE_TABLES, TABLE_V, ScoreTable, comparisons
 from mcd.plan.translations import FIG_3, IMAGES, TABLE_IV, shown_translations, translation_spec, translations
@@ -32,6 +44,7 @@ __all__ = [
     "compared_runs",
     "compared_title",
     "comparisons",
+    "configured_runs",
     "costs",
     "finetuning_task",
     "fused_from",

@@ -8,6 +8,9 @@ from mcd.config import Config
 from mcd.plan.runs import Run
 from mcd.reporting.tables.spec import TableSpec
 
+BY_DEFAULT = ("table2", "table_beyond", "segmentations")
+"""What the page shows, as far as the configuration supports it, where the key `report` says nothing."""
+
 
 @dataclass(frozen=True)
 class Comparison:

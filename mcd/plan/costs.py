@@ -2,7 +2,7 @@
 
 from mcd.config import Config
 from mcd.methods import METHODS, PRETRAININGS
-from mcd.plan.comparison import about_cohorts
+from mcd.plan.comparison import BY_DEFAULT, about_cohorts
 from mcd.plan.runs import unpaired_columns
 from mcd.plan.tables import comparisons
 from mcd.reporting.tables.spec import TableSpec
@@ -11,12 +11,13 @@ from mcd.reporting.tables.spec import TableSpec
 def costs(config: Config) -> tuple[TableSpec, list[tuple[str, str, str, int]]] | None:
     """Table IX, and the pre-trainings that it covers: (cohort, pair, pretraining, seed). None if there are none.
 
-    They are those of Table II and of everything else that `report` names, so ablations are included if they are trained anyway.
+    They are those of Table II and of everything else that `report` names, so ablations and baselines beyond the paper are
+    included if they are trained anyway.
     """
     made = {
         (run.cohort, run.pair, pretraining, run.seed)
         for name, comparison in comparisons(config).items()
-        if name == "table2" or config.report == "all" or name in config.report
+        if name == "table2" or config.report == "all" or name in (config.report or BY_DEFAULT)
         for run in comparison.runs
         if (pretraining := METHODS[run.method].pretraining) and run.pair in config.cohorts[run.cohort].pairs
     }

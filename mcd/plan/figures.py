@@ -2,25 +2,25 @@
 
 from mcd.config import Config
 from mcd.methods import METHODS
-from mcd.plan.runs import Run, methods, percent, runs
+from mcd.plan.runs import Run, methods, methods_of_table_2, percent, runs
 
 
 def shown_runs(config: Config) -> list[Run]:
     """One run per column for the picture: the last method of the table at the largest of `label_ratios`, first seed."""
-    chosen = [(max(config.label_ratios), methods(config)[-1])]
+    chosen = [(max(config.label_ratios), _drawn(config)[-1])]
     return [run for run in runs(config, chosen) if run.seed == config.seeds[0]]
 
 
 def shown_title(config: Config) -> str:
     """The title of the picture of `shown_runs`."""
     simulated = [cohort.title or name for name, cohort in config.cohorts.items() if cohort.simulate]
-    words = f"{METHODS[methods(config)[-1]].label}, {percent(max(config.label_ratios))} % of the labels: test patients"
+    words = f"{METHODS[_drawn(config)[-1]].label}, {percent(max(config.label_ratios))} % of the labels: test patients"
     return words + (f"\n{' and '.join(simulated)}: simulated" if simulated else "")
 
 
 def compared_runs(config: Config) -> list[Run]:
     """Fig. 2: every method of Table II at the largest of `label_ratios`, in every column, first seed."""
-    chosen = [(max(config.label_ratios), method) for method in methods(config)]
+    chosen = [(max(config.label_ratios), method) for method in _drawn(config)]
     return [run for run in runs(config, chosen) if run.seed == config.seeds[0]]
 
 
@@ -29,3 +29,8 @@ def compared_title(config: Config) -> str:
     simulated = [cohort.title or name for name, cohort in config.cohorts.items() if cohort.simulate]
     words = f"Test patients, {percent(max(config.label_ratios))} % of the labels"
     return words + (f"; {' and '.join(simulated)}: simulated" if simulated else "")
+
+
+def _drawn(config: Config) -> list[str]:
+    """The methods of Table II, or those beyond the paper where there are no others."""
+    return methods_of_table_2(config) or methods(config)

@@ -6,6 +6,7 @@ from mcd.config import Config
 from mcd.errors import McdError
 from mcd.methods import METHODS
 from mcd.plan import tables as score_tables
+from mcd.plan.comparison import BY_DEFAULT
 from mcd.plan.costs import costs
 from mcd.plan.fusion import fusion_comparison
 from mcd.plan.tables import comparisons
@@ -33,7 +34,9 @@ def reportable(config: Config) -> dict[str, Kinds]:
 
 
 def reported(config: Config, there: Mapping[str, Kinds]) -> list[str]:
-    """What the page shows: what the key `report` names of `reportable`, in its order."""
+    """What the page shows: what the key `report` names of `reportable`, in its order; else what of `BY_DEFAULT` is there."""
+    if config.report is None:
+        return [name for name in there if name in BY_DEFAULT]
     return _named(config, "report", list(there))
 
 

@@ -7,7 +7,7 @@ from itertools import product
 
 from mcd.config import Config
 from mcd.errors import McdError
-from mcd.methods import METHODS, needs_pair
+from mcd.methods import BEYOND, METHODS, needs_pair
 
 SINGLE = "single"
 """In place of a pair, for a modality that is in none."""
@@ -51,10 +51,26 @@ def columns(config: Config) -> list[tuple[str, str]]:
 
 
 def rows(config: Config) -> list[tuple[float, str]]:
-    """(label ratio, method) of Table II: every method at the small ratios, then Fully Supervised at the large ones."""
-    small = list(product(config.label_ratios, methods(config)))
+    """(label ratio, method) of Table II: its methods at the small ratios, then Fully Supervised at the large ones."""
+    small = list(product(config.label_ratios, methods_of_table_2(config)))
     full = [(ratio, "fully_supervised") for ratio in config.full_ratios if "fully_supervised" in config.methods]
     return list(dict.fromkeys(small + full))
+
+
+def beyond_rows(config: Config) -> list[tuple[float, str]]:
+    """(label ratio, method) of the table of baselines beyond the paper, if any is configured.
+
+    Each ratio has them between Fully Supervised and, where there is a pair, Multi-ConDoS, configured or not.
+    """
+    beyond = [method for method in methods(config) if method in BEYOND]
+    proposed = ["multi_condos"] if paired_columns(config) else []
+    return list(product(config.label_ratios, ["fully_supervised", *beyond, *proposed])) if beyond else []
+
+
+def configured_runs(config: Config) -> list[Run]:
+    """Every run of the configured methods: those of Table II, and those of the table beyond it."""
+    beyond = [row for row in beyond_rows(config) if row[1] in BEYOND]
+    return runs(config, [*rows(config), *beyond])
 
 
 def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
@@ -92,6 +108,11 @@ def methods(config: Config) -> list[str]:
             "configuration: methods: each needs a pair, and no cohort has one; add fully_supervised, or set pairs"
         )
     return found
+
+
+def methods_of_table_2(config: Config) -> list[str]:
+    """Those of `methods` that are rows of Table II: all but the baselines beyond the paper."""
+    return [method for method in methods(config) if method not in BEYOND]
 
 
 def left_out(config: Config) -> list[str]:
