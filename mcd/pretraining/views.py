@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from mcd.models.unet import SIZE_FACTOR
 from mcd.pretraining.options import ViewOptions
+from mcd.slices.blur import gaussian_blur
 
 CANDIDATES = 8
 """Positions tried for a crop before the one with the most tissue is used."""
@@ -158,22 +159,6 @@ def change_intensity(view: Tensor, tissue: Tensor, ranges: Tensor, options: View
         chosen = torch.rand(count, 1, 1, 1, device=device) < options.blurred
         view = torch.where(chosen, gaussian_blur(view, tissue, uniform(0.1, options.blur), options.blur), view)
     return torch.where(tissue, view + ranges * uniform(0, options.noise) * torch.randn_like(view), 0.0)
-
-
-def gaussian_blur(view: Tensor, tissue: Tensor, sigma: Tensor, largest: float) -> Tensor:
-    """Gaussian blur of each (1, H, W) with its own sigma (N, 1, 1, 1), among the tissue only."""
-    count, radius = len(view), math.ceil(3 * largest)
-    steps = torch.arange(-radius, radius + 1, device=view.device)
-    kernel = torch.exp(-0.5 * (steps / sigma.clamp_min(1e-3).view(-1, 1)) ** 2)
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(2, dim=0)
-    weight = tissue.to(view)
-    both = torch.cat([view * weight, weight], dim=1).view(
-        1, 2 * count, *view.shape[-2:]
-    )  # one group per image and mask
-    both = F.conv2d(both, kernel.view(2 * count, 1, -1, 1), padding=(radius, 0), groups=2 * count)
-    both = F.conv2d(both, kernel.view(2 * count, 1, 1, -1), padding=(0, radius), groups=2 * count)
-    both = both.view(count, 2, *view.shape[-2:])
-    return both[:, :1] / both[:, 1:].clamp_min(1e-6)
 
 
 def _uniform(count: int, bounds: tuple[float, float], device: torch.device) -> Tensor:

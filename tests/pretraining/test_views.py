@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mcd.errors import McdError
 from mcd.pretraining.options import ViewOptions
-from mcd.pretraining.views import change_intensity, gaussian_blur, random_crop, random_view, view_size
+from mcd.pretraining.views import change_intensity, random_crop, random_view, view_size
+from mcd.slices.blur import gaussian_blur
 
 RANGE = 4.0
 STILL = ViewOptions(crop=(1, 1), aspect=(1, 1), mirror=0, brightness=0, contrast=0, gamma=1, noise=0, blur=0)
