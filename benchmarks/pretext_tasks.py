@@ -3,9 +3,10 @@
     python benchmarks/pretext_tasks.py --config config.yaml --shards work/brats/shards/*.h5 --split splits/brats/seed0.json \
         --modalities T1CE T2
 
-prints a Markdown table: the task's accuracy before and after trainings of several lengths compared with chance, and the spread
-of the embeddings (1: all directions used, 0: collapsed). A single-modal method trains on the first modality. Random weights
-solve many of these tasks above chance; what a method has learnt is the difference between `before` and `after`.
+prints a Markdown table: the task's accuracy before and after trainings of several lengths compared with chance (for a method
+that restores images, the share of their variance that it explains), and the spread of the embeddings (1: all directions
+used, 0: collapsed). A single-modal method trains on the first modality. Random weights solve many of these tasks above
+chance; what a method has learnt is the difference between `before` and `after`.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import torch
 from mcd.config import read_config
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.pretraining.base import Pretraining
-from mcd.pretraining.registry import REGISTRY, options_class, pretraining_class
+from mcd.pretraining.registry import BASELINES, REGISTRY, options_class, pretraining_class
 from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
@@ -40,12 +41,23 @@ TASKS: dict[str, str] = {
     "byol": "other view in the batch",
     "swav": "other view in the batch",
     "gl": "nearest view is of the same part",
+    "gl (regions)": "own region among 11",
     "contig": "other modality in the batch",
+    "mae": "variance of hidden tissue",
+    "volume_fusion": "which of 5 proportions, mean over classes",
+    "brainmvp_lite": "variance of tissue replaced by the other modality",
+    "brainmvp_lite (template)": "variance of tissue replaced by the template",
 }
+STAGES: dict[str, dict[str, tuple[int, int]]] = {
+    "gl": {"": (0, 2), " (regions)": (1, 2)},
+    "brainmvp_lite": {"": (2, 3), " (template)": (0, 3)},
+}
+"""Of methods that learn several tasks one after the other: each task's suffix in `TASKS`, and an (epoch, epochs) at which it is
+learnt. All others have one task."""
 
 
-def chance(method: Pretraining, algorithm: str, batch_size: int) -> float:
-    """The accuracy of guessing."""
+def chance(method: Pretraining, task: str, batch_size: int) -> float:
+    """The accuracy of guessing, or what the mean of all images explains."""
     options: Any = method.options
     chances: dict[str, Callable[[], float]] = {
         "rotation": lambda: 1 / 4,
@@ -53,8 +65,13 @@ def chance(method: Pretraining, algorithm: str, batch_size: int) -> float:
         "m_jigsaw": lambda: 1 / options.grid**2,
         "cpc": lambda: 1 / (1 + options.negatives),
         "gl": lambda: (2 * batch_size / options.parts - 1) / (2 * batch_size - 1),
+        "gl (regions)": lambda: 1 / 11,
+        "mae": lambda: 0.0,
+        "volume_fusion": lambda: 1 / options.classes,
+        "brainmvp_lite": lambda: 0.0,
+        "brainmvp_lite (template)": lambda: 0.0,
     }
-    return chances.get(algorithm, lambda: 1 / batch_size)()
+    return chances.get(task, lambda: 1 / batch_size)()
 
 
 @torch.no_grad()
@@ -76,7 +93,8 @@ def row(task: str, guess: float, measured: Sequence[dict[str, float]], seconds: 
     def values(name: str) -> str:
         return " | ".join(f"{one[name]:.2f}" if name in one else "" for one in measured)
 
-    return f"| {task} | {guess:.2f} | {values('accuracy')} | {values('embedding_sd')} | {values('total')} | {seconds:.0f} |"
+    solved = "explained" if "explained" in measured[0] else "accuracy"
+    return f"| {task} | {guess:.2f} | {values(solved)} | {values('embedding_sd')} | {values('total')} | {seconds:.0f} |"
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -92,8 +110,7 @@ def run(arguments: argparse.Namespace) -> None:
             group = tuple(arguments.modalities) if REGISTRY[algorithm].multimodal else (arguments.modalities[0],)
             seen, unseen = (SliceSet(shards, names, group, device=device) for names in (split.train, split.test))
             options = options_class(algorithm).model_validate(configured.get(algorithm, {}))
-            # G-L learns two tasks one after the other; all others have one task
-            stages = {"": (0, 2), " (regions)": (1, 2)} if algorithm == "gl" else {"": (0, 2)}
+            stages = STAGES.get(algorithm, {"": (0, 2)})
             measured: dict[str, list[dict[str, float]]] = {stage: [] for stage in stages}
             started = time.monotonic()
             for epochs in [0, *arguments.epochs]:
@@ -106,8 +123,8 @@ def run(arguments: argparse.Namespace) -> None:
                     method.before_epoch(*moment)
                     measured[stage].append(measure(method, unseen, arguments.batch_size))
             for stage, found in measured.items():
-                guess = 1 / 11 if stage else chance(method, algorithm, arguments.batch_size)
-                task = "own region among 11" if stage else TASKS.get(algorithm, TASKS["simclr"])
+                guess = chance(method, algorithm + stage, arguments.batch_size)
+                task = TASKS.get(algorithm + stage, TASKS["simclr"])
                 labels = [spec.label for spec in METHODS.values() if spec.pretraining == algorithm]
                 label = labels[0] if labels else type(method).__name__
                 print(f"| {label}{stage} {row(task, guess, found, time.monotonic() - started)}", flush=True)
@@ -123,7 +140,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--shards", nargs="+", type=Path, required=True)
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--modalities", nargs=2, required=True, help="the pair")
-    parser.add_argument("--algorithms", nargs="+", default=[name for name in PRETRAININGS if name in TASKS])
+    of_the_paper = [name for name in PRETRAININGS if name in TASKS.keys() - BASELINES.keys()]
+    parser.add_argument("--algorithms", nargs="+", default=of_the_paper)
     parser.add_argument("--filters", type=int, default=8)
     parser.add_argument("--epochs", type=int, nargs="+", default=[10, 40], help="lengths of the trainings")
     parser.add_argument("--batch-size", type=int, default=16)

@@ -139,3 +139,5 @@ ShareRange = Annotated[tuple[PositiveShare, PositiveShare], AfterValidator(_risi
 """Smallest and largest share."""
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]
 """Smallest and largest of positive numbers."""
+CountRange = Annotated[tuple[Count, Count], AfterValidator(_rising)]
+"""Smallest and largest count."""

@@ -306,11 +306,12 @@ def test_a_ratio_may_be_among_the_small_and_the_large() -> None:
 
 
 def test_what_a_registry_says_of_an_algorithm_is_so() -> None:
+    from mcd.pretraining.brainmvp_lite import BrainMVPLite
     from mcd.pretraining.contig import ContIG
     from mcd.pretraining.dsgan import DSGAN
     from mcd.pretraining.m_jigsaw import MJigsaw
 
-    paired = {DSGAN, ContIG, MJigsaw}
+    paired = {DSGAN, ContIG, MJigsaw, BrainMVPLite}
     for name, algorithm in pretraining.REGISTRY.items():
         assert algorithm.multimodal == (pretraining.pretraining_class(name) in paired)
     assert [name for name, found in segmentation.REGISTRY.items() if found.unlabelled] == [
@@ -318,6 +319,12 @@ def test_what_a_registry_says_of_an_algorithm_is_so() -> None:
         "dtml",
         "sass",
     ]
+
+
+def test_all_plus_adds_the_baselines_beyond_the_paper() -> None:
+    methods = load_config(changed("methods", "all+")).methods
+    assert methods[:15] == load_config(changed("methods", "all")).methods
+    assert methods[15:] == ["vicreg", "mae", "volume_fusion", "brainmvp_lite"]
 
 
 def test_all_methods_are_those_of_table_2_in_its_order() -> None:

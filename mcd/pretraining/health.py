@@ -1,10 +1,11 @@
-"""Signs that a view-based pre-training learns, and has not collapsed. For the log; never minimised."""
+"""Signs that a pre-training learns, and that one of views has not collapsed. For the log; never minimised."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mcd.losses import at_least_single
+from mcd.losses.segmentation import mean_within
 
 
 @torch.no_grad()
@@ -29,3 +30,12 @@ def embedding_sd(embeddings: Tensor) -> Tensor:
     """
     z = F.normalize(at_least_single(embeddings), dim=1)
     return z.std(0, correction=0).mean() * z.shape[1] ** 0.5
+
+
+@torch.no_grad()
+def explained(predicted: Tensor, images: Tensor, within: Tensor) -> Tensor:
+    """Share of the variance of `images` (N, C, H, W) within a bool mask that `predicted` explains: 1 if it is right everywhere,
+    0 if it is no better than their mean over the batch, below 0 if it is worse."""
+    predicted, images = at_least_single(predicted), at_least_single(images)
+    variance = mean_within((images - mean_within(images, within)).square(), within)
+    return 1 - mean_within((predicted - images).square(), within) / variance.clamp_min(1e-6)

@@ -9,7 +9,19 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from mcd.published import Published, ours
-from mcd.section import Count, Number, Positive, PositiveRange, PositiveShare, Section, Share, ShareRange, Weight, Whole
+from mcd.section import (
+    Count,
+    CountRange,
+    Number,
+    Positive,
+    PositiveRange,
+    PositiveShare,
+    Section,
+    Share,
+    ShareRange,
+    Weight,
+    Whole,
+)
 from mcd.training.schedule import Beta, Optimisation, Schedule
 
 Decay = Literal["constant", "cosine"]
@@ -25,6 +37,9 @@ _SWAV = "Caron et al., NeurIPS 2020, their code (swav_200ep_bs256_pretrain.sh)"
 _GL = "Chaitanya et al., NeurIPS 2020, their code"
 _CONTIG = "Taleb et al., CVPR 2022, their code"
 _VICREG = "Bardes et al., ICLR 2022, and their code"
+_NNSSL_MAE = "Wald et al., CVPR 2025, their code nnssl (BaseMAETrainer)"
+_MISFM = "Wang et al., arXiv 2306.16925, as in nnssl (VolumeFusionTrainer)"
+_BRAINMVP = "Rui et al., CVPR 2025, their code (do_pretrain.sh, Uniformer.py)"
 
 
 class PretrainingOptions(Optimisation):
@@ -388,6 +403,86 @@ class VICRegOptions(ViewOptions, PretrainingOptions):
     def _has_a_loss(self) -> Self:
         if not (self.invariance or self.variance or self.covariance):
             raise ValueError("invariance, variance, covariance: all weights are 0; set one of them above 0")
+        return self
+
+
+class MAEOptions(PretrainingOptions):
+    """Options of MAE."""
+
+    weight_decay: Weight = Field(3e-5, description="of Adam")
+    decay: Decay = Field("cosine", description="of the learning rate, to 0")
+    hidden: Number = Field(0.75, gt=0, lt=1, description="share of a slice's blocks that are hidden")
+    block: Count = Field(16, description="side of a block, in pixels")
+
+    PUBLISHED: ClassVar[Mapping[str, Published]] = {
+        "learning_rate": Published("SGD, 0.01", _NNSSL_MAE, _ONE_ADAM),
+        "weight_decay": Published(3e-5, _NNSSL_MAE),
+        "decay": Published("polynomial, to 0", _NNSSL_MAE, "the nearest that there is"),
+        "hidden": Published(0.75, f"{_NNSSL_MAE}, rounded down"),
+        "block": Published(16, _NNSSL_MAE),
+    }
+
+
+class VolumeFusionOptions(PretrainingOptions):
+    """Options of Volume Fusion."""
+
+    weight_decay: Weight = Field(1e-5, description="of Adam")
+    classes: Whole = Field(5, ge=2, description="proportions of mixing, from 0 to 1 in equal steps")
+    boxes: CountRange = Field((3, 12), description="fewest and most boxes in a slice")
+    side: ShareRange = Field(
+        (1 / 16, 5 / 8), description="shortest and longest side of a box, as a share of the slice's height or width"
+    )
+
+    PUBLISHED: ClassVar[Mapping[str, Published]] = {
+        "learning_rate": Published("1e-3, halved every 20,000 of 100,000 iterations", _MISFM, _ONE_ADAM),
+        "weight_decay": Published(1e-5, _MISFM),
+        "classes": Published(5, f"{_MISFM} (K is 4)"),
+        "boxes": Published(
+            "10 to 40, of a volume",
+            _MISFM,
+            "boxes cover more of a slice; these leave half of it uncovered, as those do",
+        ),
+        "side": Published((1 / 16, 5 / 8), f"{_MISFM}: 8 to 80 of 128 voxels"),
+    }
+
+
+class BrainMVPLiteOptions(PretrainingOptions):
+    """Options of BrainMVP-lite."""
+
+    weight_decay: Weight = Field(1e-5, description="of Adam")
+    decay: Decay = Field("cosine", description="of the learning rate, to 0")
+    hidden: Number = Field(0.8, gt=0, lt=1, description="share of a slice's blocks that are replaced")
+    block: Count = Field(8, description="side of a block, in pixels")
+    template: Weight = Field(10.0, description="weight of the error of views filled from the template")
+    cross_modal: Weight = Field(1.0, description="weight of the error of views filled from the other modality")
+    contrast: Weight = Field(1.0, description="weight of InfoNCE")
+    temperature: Positive = Field(1.0, description="t of InfoNCE")
+    template_slices: Count = Field(8, description="slices of a template along z")
+    template_alone: Share = Field(
+        0.2,
+        description="share of the training before which both views are filled from the template, while it takes shape",
+    )
+    contrast_start: Share = Field(2 / 3, description="share of the training before which InfoNCE does not count")
+
+    PUBLISHED: ClassVar[Mapping[str, Published]] = {
+        "learning_rate": Published("AdamW, 3e-4", _BRAINMVP, _ONE_ADAM),
+        "weight_decay": Published(1e-5, _BRAINMVP),
+        "decay": Published("cosine", _BRAINMVP),
+        "hidden": Published(0.8, _BRAINMVP),
+        "block": Published(8, _BRAINMVP),
+        "template": Published(10.0, _BRAINMVP),
+        "cross_modal": Published(1.0, _BRAINMVP),
+        "contrast": Published(1.0, _BRAINMVP),
+        "temperature": Published(1.0, _BRAINMVP),
+        "template_slices": Published(155, _BRAINMVP, "slices here, of any number; their templates are volumes"),
+        "template_alone": Published(0.2, f"{_BRAINMVP}: 300 of 1,500 epochs"),
+        "contrast_start": Published(2 / 3, f"{_BRAINMVP}: 1,000 of 1,500 epochs"),
+    }
+
+    @model_validator(mode="after")
+    def _has_a_loss(self) -> Self:
+        if not (self.template or self.cross_modal):
+            raise ValueError("template, cross_modal: both weights are 0; set one of them above 0")
         return self
 
 

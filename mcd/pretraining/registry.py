@@ -15,8 +15,20 @@ def _algorithm(place: str, multimodal: bool = False) -> Algorithm:
     return Algorithm(f"mcd.pretraining.{place}", f"mcd.pretraining.options:{name}Options", multimodal=multimodal)
 
 
+_WHOLE = "everything but the output layer"
+
 BASELINES: dict[str, Baseline] = {
     "vicreg": Baseline("VICReg", _algorithm("vicreg:VICReg"), group="Self-supervised"),
+    "mae": Baseline("MAE", _algorithm("mae:MAE"), group="Self-supervised", hands_back=_WHOLE),
+    "volume_fusion": Baseline(
+        "Volume Fusion", _algorithm("volume_fusion:VolumeFusion"), group="Self-supervised", hands_back=_WHOLE
+    ),
+    "brainmvp_lite": Baseline(
+        "BrainMVP-lite",
+        _algorithm("brainmvp_lite:BrainMVPLite", multimodal=True),
+        group="Self-supervised",
+        hands_back=_WHOLE,
+    ),
     **added("mcd.pretraining"),
 }
 """Self-supervised methods beyond the paper's tables, ours and those of other packages: algorithm -> its row."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mcd.pretraining.health import embedding_sd, nearest_other, retrieval_accuracy
+from mcd.pretraining.health import embedding_sd, explained, nearest_other, retrieval_accuracy
 
 
 def test_retrieval_counts_those_that_find_their_own_partner() -> None:
@@ -21,3 +21,14 @@ def test_spread_is_one_on_the_sphere_and_zero_when_collapsed() -> None:
     torch.manual_seed(0)
     assert embedding_sd(torch.randn(4000, 64)).item() == pytest.approx(1, abs=0.02)
     assert embedding_sd(torch.ones(8, 64) * torch.arange(1, 9)[:, None]).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_explained_is_one_for_the_truth_and_zero_for_the_mean_within_the_mask() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(4, 1, 8, 8) + 3
+    within = torch.rand(4, 1, 8, 8) < 0.3
+    elsewhere = torch.where(within, images, 99.0)  # what is said outside the mask does not count
+    assert explained(elsewhere, images, within).item() == pytest.approx(1)
+    mean = images[within].mean()
+    assert explained(mean.expand_as(images), images, within).item() == pytest.approx(0, abs=1e-5)
+    assert explained(2 * mean - images, images, within).item() == pytest.approx(-3, rel=1e-4)
