@@ -9,13 +9,26 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from mcd.published import Published
-from mcd.section import Count, Number, Positive, PositiveShare, Section, Share, Weight, Whole
+from mcd.section import (
+    Count,
+    Number,
+    Positive,
+    PositiveRange,
+    PositiveShare,
+    Section,
+    Share,
+    ShareRange,
+    Weight,
+    Whole,
+)
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Schedule
 
 _SSL4MIS = "Luo et al., their code SSL4MIS (train_mean_teacher_2D.py)"
 _DTML = "Zhang and Zhang, 2021, their code (train_la_dtml.py)"
 _SASS = "Li et al., MICCAI 2020, their code (train_gan_sdfloss.py)"
+_BCP = "Bai et al., CVPR 2023, their code (ACDC_BCP_train.py)"
+_UNIMATCH = "Yang et al., CVPR 2023, their code (more-scenarios/medical)"
 
 
 class SegmentationOptions(Section):
@@ -101,6 +114,62 @@ class SASSOptions(SemiSupervisedOptions):
         "regression": Published(0.3, f"{_SASS} (beta)"),
         "discriminator_filters": Published(64, _SASS),
         "dropout": Published(0.5, _SASS),
+    }
+
+
+class BCPOptions(SegmentationOptions):
+    """Options of BCP."""
+
+    labelled_alone: Share = Field(
+        0.25, description="share of the training, from its start, that pastes labelled slices into each other"
+    )
+    unlabelled: Weight = Field(0.5, description="weight of the loss on the teacher's regions")
+    side: Number = Field(2 / 3, gt=0, lt=1, description="height and width of the rectangle, as a share of the slice's")
+    decay: Share = Field(0.99, description="of the moving average")
+
+    PUBLISHED: ClassVar[Mapping[str, Published]] = {
+        "labelled_alone": Published(0.25, f"{_BCP}: 10,000 of 40,000 iterations (as it runs, half of 60,000)"),
+        "unlabelled": Published(0.5, _BCP),
+        "side": Published(2 / 3, _BCP),
+        "decay": Published(0.99, _BCP),
+    }
+
+
+class UniMatchOptions(SegmentationOptions):
+    """Options of UniMatch."""
+
+    confidence: Number = Field(
+        0.95, ge=0.5, le=1, description="smallest probability of what is learnt from, for a region or against it"
+    )
+    views: Weight = Field(0.5, description="weight of the loss on the two strong views, averaged")
+    features: Weight = Field(0.5, description="weight of the loss on spoilt features")
+    dropout: Number = Field(0.5, ge=0, lt=1, description="share of the channels that are dropped from features")
+    brightness: Weight = Field(0.25, description="largest change of brightness, as a share of the volume's range")
+    contrast: Share = Field(0.5, description="largest relative change of contrast, about the volume's mean")
+    jittered: Share = Field(0.8, description="probability of another brightness and contrast")
+    blur: Weight = Field(1.25, description="largest sd of a Gaussian blur, in pixels; from 0.1 up")
+    blurred: Share = Field(0.5, description="probability of a blur")
+    cutmix: Share = Field(0.5, description="probability of a box from another slice")
+    cutmix_area: ShareRange = Field((0.02, 0.4), description="area of a box, as a share of the slice's")
+    cutmix_aspect: PositiveRange = Field((0.3, 1 / 0.3), description="ratio of a box's height to its width")
+
+    PUBLISHED: ClassVar[Mapping[str, Published]] = {
+        "confidence": Published(0.95, _UNIMATCH),
+        "views": Published(0.5, f"{_UNIMATCH}: 0.25 for each"),
+        "features": Published(0.5, _UNIMATCH),
+        "dropout": Published(0.5, _UNIMATCH),
+        "brightness": Published(
+            "factor 0.5 to 1.5",
+            f"{_UNIMATCH}, of images scaled to 0..1",
+            "moves mid-grey as far; z-scores have no black",
+        ),
+        "contrast": Published(0.5, _UNIMATCH),
+        "jittered": Published(0.8, _UNIMATCH),
+        "blur": Published("2, of 256 pixels", _UNIMATCH, "as much of 160 pixels"),
+        "blurred": Published(0.5, _UNIMATCH),
+        "cutmix": Published(0.5, _UNIMATCH),
+        "cutmix_area": Published((0.02, 0.4), _UNIMATCH),
+        "cutmix_aspect": Published((0.3, 1 / 0.3), _UNIMATCH),
     }
 
 

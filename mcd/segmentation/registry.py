@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 
 _OPTIONS = "mcd.segmentation.options:"
 
-BASELINES: dict[str, Baseline] = {**added("mcd.segmentation")}
+BASELINES: dict[str, Baseline] = {
+    "bcp": Baseline(
+        "BCP", Algorithm("mcd.segmentation.bcp:BCP", f"{_OPTIONS}BCPOptions", unlabelled=True), "Semi-supervised"
+    ),
+    "unimatch": Baseline(
+        "UniMatch",
+        Algorithm("mcd.segmentation.unimatch:UniMatch", f"{_OPTIONS}UniMatchOptions", unlabelled=True),
+        "Semi-supervised",
+    ),
+    **added("mcd.segmentation"),
+}
 """Methods beyond the paper's tables that learn to segment from random weights: algorithm -> its row."""
 
 REGISTRY: dict[str, Algorithm] = {

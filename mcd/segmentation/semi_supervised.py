@@ -1,12 +1,12 @@
-"""What the semi-supervised baselines have in common: mixed batches, and a weight that ramps up.
+"""What the semi-supervised baselines have in common: mixed batches, and for the paper's three a weight that ramps up.
 
-All three learn in one stage from random weights (paper Sec. V), on batches that are half labelled and half unlabelled (as
+All learn from random weights (paper Sec. V), on batches that are half labelled and half unlabelled (as
 in their published codes). Optimiser, schedule and augmentation are those of every method of the table, instead of the codes'
 SGD, and so is the length, counted in labelled slices with a target (`mcd.segmentation.length`).
 
 Both halves are drawn from all slices with content. The paper fine-tunes only on slices with a target, and it is unknown
 which unlabelled slices have one; with targets in every labelled slice but in few of the unlabelled ones, the halves would not
-be two draws from the same distribution, as the three methods assume. A discriminator would learn to find targets, not
+be two draws from the same distribution, as the methods assume. A discriminator would learn to find targets, not
 labels, and the statistics of batch norm would fit neither half: on simulated PET with two labelled subjects the mean
 teacher's DSC was 0.02 that way, and 0.61 with all slices (Fully Supervised 0.44; one seed).
 
@@ -33,8 +33,23 @@ def sigmoid_ramp(progress: Tensor, length: float = 1.0) -> Tensor:
     return torch.exp(-5 * (1 - (progress / length).clamp(max=1)).square())
 
 
-class SemiSupervised(Segmentation):
-    """A `Segmentation` that learns from `MixedSlices`.
+class MixedSegmentation(Segmentation):
+    """A `Segmentation` that learns from `MixedSlices`."""
+
+    def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        assert isinstance(slices, MixedSlices)
+        return mixed_batches(len(slices.labelled), len(slices.unlabelled), batch_size, rng)
+
+    def augmented(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """All images, the labelled ones' targets, and which of the images are labelled: (N, 1, H, W), (n, R, H, W), (N,)."""
+        assert batch.targets is not None
+        assert batch.labelled is not None
+        images, targets = augment(batch.images, batch.targets, self.augmentation)
+        return images, targets[batch.labelled], batch.labelled
+
+
+class SemiSupervised(MixedSegmentation):
+    """A `MixedSegmentation` with a weight that ramps up.
 
     Attributes:
         progress: share of the training that is done: a buffer, so that a resumed training has it.
@@ -53,14 +68,3 @@ class SemiSupervised(Segmentation):
 
     def after_step(self, step: int, steps: int) -> None:
         self.progress.fill_(step / steps)
-
-    def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        assert isinstance(slices, MixedSlices)
-        return mixed_batches(len(slices.labelled), len(slices.unlabelled), batch_size, rng)
-
-    def augmented(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """All images, the labelled ones' targets, and which of the images are labelled: (N, 1, H, W), (n, R, H, W), (N,)."""
-        assert batch.targets is not None
-        assert batch.labelled is not None
-        images, targets = augment(batch.images, batch.targets, self.augmentation)
-        return images, targets[batch.labelled], batch.labelled
