@@ -245,6 +245,8 @@ def test_all_plus_leaves_the_tables_of_the_paper_as_they_are(paper: Config) -> N
         assert of_more[name] == comparison
     assert plan.shown_runs(more) == plan.shown_runs(paper)
     assert plan.compared_runs(more) == plan.compared_runs(paper)
+    shown = plan.reported(changed(more, report=None), plan.reportable(more))
+    assert shown == ["table2", "table_beyond", "segmentations"]
 
 
 def test_baselines_beyond_the_paper_are_rows_between_the_two_that_they_are_measured_by(paper: Config) -> None:
