@@ -158,6 +158,7 @@ CONTROLS: dict[str, MethodSpec] = {
 its batches over unlabelled slices. What such a method gains from unlabelled slices is its gain over its control."""
 
 BEYOND: dict[str, MethodSpec] = {
+    **CONTROLS,
     **{
         name: MethodSpec(baseline.label, baseline.group, pretraining=name)
         for name, baseline in pretraining.BASELINES.items()
@@ -167,14 +168,19 @@ BEYOND: dict[str, MethodSpec] = {
         for name, baseline in segmentation.BASELINES.items()
     },
 }
-"""Baselines that are not in the paper, ours and those of other packages: rows of a table of their own."""
+"""Rows of a table beyond the paper: the controls, and baselines that are not in it, ours and those of other packages."""
 
 ALL: dict[str, list[str]] = {"all": list(TABLE_II), "all+": [*TABLE_II, *BEYOND]}
 """Words that a configuration may have in place of a list of methods, and what they stand for."""
 
 PRETRAININGS |= {name: PretrainingSpec(name, baseline.hands_back) for name, baseline in pretraining.BASELINES.items()}
 
-METHODS: dict[str, MethodSpec] = {**TABLE_II, **ABLATIONS, **CONTROLS, **BEYOND}
+METHODS: dict[str, MethodSpec] = {**TABLE_II, **ABLATIONS, **BEYOND}
+
+
+def learns_from_unlabelled(method: str) -> bool:
+    """Whether a method learns to segment from unlabelled slices, too."""
+    return segmentation.REGISTRY[METHODS[method].segmentation].unlabelled
 
 
 def needs_pair(method: str) -> bool:

@@ -326,7 +326,8 @@ def test_what_a_registry_says_of_an_algorithm_is_so() -> None:
 def test_all_plus_adds_the_baselines_beyond_the_paper() -> None:
     methods = load_config(changed("methods", "all+")).methods
     assert methods[:15] == load_config(changed("methods", "all")).methods
-    assert methods[15:] == ["vicreg", "mae", "volume_fusion", "brainmvp_lite", "bcp", "unimatch"]
+    assert methods[15:17] == ["supervised_content", "mt_control"]
+    assert methods[17:] == ["vicreg", "mae", "volume_fusion", "brainmvp_lite", "bcp", "unimatch"]
 
 
 def test_all_methods_are_those_of_table_2_in_its_order() -> None:

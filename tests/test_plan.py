@@ -263,6 +263,23 @@ def test_baselines_beyond_the_paper_are_rows_between_the_two_that_they_are_measu
     assert {run for run in table.runs if run.method != "fully_supervised"} <= set(plan.configured_runs(config))
 
 
+def test_controls_stand_beside_what_they_are_controls_of(paper: Config) -> None:
+    config = paper.model_copy(
+        update={"methods": ["simclr", "mt", "sass", "vicreg", "mt_control", "supervised_content"]}
+    )
+    table = plan.comparisons(config)["table_beyond"]
+    assert [label for ratio, label in table.spec.rows if ratio == 0.05] == [
+        "Fully Supervised",
+        "MT, weight 0",
+        "Fully Supervised, all slices",
+        "MT",
+        "SASS",
+        "VICReg",
+        "Multi-ConDoS",
+    ]
+    assert {run.method for run in plan.comparisons(config)["table2"].runs}.isdisjoint(["mt_control", "vicreg"])
+
+
 def test_without_a_baseline_beyond_the_paper_there_is_no_table_of_them(paper: Config) -> None:
     assert "table_beyond" not in plan.comparisons(paper)
     assert "table_beyond" not in plan.reportable(paper)

@@ -7,7 +7,7 @@ from itertools import product
 
 from mcd.config import Config
 from mcd.errors import McdError
-from mcd.methods import BEYOND, METHODS, needs_pair
+from mcd.methods import BEYOND, CONTROLS, METHODS, learns_from_unlabelled, needs_pair
 
 SINGLE = "single"
 """In place of a pair, for a modality that is in none."""
@@ -60,11 +60,16 @@ def rows(config: Config) -> list[tuple[float, str]]:
 def beyond_rows(config: Config) -> list[tuple[float, str]]:
     """(label ratio, method) of the table of baselines beyond the paper, if any is configured.
 
-    Each ratio has them between Fully Supervised and, where there is a pair, Multi-ConDoS, configured or not.
+    Each ratio has them between Fully Supervised and, where there is a pair, Multi-ConDoS, configured or not; beside controls
+    stand the configured methods of Table II that they are controls of.
     """
     beyond = [method for method in methods(config) if method in BEYOND]
+    controls = [method for method in beyond if method in CONTROLS]
+    held = [method for method in methods_of_table_2(config) if controls and learns_from_unlabelled(method)]
     proposed = ["multi_condos"] if paired_columns(config) else []
-    return list(product(config.label_ratios, ["fully_supervised", *beyond, *proposed])) if beyond else []
+    others = [method for method in beyond if method not in CONTROLS]
+    shown = ["fully_supervised", *controls, *held, *others, *proposed]
+    return list(product(config.label_ratios, shown)) if beyond else []
 
 
 def configured_runs(config: Config) -> list[Run]:

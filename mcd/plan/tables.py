@@ -144,7 +144,7 @@ SCORE_TABLES: list[ScoreTable] = [
         labels=TABLE_VIII,
         columns=paired_columns,
     ),
-    ScoreTable("table_beyond", "Beyond the paper: other baselines", ["DSC", "Sen"], beyond_rows),
+    ScoreTable("table_beyond", "Beyond the paper: controls and other baselines", ["DSC", "Sen"], beyond_rows),
     ScoreTable(
         "fig5",
         "Fig. 5: label ratios",
