@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from wiring import RESTLESS, STILL, assert_all_differ, assert_one_loss, share_found, spread, watch
 
 from mcd.pretraining.byol import BYOL, momentum, prediction_distance
 from mcd.pretraining.options import BYOLOptions
@@ -82,3 +83,57 @@ def test_learns_without_collapse(bodies: Callable[..., Any]) -> None:
         totals.append(float(losses["total"].detach()))
     assert np.mean(totals[-5:]) < 0.7 * np.mean(totals[:5])
     assert losses["embedding_sd"] > 0.3
+
+
+def drifted(**options: Any) -> BYOL:
+    """A method whose target has moved away from the network."""
+    torch.manual_seed(0)
+    method = BYOL(BYOLOptions(projection=6, **options), 4, ["A"], (32, 32))
+    with torch.no_grad():
+        for parameter in [*method.target_encoder.parameters(), *method.target_head.parameters()]:
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return method
+
+
+def test_each_views_prediction_is_compared_with_the_targets_embedding_of_the_other(bodies: Callable[..., Any]) -> None:
+    """Eq. 2, both ways round, by hand from what the networks saw; the gradient is the online network's alone."""
+    method = drifted(**RESTLESS, blurred_other=0.1)
+    online, target = watch(method.encoder), watch(method.target_encoder)
+    losses = method.losses(bodies(size=(32, 32)), "network")
+    views = list(online)
+    assert [view.shape for view in views] == [(8, 1, 32, 32)] * 2
+    assert all(map(torch.equal, views, target))
+    assert_all_differ(views)
+
+    z = [method.head(method.encoder(view)) for view in views]
+    q = [method.predictor(embedding) for embedding in z]
+    t = [method.target_head(method.target_encoder(view)).detach() for view in views]
+    expected = torch.zeros(())
+    for one, other in ((0, 1), (1, 0)):
+        for n in range(8):
+            prediction, goal = q[one][n] / q[one][n].norm(), t[other][n] / t[other][n].norm()
+            expected = expected + (prediction - goal).square().sum() / 8
+    assert assert_one_loss(losses["total"], expected, method) == {"encoder", "head", "predictor"}
+    assert losses["accuracy"].item() == pytest.approx(share_found(*z))
+    assert losses["embedding_sd"].item() == pytest.approx(spread(z[0]), rel=1e-4)
+
+
+def test_one_view_is_always_blurred_and_the_other_as_often_as_its_option_says(bodies: Callable[..., Any]) -> None:
+    method, batch = drifted(crop=(1.0, 1.0), **{**STILL, "blur": 2.0}), bodies(size=(32, 32))
+    seen = watch(method.encoder)
+    for first, other in ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0)):
+        method.options = method.options.model_copy(update={"blurred": first, "blurred_other": other})
+        method.losses(batch, "network")
+    *views, sharp, again = seen
+    assert torch.equal(sharp, again)
+    roughness = [(view.diff(dim=3).abs().mean() / sharp.diff(dim=3).abs().mean()).item() for view in views]
+    assert [smooth < 0.8 for smooth in roughness] == [True, False, False, True]
+    assert roughness[1] == roughness[2] == 1
+
+
+def test_the_network_is_handed_over_and_not_its_target() -> None:
+    method = drifted()
+    state, own = method.unet_state("A"), method.encoder.state_dict()
+    assert state.keys() == own.keys()
+    assert all(torch.equal(state[key], own[key]) for key in own)
+    assert not torch.equal(state["encoder.0.0.weight"], method.target_encoder.state_dict()["encoder.0.0.weight"])

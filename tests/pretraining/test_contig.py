@@ -1,11 +1,13 @@
 """ContIG."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from wiring import RESTLESS, assert_one_loss, cosine, share_found, spread, watch
 
 from mcd.losses.contrastive import cross_modal
 from mcd.pretraining.contig import ContIG
@@ -61,3 +63,27 @@ def test_each_modality_gets_its_own_encoder() -> None:
     assert a.keys() == b.keys()
     assert not torch.equal(a["encoder.0.0.weight"], b["encoder.0.0.weight"])
     assert torch.equal(b["encoder.0.0.weight"], method.get_parameter("encoders.1.encoder.0.0.weight"))
+
+
+def test_the_total_and_its_gradients_are_those_of_the_formula(bodies: Callable[..., Any]) -> None:
+    """Each modality through its own encoder and head; negatives are slices in the other modality; both encoders learn."""
+    method, batch = make(alpha=0.7, temperature=0.5, projection=6, **RESTLESS), bodies(channels=2, size=(32, 32))
+    signs = torch.tensor([1.0, -1.0]).view(1, 2, 1, 1)
+    batch = replace(batch, images=batch.images.abs() * signs)  # A above 0, B below
+    seen = [watch(encoder) for encoder in method.encoders]
+    losses = method.losses(batch, "network")
+    ((of_a,), (of_b,)) = (list(views) for views in seen)
+    assert of_a.shape == of_b.shape == (8, 1, 32, 32)
+    assert of_a.sum() > 0 > of_b.sum()
+
+    a = method.heads[0](method.encoders[0](of_a))
+    b = method.heads[1](method.encoders[1](of_b))
+    expected = torch.zeros(())
+    for i in range(8):
+        own = cosine(a[i], b[i]) / 0.5
+        from_a = -torch.log(torch.exp(own) / sum(torch.exp(cosine(a[i], b[j]) / 0.5) for j in range(8)))
+        from_b = -torch.log(torch.exp(own) / sum(torch.exp(cosine(b[i], a[j]) / 0.5) for j in range(8)))
+        expected = expected + (0.7 * from_a + 0.3 * from_b) / 8
+    assert assert_one_loss(losses["total"], expected, method) == {"encoders", "heads"}
+    assert losses["accuracy"].item() == pytest.approx(share_found(a, b))
+    assert losses["embedding_sd"].item() == pytest.approx(spread(a), rel=1e-4)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from wiring import assert_one_loss, watch
 
 from mcd.errors import McdError
 from mcd.models.encoder import Encoder
@@ -150,3 +151,44 @@ def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable[..., Any
     rows = learn(_cpc(), bodies(6), 15)
     assert rows[-1]["total"] < 0.85 * rows[0]["total"]
     assert rows[-1]["accuracy"] > 2 * rows[0]["accuracy"]
+
+
+def test_the_total_is_info_nce_of_the_rows_below_with_negatives_from_the_whole_batch() -> None:
+    """Prediction by prediction, with the negatives that the same seed draws; everything that was built learns."""
+    torch.manual_seed(0)
+    images = F.interpolate(torch.randn(2, 1, 9, 9), (64, 64), mode="bicubic") + 3
+    batch = Batch(images, None, torch.arange(2), torch.zeros(2), torch.ones(2, 1))
+    method = _cpc(filters=2, steps=3, negatives=4, context_layers=2, tissue=0.0)
+    with torch.no_grad():
+        for weight in method.maps.parameters():
+            weight.mul_(5)  # the maps matter
+    seen = watch(method.encoder)
+    torch.manual_seed(1)
+    losses = method.losses(batch, "network")
+    (patches,) = seen
+    for n, row, column in ((0, 0, 0), (0, 2, 5), (1, 6, 3)):
+        here = images[n, :, 8 * row : 8 * row + 16, 8 * column : 8 * column + 16]
+        torch.testing.assert_close(patches[49 * n + GRID * row + column], here, atol=1e-4, rtol=0)
+
+    features = method.encoder(patches)  # 98 candidates
+    context = method.context(features.view(2, GRID, GRID, -1).permute(0, 3, 1, 2))
+    torch.manual_seed(1)
+    totals, accuracies = [], []
+    for k, map_ in enumerate(method.maps, start=1):
+        costs, right = [], []
+        rows = GRID - k - 1
+        draws = iter(torch.randint(1, 98, (2 * rows * GRID, 4)))
+        for n in range(2):
+            for row in range(rows):
+                for column in range(GRID):
+                    own = 49 * n + GRID * (row + k + 1) + column
+                    predicted = map_(context[n, :, row, column])
+                    score = predicted @ features[own]
+                    others = predicted @ features[(own + next(draws)) % 98].T
+                    costs.append(-torch.log(score.exp() / (score.exp() + others.exp().sum())))
+                    right.append(bool(score > others.max()))
+        totals.append(torch.stack(costs).mean())
+        accuracies.append(np.mean(right))
+    expected = torch.stack(totals).mean()
+    assert assert_one_loss(losses["total"], expected, method) == {"encoder", "context", "maps"}
+    assert losses["accuracy"].item() == pytest.approx(np.mean(accuracies))

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
+from wiring import assert_one_loss, cosine, watch
 
 from mcd.errors import McdError
 from mcd.losses.adversarial import discriminator_loss, generator_loss
@@ -225,3 +227,71 @@ def test_impossible_options_are_refused() -> None:
         DSGANOptions.read({"shared": 4}, "dsgan")
     with pytest.raises(McdError, match="temperature"):
         DSGANOptions.read({"temperature": 0}, "dsgan")
+
+
+def contrast(x: Tensor, y: Tensor, temperature: float) -> Tensor:
+    """Eq. 2 in both directions, pair by pair."""
+    x, y = x.flatten(1), y.flatten(1)
+    total = torch.zeros(())
+    for i in range(len(x)):
+        own = torch.exp(cosine(x[i], y[i]) / temperature)
+        to_y = sum(torch.exp(cosine(x[i], y[j]) / temperature) for j in range(len(x)))
+        to_x = sum(torch.exp(cosine(y[i], x[j]) / temperature) for j in range(len(x)))
+        total = total - (torch.log(own / to_y) + torch.log(own / to_x)) / len(x)
+    return total
+
+
+@pytest.mark.parametrize("form", ["log", "least_squares"])
+def test_every_gradient_is_that_of_eq_8(form: Any) -> None:
+    """Equations 2 to 7 written out, each loss with a weight of its own; only the discriminators' fakes are detached."""
+    weights = {"adversarial": 0.7, "translation": 3.0, "reconstruction": 2.0, "contrastive": 0.4}
+    model = make(FULL.model_copy(update={**weights, "temperature": 0.5, "adversarial_form": form}))
+    batch = make_batch()
+    x, y = batch.images[:, :1], batch.images[:, 1:]
+    a, b, of_x, of_y = model.generator.a, model.generator.b, model.discriminators["x"], model.discriminators["y"]
+    shown = {player: watch(network) for player, network in (("x", of_x), ("y", of_y))}
+    generator = model.losses(batch, "generator")["total"]
+    discriminator = model.losses(batch, "discriminator")["total"]
+    seen = {player: list(images) for player, images in shown.items()}
+
+    def fooled(logits: Tensor, goal: float) -> Tensor:
+        if form == "log":
+            return -torch.log(torch.sigmoid(logits if goal == 1 else -logits)).mean()
+        return (logits - goal).square().mean()
+
+    (y_new, of_x_1), (x_new, of_y_1) = (unet.forward_with_stages(z) for unet, z in ((a, x), (b, y)))
+    (x_back, of_y_2), (y_back, of_x_2) = (unet.forward_with_stages(z) for unet, z in ((b, y_new), (a, x_new)))
+    expected = (
+        0.7 * (fooled(of_y(y_new), 1) + fooled(of_x(x_new), 1))
+        + 3.0 * ((y_new - y).abs().mean() + (x_new - x).abs().mean())
+        + 2.0 * ((x_back - x).abs().mean() + (y_back - y).abs().mean())
+        + 0.4 * (contrast(of_x_1[1], of_y_1[1], 0.5) + contrast(of_x_2[1], of_y_2[1], 0.5))
+    )
+    assert assert_one_loss(generator, expected, model) == {"generator", "discriminators"}
+
+    for domain, real, fake in (("x", x, x_new), ("y", y, y_new)):
+        for found, wanted in zip(seen[domain], (fake, real, fake), strict=True):
+            torch.testing.assert_close(found, wanted.detach())
+    x_new, y_new = x_new.detach(), y_new.detach()
+    expected = fooled(of_x(x), 1) + fooled(of_x(x_new), 0) + fooled(of_y(y), 1) + fooled(of_y(y_new), 0)
+    assert assert_one_loss(discriminator, expected, model) == {"discriminators"}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_what_no_loss_needs_is_not_built(name: str) -> None:
+    options = VARIANTS[name]
+    model = make(options)
+    assert bool(model.discriminators) == bool(options.adversarial)
+    assert list(model.players()) == (["generator", "discriminator"] if options.adversarial else ["generator"])
+    assert {id(p) for p in model.players()["generator"]} == {id(p) for p in model.generator.parameters()}
+    passes = watch(model.generator.a.encoder[0])
+    model.losses(make_batch(), "generator")
+    assert len(passes) == (1 if name in ("con_only", "p_gan") else 2)
+
+
+@pytest.mark.parametrize("loss", ["adversarial", "translation", "reconstruction", "contrastive"])
+def test_one_loss_is_enough_and_none_is_refused(loss: str) -> None:
+    none = dict.fromkeys(("adversarial", "translation", "reconstruction", "contrastive"), 0.0)
+    assert getattr(DSGANOptions.read({**none, loss: 0.5}, "dsgan"), loss) == 0.5
+    with pytest.raises(McdError, match="all weights are 0"):
+        DSGANOptions.read(none, "dsgan")

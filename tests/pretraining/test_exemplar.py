@@ -1,4 +1,6 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -6,6 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
+from wiring import RESTLESS, assert_all_differ, assert_one_loss, share_found, watch
 
 from mcd.pretraining.exemplar import Exemplar, allowed_negatives, other_subjects
 from mcd.pretraining.options import ExemplarOptions
@@ -68,3 +72,73 @@ def test_learns_one_batch(negatives: str, bodies: Callable[..., Batch], learn: C
     rows = learn(_exemplar(negatives=negatives, **gentle), bodies(8), 15)
     early, late = (np.mean([row["total"] for row in part]) for part in (rows[:4], rows[-4:]))
     assert late < 0.75 * early
+
+
+def spread_out(method: Exemplar, batch: Batch) -> Exemplar:
+    """A new network's embeddings point nearly one way, where rounding decides what is nearer; here they do not."""
+    with torch.no_grad():
+        method.embed.bias.sub_(method.embed(method.encoder(batch.images)).mean(0))
+    return method
+
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
+    """Squared, of two vectors on the unit sphere."""
+    return (a / a.norm() - b / b.norm()).square().sum()
+
+
+def triplets(embeddings: Tensor, negatives: Sequence[int], margin: float) -> tuple[Tensor, float]:
+    """Total and active share, where slice i's negative is slice `negatives[i]`."""
+    anchors, positives = embeddings.chunk(2)
+    near = [distance(a, p) for a, p in zip(anchors, positives, strict=True)]
+    far = [distance(a, positives[n]) for a, n in zip(anchors, negatives, strict=True)]
+    costs = [(d - e + margin).clamp_min(0) for d, e in zip(near, far, strict=True)]
+    return torch.stack(costs).mean(), sum(float(c > 0) for c in costs) / len(costs)
+
+
+def test_anchor_and_positive_are_two_views_and_the_negative_another_patients(bodies: Callable[..., Batch]) -> None:
+    """Two patients of two slices: the total is that of one of the four ways to give each slice one of the other patient's."""
+    of = [0, 0, 1, 1]
+    batch = replace(bodies(4), subjects=torch.tensor(of))
+    method = spread_out(_exemplar(negatives="derangement", margin=4.0, embedding=6, **RESTLESS), batch)
+    ways = [way for way in permutations(range(4)) if all(of[i] != of[n] for i, n in enumerate(way))]
+    assert len(ways) == 4
+    seen = watch(method.encoder)
+    drawn = set()
+    for _ in range(6):
+        seen.clear()
+        losses = method.losses(batch, "network")
+        views = seen[0]
+        assert views.shape == (8, 1, 64, 64)
+        assert_all_differ(views.chunk(2))
+        embeddings = method.embed(method.encoder(views))
+        expected = [triplets(embeddings, way, 4.0) for way in ways]  # no cost is cut off at 0: totals differ
+        gaps = [abs(total.item() - losses["total"].item()) for total, _ in expected]
+        nearest = gaps.index(min(gaps))
+        total, active = expected[nearest]
+        assert assert_one_loss(losses["total"], total, method) == {"encoder", "embed"}
+        assert losses["accuracy"].item() == pytest.approx(share_found(*embeddings.chunk(2)))
+        assert losses["active"].item() == pytest.approx(active)
+        drawn.add(nearest)
+    assert len(drawn) > 1
+
+
+def test_semi_hard_negatives_are_the_nearest_beyond_the_positive_among_other_patients(
+    bodies: Callable[..., Batch],
+) -> None:
+    batch = bodies(8, subjects=3)
+    method = spread_out(_exemplar(negatives="semi_hard", margin=0.3, embedding=6, **RESTLESS), batch)
+    seen = watch(method.encoder)
+    losses = method.losses(batch, "network")
+    embeddings = method.embed(method.encoder(seen[0]))
+    anchors, positives = embeddings.detach().chunk(2)
+    chosen = []
+    for i in range(8):
+        others = {
+            j: distance(anchors[i], positives[j]).item() for j in range(8) if batch.subjects[j] != batch.subjects[i]
+        }
+        beyond = {j: d for j, d in others.items() if d > distance(anchors[i], positives[i]).item()}
+        chosen.append(min(beyond, key=beyond.__getitem__) if beyond else max(others, key=others.__getitem__))
+    total, active = triplets(embeddings, chosen, 0.3)
+    assert_one_loss(losses["total"], total, method)
+    assert losses["accuracy"].item() == pytest.approx(share_found(*embeddings.chunk(2)))
+    assert losses["active"].item() == pytest.approx(active)

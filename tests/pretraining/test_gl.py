@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from wiring import RESTLESS, STILL, assert_all_differ, assert_one_loss, cosine, extent, slope, spread, watch
 
 from mcd.errors import McdError
 from mcd.models.unet import UNet
-from mcd.pretraining.gl import GL, volume_batches
+from mcd.pretraining.gl import GL, region_layout, volume_batches
 from mcd.pretraining.options import GLOptions
 
 
@@ -113,3 +114,105 @@ def test_a_large_bottleneck_is_averaged_to_the_authors_size(bodies: Callable[...
     assert large.losses(bodies(size=(160, 144)), player)["total"].isfinite()
     # a smaller one is flattened as it is
     assert make().global_head[0].in_features == 64 * 2 * 2
+
+
+def test_the_global_total_attracts_slices_of_one_part_and_reaches_encoder_and_global_head(
+    bodies: Callable[..., Any],
+) -> None:
+    """Two volumes of three parts, volume by volume, by hand from what the encoder saw."""
+    method, batch = make(parts=3, temperature=0.5, hidden=16, projection=6, **RESTLESS), bodies(6, size=(32, 32))
+    method.before_epoch(0, 2)
+    seen = watch(method.unet.encoder[0])
+    losses = method.losses(batch, "network")
+    (views,) = seen
+    assert views.shape == (12, 1, 32, 32)
+    assert_all_differ(views.chunk(2))
+
+    z = method.global_head(method.unet.encode(views)[-1].flatten(1))
+    part = [0, 1, 2, 0, 1, 2] * 2
+    terms, found = [], []
+    for i in range(12):
+        repelled = sum(torch.exp(cosine(z[i], z[n]) / 0.5) for n in range(12) if part[n] != part[i])
+        for p in range(12):
+            if p != i and part[p] == part[i]:
+                attracted = torch.exp(cosine(z[i], z[p]) / 0.5)
+                terms.append(-torch.log(attracted / (attracted + repelled)))
+        nearest = max((cosine(z[i], z[k]).item(), k) for k in range(12) if k != i)[1]
+        found.append(part[nearest] == part[i])
+    assert len(terms) == 12 * 3
+    reached = assert_one_loss(losses["total"], torch.stack(terms).mean(), method)
+    assert reached == {"unet", "global_head"}
+    assert losses["accuracy"].item() == pytest.approx(np.mean(found))
+    assert losses["embedding_sd"].item() == pytest.approx(spread(z), rel=1e-4)
+
+
+def test_the_local_total_tells_a_region_from_its_neighbours_and_leaves_the_encoder_alone(
+    bodies: Callable[..., Any],
+) -> None:
+    """By hand from what the encoder saw: two views that differ in intensity alone, and regions cut from the feature map."""
+    options = {**RESTLESS, "noise": 0.0, "blurred": 0.0}
+    method, batch = make(temperature=0.5, projection=6, **options), bodies(3, size=(32, 32))
+    method.train()
+    method.before_epoch(1, 2)
+    seen = watch(method.unet.encoder[0])
+    losses = method.losses(batch, "network")
+    (views,) = seen
+    assert views.shape == (6, 1, 32, 32)
+    assert_all_differ([*views.chunk(2), batch.images])
+    assert all(torch.equal(view != 0, batch.images != 0) for view in views.chunk(2))  # nothing has moved
+
+    with torch.no_grad():
+        features = method.unet.encode(views)
+    feature_map = method.local_head(method.unet.decode(features)[3])
+    assert feature_map.shape[2:] == (16, 16)
+    middle, end = (16 - 3) / 2, 16 - 3
+    lattice = [(y, x) for y in (0, middle, end) for x in (0, middle, end)]
+    corners = [
+        (int(y), int(x)) for y, x in lattice + [(y, x) for y in (end / 4, 3 * end / 4) for x in (end / 4, 3 * end / 4)]
+    ]
+    z = torch.stack([method.region_head(feature_map[:, :, y : y + 3, x : x + 3].flatten(1)) for y, x in corners], dim=1)
+    a, b = z.chunk(2)
+    terms, found = [], []
+    for here, there in ((a, b), (b, a)):
+        for n in range(3):
+            for r in range(13):
+                others = [k for k in range(13) if method.negatives[r, k]]
+                own = torch.exp(cosine(here[n, r], there[n, r]) / 0.5)
+                repelled = [torch.exp(cosine(here[n, r], view[n, k]) / 0.5) for k in others for view in (here, there)]
+                terms.append(-torch.log(own / (own + sum(repelled))))
+                found.append(bool(own > max(repelled)))
+    reached = assert_one_loss(losses["total"], torch.stack(terms).mean(), method)
+    assert reached == {"unet", "local_head", "region_head"}
+    assert losses["accuracy"].item() == pytest.approx(np.mean(found[:39]))
+    assert losses["embedding_sd"].item() == pytest.approx(spread(a.flatten(0, 1)), rel=1e-4)
+
+
+def test_each_stage_trains_its_own_part_of_the_u_net(bodies: Callable[..., Any]) -> None:
+    batch = bodies(size=(32, 32))
+    for epoch, part in enumerate(({"encoder"}, {"decoder", "upsample"})):
+        method = make()
+        method.before_epoch(epoch, 2)
+        method.losses(batch, "network")["total"].backward()
+        reached = {name.split(".")[0] for name, value in method.unet.named_parameters() if value.grad is not None}
+        assert reached == part
+
+
+def test_global_views_are_crops_of_their_share() -> None:
+    method = make(crop=(0.25, 0.25), **STILL)
+    seen = watch(method.unet.encoder[0])
+    method.losses(slope(8, 32), "network")
+    torch.testing.assert_close(extent(seen[0]), torch.full((16,), 16.0), atol=1.0, rtol=0)
+
+
+def test_a_regions_negatives_are_the_five_nearest_others() -> None:
+    rows, columns, negatives = region_layout(16, 40)
+    centres = torch.stack(
+        [(rows[:, 1] - 1) / 13, (columns[:, 1] - 1) / 37], dim=1
+    )  # in units of the map, as far as integers go
+    distance = torch.cdist(centres, centres)
+    for r in range(13):
+        chosen = negatives[r].nonzero().flatten().tolist()
+        left = [k for k in range(13) if k != r and k not in chosen]
+        assert len(chosen) == 5
+        assert r not in chosen
+        assert max(distance[r, chosen]) <= min(distance[r, left]) + 0.06

@@ -1,11 +1,14 @@
 import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import map_coordinates
+from wiring import assert_one_loss, watch
 
 from mcd.errors import McdError
 from mcd.pretraining.jigsaw import TILES, Jigsaw, distant_permutations
@@ -95,3 +98,52 @@ def test_learns_the_orders_of_one_batch(bodies: Callable[..., Batch], learn: Cal
     early, late = (np.mean([row["total"] for row in part]) for part in (rows[:5], rows[-5:]))
     assert late < 0.7 * early
     assert np.mean([row["accuracy"] for row in rows[-5:]]) > 0.6
+
+
+def test_tiles_are_cut_with_gaps_at_random_places_standardised_and_shuffled(bodies: Callable[..., Batch]) -> None:
+    """What the encoder saw is cut by hand with the same random numbers, from slices full of body; then the total."""
+    torch.manual_seed(0)
+    images = torch.nn.functional.interpolate(torch.randn(4, 1, 9, 9), (64, 64), mode="bicubic") + 10
+    batch = Batch(images, None, torch.arange(4), torch.zeros(4), torch.ones(4, 1))
+    method = _jigsaw(permutations=20, embedding=16, tile_share=0.6)
+    seen = watch(method.encoder)
+    torch.manual_seed(1)
+    losses = method.losses(batch, "network")
+    (shown,) = seen
+    assert shown.shape == (36, 1, 32, 32)
+
+    torch.manual_seed(1)
+    down, right = torch.rand(4, TILES), torch.rand(4, TILES)  # where a tile lies in its cell
+    orders = torch.randint(20, (4,))
+    table = distant_permutations(20)
+    cell, side = 64 / 3, 0.6 * 64 / 3
+    places = (np.arange(32) + 0.5) / 32 * side - 0.5
+    starts = set()
+    for n in range(4):
+        for position, tile in enumerate(table[orders[n]]):
+            row, column = divmod(int(tile), 3)
+            top = cell * row + (cell - side) * down[n, tile].item()
+            left = cell * column + (cell - side) * right[n, tile].item()
+            grid = np.meshgrid(top + places, left + places, indexing="ij")
+            cut = map_coordinates(images[n, 0].numpy().astype(float), grid, order=1, mode="grid-constant")
+            cut = (cut - cut.mean()) / cut.std()
+            np.testing.assert_allclose(shown[9 * n + position, 0].numpy(), cut, atol=2e-3)
+            starts.add((round(top - cell * row, 3), round(left - cell * column, 3)))
+    assert len(starts) == 36
+
+    embedded = method.embed(method.encoder(shown)).view(4, -1)
+    costs = [-torch.log_softmax(method.classify(row), 0)[order] for row, order in zip(embedded, orders, strict=True)]
+    assert assert_one_loss(losses["total"], torch.stack(costs).mean(), method) == {"encoder", "embed", "classify"}
+    found = [method.classify(row).argmax().item() for row in embedded]
+    assert losses["accuracy"].item() == pytest.approx(np.mean([f == o for f, o in zip(found, orders, strict=True)]))
+
+
+def test_each_tile_that_the_encoder_sees_has_mean_0_and_sd_1(bodies: Callable[..., Batch]) -> None:
+    method = _jigsaw(permutations=20, embedding=16)
+    batch = bodies(8)
+    batch = replace(batch, images=torch.where(batch.images != 0, 5 * batch.images + 30, 0.0))
+    seen = watch(method.encoder)
+    losses = method.losses(batch, "network")
+    assert losses["blank_tiles"] == 0
+    torch.testing.assert_close(seen[0].mean((1, 2, 3)), torch.zeros(72), atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen[0].std((1, 2, 3), correction=0), torch.ones(72), atol=1e-4, rtol=0)

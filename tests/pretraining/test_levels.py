@@ -42,6 +42,31 @@ def test_chance_is_the_loss_of_a_network_that_sees_nothing(algorithm: str, bodie
     assert set(levels.falling) <= set(found)
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "falling", "chance"),
+    [
+        ("dsgan", {"translation", "reconstruction", "contrastive"}, {"contrastive"}),
+        ("rotation", {"total"}, {"total"}),
+        ("jigsaw", {"total"}, {"total"}),
+        ("m_jigsaw", {"total"}, set()),
+        ("exemplar", {"total"}, set()),
+        ("cpc", {"total"}, {"total"}),
+        ("simclr", {"total"}, {"total"}),
+        ("byol", {"total"}, set()),
+        ("swav", set(), {"total"}),
+        ("gl", set(), set()),
+        ("contig", {"total"}, {"total"}),
+        ("vicreg", {"total"}, set()),
+    ],
+)
+def test_the_guards_watch_what_ought_to_fall_and_what_has_a_chance(
+    algorithm: str, falling: set[str], chance: set[str]
+) -> None:
+    levels = blind(algorithm).levels(8)
+    assert set(levels.falling) == falling
+    assert set(levels.chance) == chance
+
+
 def test_con_only_has_one_bracket_and_other_distances_have_no_chance(bodies: Callable[..., Batch]) -> None:
     batch = bodies(count=8, channels=2)
     alone = blind("dsgan", adversarial=0, translation=0, reconstruction=0, shared=0)

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+from wiring import assert_one_loss, watch
 
 from mcd.errors import McdError
 from mcd.pretraining.m_jigsaw import MJigsaw, mixed, reassembled
@@ -93,3 +94,37 @@ def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable[..., Any
 def test_a_puzzle_of_one_tile_is_refused() -> None:
     with pytest.raises(McdError, match=r"grid: .* greater than or equal to 2"):
         MJigsawOptions.read({"grid": 1}, "m_jigsaw")
+
+
+def test_the_total_compares_the_puzzle_put_together_by_s_transposed_with_the_ordered_one() -> None:
+    """Tiles tell their place and modality, so that the ordered puzzle is known from what the encoder saw."""
+    torch.manual_seed(0)
+    method = MJigsaw(MJigsawOptions(temperature=0.25, iterations=3, tile_share=1.0), 4, ("A", "B"), (96, 96))
+    numbers = (torch.arange(9.0).view(3, 3) - 4).repeat_interleave(32, 0).repeat_interleave(32, 1)  # 0: a blank tile
+    images = torch.stack([numbers, torch.where(numbers != 0, numbers + 20, 0.0)])[None].repeat(4, 1, 1, 1) / 4
+    images[:, :, 31:65, 31:65] = 0  # with a margin for the interpolation
+    seen = watch(method.encoder)
+    losses = method.losses(Batch(images, None, torch.arange(4), torch.zeros(4), torch.ones(4, 2)), "network")
+    shown = seen[0].unflatten(0, (4, 9))
+    values = (4 * shown.flatten(2).median(2).values).round().long()
+    assert len(values[values > 10]) > 5  # both modalities are seen
+    assert len(values[values < 10]) > 5
+    places = torch.where(values > 10, values - 20, values) + 4
+    assert all(sorted(row) == list(range(9)) for row in places.tolist())
+    assert len({tuple(row) for row in places.tolist()}) == 4
+
+    scores = method.score(method.encoder(seen[0])).view(4, 9, 9)
+    total, right = torch.zeros(()), []
+    for n in range(4):
+        soft = (scores[n] / 0.25).exp()
+        for _ in range(3):
+            soft = soft / soft.sum(0, keepdim=True)
+            soft = soft / soft.sum(1, keepdim=True)
+        for place in range(9):
+            found = sum(soft[j, place] * shown[n, j] for j in range(9))
+            ordered = shown[n, places[n].tolist().index(place)]
+            total = total + (found - ordered).square().mean() / 36
+        right += [soft[j].argmax() == places[n, j] for j in range(9) if values[n, j] != 0]
+    assert assert_one_loss(losses["total"], total, method) == {"encoder", "score"}
+    assert losses["accuracy"].item() == pytest.approx(sum(map(bool, right)) / 32)
+    assert losses["blank_tiles"].item() == pytest.approx(1 / 9)

@@ -2,8 +2,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from wiring import assert_one_loss, watch
 
 from mcd.pretraining.options import RotationOptions
 from mcd.pretraining.rotation import Rotation, all_turns
@@ -71,3 +73,30 @@ def test_learns_one_batch(bodies: Callable[..., Batch], learn: Callable[..., Any
     rows = learn(_rotation(), bodies(), 12)
     assert rows[-1]["total"] < 0.5 * rows[0]["total"]
     assert rows[-1]["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("copies", ["all", "one"])
+def test_the_total_is_the_mean_cross_entropy_of_the_turns_seen(copies: str, bodies: Callable[..., Batch]) -> None:
+    """A slice that is not square: which turn the encoder saw is found by numpy; the gradient reaches encoder and head."""
+    method, batch = _rotation(copies=copies), bodies(12, size=(32, 48))
+    seen = watch(method.encoder)
+    losses = method.losses(batch, "network")
+    (shown,) = seen
+    square = np.pad(batch.images.numpy(), ((0, 0), (0, 0), (8, 8), (0, 0)))
+    turned = [np.rot90(square, turns, axes=(2, 3)) for turns in range(4)]
+    which = [
+        [(n, turns) for n in range(12) for turns in range(4) if np.array_equal(view, turned[turns][n])]
+        for view in shown.numpy()
+    ]
+    assert all(len(found) == 1 for found in which)
+    pairs = [found[0] for found in which]
+    if copies == "all":
+        assert sorted(pairs) == [(n, turns) for n in range(12) for turns in range(4)]
+    else:
+        assert [n for n, _ in pairs] == list(range(12))
+
+    logits = method.head(method.encoder(shown))
+    costs = [-torch.log(row.exp()[turns] / row.exp().sum()) for row, (_, turns) in zip(logits, pairs, strict=True)]
+    assert assert_one_loss(losses["total"], torch.stack(costs).mean(), method) == {"encoder", "head"}
+    right = [row.argmax().item() == turns for row, (_, turns) in zip(logits, pairs, strict=True)]
+    assert losses["accuracy"].item() == pytest.approx(np.mean(right))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from wiring import RESTLESS, assert_all_differ, assert_one_loss, cosine, share_found, spread, watch
 
 from mcd.pretraining.options import SimCLROptions
 from mcd.pretraining.simclr import SimCLR
@@ -46,3 +47,24 @@ def test_the_temperature_is_the_options(bodies: Callable[..., Any]) -> None:
         totals.append(float(method.losses(bodies(size=(32, 32)), "network")["total"].detach()))
     assert totals[1] == pytest.approx(np.log(15), abs=0.1)
     assert totals[0] > totals[1] + 0.1
+
+
+def test_the_total_is_eq_1_over_both_views_and_both_learn(bodies: Callable[..., Any]) -> None:
+    """Every pair and every term by hand, from what the encoder saw."""
+    torch.manual_seed(0)
+    method = SimCLR(SimCLROptions(temperature=0.5, projection=6, **RESTLESS), 4, ["A"], (32, 32))
+    seen = watch(method.encoder)
+    losses = method.losses(bodies(size=(32, 32)), "network")
+    (views,) = seen
+    assert views.shape == (16, 1, 32, 32)
+    assert_all_differ(views.chunk(2))
+
+    z = method.head(method.encoder(views))
+    terms = []
+    for i in range(16):
+        j = (i + 8) % 16
+        others = sum(torch.exp(cosine(z[i], z[k]) / 0.5) for k in range(16) if k != i)
+        terms.append(-torch.log(torch.exp(cosine(z[i], z[j]) / 0.5) / others))
+    assert assert_one_loss(losses["total"], torch.stack(terms).mean(), method) == {"encoder", "head"}
+    assert losses["accuracy"].item() == pytest.approx(share_found(*z.chunk(2)))
+    assert losses["embedding_sd"].item() == pytest.approx(spread(z[:8]), rel=1e-4)

@@ -54,6 +54,8 @@ def test_standardised_tiles_do_not_tell_their_brightness() -> None:
     torch.manual_seed(0)
     tiles = torch.randn(2, 9, 1, 16, 16)
     torch.testing.assert_close(standardised(tiles * 3 + 7), standardised(tiles), atol=1e-4, rtol=0)
+    torch.testing.assert_close(standardised(tiles).mean((2, 3, 4)), torch.zeros(2, 9), atol=1e-5, rtol=0)
+    torch.testing.assert_close(standardised(tiles).square().mean((2, 3, 4)), torch.ones(2, 9), atol=1e-5, rtol=0)
     assert torch.equal(standardised(torch.full((1, 1, 1, 4, 4), 5.0)), torch.zeros(1, 1, 1, 4, 4))
 
 

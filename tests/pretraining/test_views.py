@@ -7,10 +7,13 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
+from wiring import watch
 
 from mcd.errors import McdError
 from mcd.pretraining.options import ViewOptions
-from mcd.pretraining.views import change_intensity, random_crop, random_view, view_size
+from mcd.pretraining.registry import options_class, pretraining_class
+from mcd.pretraining.views import change_intensity, extent_of, random_crop, random_view, view_size
+from mcd.slices.batches import Batch
 from mcd.slices.blur import gaussian_blur
 
 RANGE = 4.0
@@ -102,6 +105,18 @@ def test_brightness_and_noise_are_shares_of_each_volume_s_own_range() -> None:
         assert changed[0].abs().amax((1, 2, 3)).min() > 0
 
 
+def test_noise_is_drawn_for_every_pixel_and_as_strong_as_up_to_its_option() -> None:
+    images = torch.full((400, 1, 16, 16), 5.0)
+    torch.manual_seed(0)
+    noisy = change_intensity(images, images != 0, unit(images), STILL.model_copy(update={"noise": 0.1}))
+    noise = (noisy - images).flatten(1) / RANGE
+    sds = noise.std(1)
+    assert sds.max() < 0.1 * 1.2
+    assert sds.mean().item() == pytest.approx(0.05, rel=0.1)  # uniform from 0
+    assert sds.min() < 0.005
+    assert (noise.mean(1) / sds * 16).std().item() == pytest.approx(1, rel=0.15)  # independent, with mean 0
+
+
 def test_gamma_keeps_the_range_and_the_order_of_the_tissue() -> None:
     images = body()
     tissue = images != 0
@@ -152,3 +167,83 @@ def test_sizes_are_what_a_u_net_takes() -> None:
 def test_impossible_options_are_the_users_error(wrong: dict[str, Any]) -> None:
     with pytest.raises(McdError, match=next(iter(wrong))):
         ViewOptions.read(wrong, "views")
+
+
+@pytest.mark.parametrize(
+    ("body", "extent"),
+    [
+        ((10, 50), (10, 50)),
+        ((16, 48), (16, 48)),
+        ((30, 34), (16, 48)),  # enlarged to half of the slice, about its middle
+        ((0, 4), (0, 32)),
+        ((60, 64), (32, 64)),
+        ((63, 64), (32, 64)),
+        ((0, 64), (0, 64)),
+        ((0, 0), (0, 64)),  # black: all of it
+    ],
+)
+def test_the_box_is_the_bodys_and_at_least_half_of_the_slice(body: tuple[int, int], extent: tuple[int, int]) -> None:
+    occupied = torch.zeros(2, 64, dtype=torch.bool)
+    occupied[0, slice(*body)] = True
+    occupied[1] = True
+    start, stop = extent_of(occupied)
+    assert (start.tolist(), stop.tolist()) == ([extent[0], 0], [extent[1], 64])
+
+
+def test_a_single_pixel_of_tissue_is_seen() -> None:
+    images = torch.zeros(20, 1, 32, 32)
+    images[torch.arange(20), 0, torch.arange(20) + 6, torch.arange(20) + 3] = 2.0
+    torch.manual_seed(0)
+    view, tissue = random_crop(images, ViewOptions(), (64, 64))
+    assert tissue.flatten(1).any(1).all()
+    torch.testing.assert_close(view[tissue], torch.full_like(view[tissue], 2.0))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 32), (32, 64)])
+def test_a_crop_is_distorted_by_the_aspect_drawn_and_keeps_its_share(size: tuple[int, int]) -> None:
+    """Extents in both directions, from slices that rise along one axis each, of the same random crops."""
+    options = STILL.model_copy(update={"crop": (0.1, 0.2), "aspect": (0.5, 2.0)})
+    count, height, width = 200, 64, 96
+    rows, columns = torch.meshgrid(torch.arange(height) + 1.0, torch.arange(width) + 1.0, indexing="ij")
+    seen = []
+    for ramp in (rows, columns):
+        torch.manual_seed(0)
+        view, _ = random_crop(ramp.expand(count, 1, height, width), options, size)
+        side = size[0] if ramp is rows else size[1]
+        seen.append((view.amax((1, 2, 3)) - view.amin((1, 2, 3))) * side / (side - 1))
+    tall, wide = seen
+    share = tall * wide / (height * width)
+    distortion = wide / tall / (size[1] / size[0])
+    assert share.min() > 0.09
+    assert share.max() < 0.21
+    assert share.max() > 0.18
+    assert distortion.min() < 0.6
+    assert distortion.max() > 1.7
+    assert distortion.min() > 0.45
+    assert distortion.max() < 2.2
+    assert distortion.log().mean().abs() < 0.1  # as often narrow as wide
+
+
+@pytest.mark.parametrize("algorithm", ["exemplar", "simclr", "byol", "swav", "gl", "contig", "vicreg"])
+def test_every_view_of_every_method_changes_by_the_range_of_its_own_volume(algorithm: str) -> None:
+    """Brightness is a share of the range: slices of range 0 are shown as they are, the others are not, in every view."""
+    modalities = ["A", "B"] if algorithm == "contig" else ["A"]
+    options = options_class(algorithm)(**{**STILL.model_dump(), "brightness": 0.5})
+    if algorithm == "swav":
+        options = options.model_copy(update={"small_crop": (1.0, 1.0), "small_size": 1.0})
+    method = pretraining_class(algorithm)(options, 2, modalities, (32, 32))
+    images = torch.randn(8, len(modalities), 32, 32) + 5
+    ranges = torch.tensor([0.0, 1.0, 0.0, 2.0, 3.0, 0.0, 0.0, 1.0])[:, None]
+    ranges = torch.cat([ranges, ranges.flip(0)], dim=1)[:, : len(modalities)]
+    batch = Batch(images, None, torch.arange(8) % 4, torch.linspace(0, 1, 8), ranges)
+    seen = [watch(block) for name, block in method.named_modules() if name.endswith("encoder.0")]
+    for epoch in (0, 1):  # G-L has two stages
+        method.before_epoch(epoch, 2)
+        method.losses(batch, "network")
+    for network, views in enumerate(seen):
+        channel = network if algorithm == "contig" else 0
+        changes = (torch.cat(views).view(-1, 8, 32, 32) - images[:, channel]).abs().amax((2, 3))
+        assert len(changes) >= 2
+        still = ranges[:, channel] == 0
+        assert (changes[:, still] < 1e-3).all()
+        assert (changes[:, ~still] > 1e-3).all()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
+from wiring import assert_one_loss, watch
 
 from mcd.segmentation.dtml import DTML
 from mcd.slices.batches import Batch
@@ -98,3 +99,39 @@ def test_a_network_that_puts_everything_outside_comes_back_only_by_regression(ma
 
 def test_as_published_the_maps_own_error_is_not_computed(make_method: Make, batch: Batch) -> None:
     assert "regression" not in make_method("dtml").losses(batch, "networks")
+
+
+def test_both_networks_see_the_same_slices_and_neither_is_detached_from_the_others_view(
+    make_method: Make, batch: Batch
+) -> None:
+    """The total by hand in training, with every gradient: the consistency is counted once, and teaches both."""
+    method = make_method("dtml", consistency=0.7, regression=0.2, sharpness=5.0, ramp=1.0)
+    method.train()
+    method.progress.fill_(0.8)
+    shown = watch(method.unet), watch(method.distance_net)
+    losses = method.losses(batch, "networks")
+    (of_regions,), (of_maps,) = map(list, shown)
+    assert torch.equal(of_regions, of_maps)
+    assert torch.equal(of_regions, batch.images)
+
+    p, maps = torch.sigmoid(method.unet(of_regions)), torch.tanh(method.distance_net(of_maps))
+    of_the_maps = 1 / (1 + torch.exp(5.0 * maps))
+    assert batch.targets is not None
+    truth = batch.targets[:3]
+
+    def overlap_lost(probabilities: torch.Tensor) -> torch.Tensor:
+        overlap, sizes = (probabilities * truth).sum((0, 2, 3)), (probabilities + truth).sum((0, 2, 3))
+        return (1 - (2 * overlap + 1) / (sizes + 1)).mean()
+
+    distances = np.ones(truth.shape, dtype=np.float32)
+    for n, region in [(n, r) for n in range(3) for r in range(2) if truth[n, r].any()]:
+        inside, outside = (distance_transform_edt(m) for m in (truth[n, region] > 0, truth[n, region] == 0))
+        distances[n, region] = outside / outside.max() - inside / inside.max()
+    cross_entropy = -(truth * p[:3].log() + (1 - truth) * (1 - p[:3]).log()).mean()
+    expected = (
+        0.5 * (overlap_lost(p[:3]) + cross_entropy)
+        + overlap_lost(of_the_maps[:3])
+        + 0.2 * (maps[:3] - torch.from_numpy(distances)).abs().mean()
+        + 0.7 * np.exp(-5 * 0.2**2) * (of_the_maps - p).square().mean()
+    )
+    assert assert_one_loss(losses["total"], expected, method) == {"unet", "distance_net"}

@@ -1,10 +1,12 @@
 """The mean teacher: its loss, its noise, and that the teacher only ever follows."""
 
+import math
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch.nn import functional as F
+from wiring import assert_one_loss, watch
 
 from mcd.losses.segmentation import dice_and_cross_entropy
 from mcd.segmentation.mean_teacher import MeanTeacher
@@ -112,3 +114,37 @@ def test_the_teacher_keeps_batch_statistics_of_its_own(make_method: Make, batch:
     student, teacher = method.unet.state_dict(), method.teacher.state_dict()
     means = [key for key in student if key.endswith("running_mean")]
     assert not any(torch.equal(student[key], teacher[key]) for key in means)
+
+
+def test_the_student_learns_from_both_terms_and_from_the_noisy_copies_that_the_teacher_saw(
+    make_method: Make, batch: Batch
+) -> None:
+    """In training, by hand: half of Dice and cross-entropy with labels, the squared distance without."""
+    method = make_method("mean_teacher", consistency=0.8, noise=0.3, noise_bound=0.5, start=0.1, ramp=1.0)
+    method.train()
+    method.progress.fill_(0.5)
+    with torch.no_grad():
+        for parameter in method.teacher.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    student, teacher = watch(method.unet), watch(method.teacher)
+    losses = method.losses(batch, "student")
+    (shown,), (noisy,) = list(student), list(teacher)
+    assert len(shown) == 5
+    assert len(noisy) == 2
+
+    p = torch.sigmoid(method.unet(shown))
+    taught = torch.sigmoid(method.teacher(noisy)).detach()
+    assert batch.targets is not None
+    truth = batch.targets[:3]
+    dice = torch.zeros(())
+    for region in range(2):
+        q, y = p[:3, region], truth[:, region]
+        dice = dice + (1 - (2 * (q * y).sum() + 1) / (q.sum() + y.sum() + 1)) / 2
+    cross_entropy = -(truth * p[:3].log() + (1 - truth) * (1 - p[:3]).log()).mean()
+    consistency = (p[3:] - taught).square().mean()
+    weight = 0.8 * math.exp(-5 * 0.5**2)
+    expected = 0.5 * (dice + cross_entropy) + weight * consistency
+    assert consistency > 1e-3
+    assert assert_one_loss(losses["total"], expected, method) == {"unet"}
+    assert losses["supervised"].item() == pytest.approx(0.5 * (dice + cross_entropy).item(), rel=1e-4)
+    assert losses["consistency"].item() == pytest.approx(consistency.item(), rel=1e-4)

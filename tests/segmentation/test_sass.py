@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from wiring import assert_one_loss, watch
 
 from mcd.losses.segmentation import dice_and_cross_entropy
 from mcd.losses.signed_distance import signed_distance_maps
@@ -122,3 +123,42 @@ def test_the_heads_share_the_features(make_method: Make, batch: Batch) -> None:
     method.losses(batch, "network")["regression"].backward()
     assert method.unet.get_parameter("decoder.3.0.weight").grad is not None
     assert method.unet.output.weight.grad is None
+
+
+def test_the_network_learns_from_all_three_terms_and_through_the_discriminator(make_method: Make, batch: Batch) -> None:
+    """The total of either player by hand in training, with every gradient, from what the discriminator saw."""
+    method = make_sass(make_method, adversarial=0.5, regression=0.2, ramp=1.0)
+    method.train()
+    method.progress.fill_(0.9)
+    shown = watch(method.unet.encoder[0])
+    judged = watch(method.discriminator)
+    losses = method.losses(batch, "network")
+    torch.manual_seed(1)
+    telling = method.losses(batch, "discriminator")["total"]
+    assert len(shown) == 1  # the discriminator learns from the network's own step
+    assert torch.equal(shown[0], batch.images)
+    of_unlabelled, of_all = list(judged)
+
+    logits, stages = method.unet.forward_with_stages(batch.images)
+    p, maps = torch.sigmoid(logits[:3]), torch.tanh(method.distance_head(stages[-1]))
+    torch.testing.assert_close(of_all, maps.detach())
+    torch.testing.assert_close(of_unlabelled, maps[3:].detach())
+    assert batch.targets is not None
+    truth = batch.targets[:3]
+    overlap, sizes = (p * truth).sum((0, 2, 3)), (p + truth).sum((0, 2, 3))
+    dice = (1 - (2 * overlap + 1) / (sizes + 1)).mean()
+    cross_entropy = -(truth * p.log() + (1 - truth) * (1 - p).log()).mean()
+    method.discriminator.eval()
+    fooling = -torch.log(torch.sigmoid(method.discriminator(maps[3:], batch.images[3:]))).mean()
+    expected = (
+        (dice + cross_entropy)
+        + 0.2 * (maps[:3] - signed_distance_maps(truth)).square().mean()
+        + 0.5 * float(np.exp(-5 * 0.1**2)) * fooling
+    )
+    assert assert_one_loss(losses["total"], expected, method) == {"unet", "distance_head", "discriminator"}
+
+    method.discriminator.train()
+    torch.manual_seed(1)
+    says = torch.sigmoid(method.discriminator(maps.detach(), batch.images))
+    expected = -torch.log(says[:3]).mean() - torch.log(1 - says[3:]).mean()
+    assert assert_one_loss(telling, expected, method) == {"discriminator"}

@@ -272,3 +272,33 @@ def test_without_unlabelled_subjects_it_says_so(tiny_cohort: TinyCohort, tmp_pat
 
 def test_the_ramp_of_no_option_is_the_whole_training() -> None:
     assert SemiSupervisedOptions().ramp == 1.0
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "falling"),
+    [("supervised", "total"), ("mean_teacher", "supervised"), ("dtml", "segmentation"), ("sass", "segmentation")],
+)
+def test_the_guards_watch_a_loss_whose_weight_does_not_rise(algorithm: str, falling: str, make_method: Make) -> None:
+    method = make_method(algorithm, **SMALL.get(algorithm, {}))
+    assert tuple(method.levels(4).falling) == (falling,)
+    assert method.levels(4).chance == {}
+
+
+def test_the_two_sets_of_a_mixed_training_share_the_memory(tiny_cohort: TinyCohort, compute: Compute) -> None:
+    """Either set fits by itself, but the memory is for both."""
+    with Shards(tiny_cohort.shards) as shards:
+        split = read_split(tiny_cohort.split)
+
+        def slices(memory: float) -> MixedSlices:
+            found = training_slices(shards, split, task("dtml", label_ratio=0.5), torch_device(compute), memory)
+            assert isinstance(found, MixedSlices)
+            return found
+
+        plenty = slices(1e9)
+        assert len(plenty.labelled) == len(plenty.unlabelled)
+        height, width = plenty.labelled.size
+        one_set = len(plenty.labelled) * height * width * 2  # bytes, in half precision
+        assert slices(2 * one_set).in_memory
+        scarce = slices(2 * one_set - 2)
+        assert not scarce.labelled.in_memory
+        assert not scarce.unlabelled.in_memory
