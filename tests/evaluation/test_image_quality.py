@@ -68,6 +68,11 @@ def test_fid_with_fewer_images_than_features_is_that_of_the_eigenvalues() -> Non
     assert frechet_distance(one, other) == pytest.approx(expected, rel=1e-5)
 
 
+def test_fid_of_two_images_a_side() -> None:
+    one, other = RNG.normal(size=(2, 2, 3))
+    assert frechet_distance(one, other) == pytest.approx(by_definition(one, other), rel=1e-5)
+
+
 def test_fid_between_normal_distributions_of_one_feature() -> None:
     """(m1 - m2)^2 + (s1 - s2)^2, by hand."""
     one = np.array([[0.0], [2.0]])  # mean 1, variance 2

@@ -265,3 +265,13 @@ def test_draws_and_persons_are_read_where_files_have_them(tmp_path: Path) -> Non
     pd.concat([table, table]).to_csv(tmp_path / "twice.csv", index=False)
     with pytest.raises(McdError, match="a region of p0 appears twice"):
         read_scores([tmp_path / "twice.csv"])
+
+
+def test_a_summary_has_the_order_of_the_scores_and_the_metrics_asked_for_alone() -> None:
+    scores = pd.DataFrame(
+        [row(subject, method=method) for method in ("swav", "byol", "rotation") for subject in ("p2", "p1")]
+    )
+    summary = summarise(scores, ["Sen", "DSC"])
+    assert list(zip(summary["metric"], summary["method"], strict=True)) == [
+        (metric, method) for metric in ("Sen", "DSC") for method in ("swav", "byol", "rotation")
+    ]

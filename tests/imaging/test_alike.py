@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mcd.imaging.alike import another_unit, empty_regions, unlike_others
+from mcd.imaging.alike import UNIT_FACTOR, another_unit, empty_regions, other_range, unlike_others
 
 Statistics = tuple[float, float]
 HU: list[Statistics] = [(-890, 310), (-420, 476), (-363, 1091), (-150, 1200), (-820, 260)]
@@ -85,6 +85,28 @@ def test_scanners_and_patients_differ_within_one_unit(cohort: list[Statistics]) 
     for count in range(1, len(cohort) + 1):
         assert not found(*map(info, cohort[:count]))
         assert not found(*map(info, cohort[-count:]))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ((-1000, 1000), (100, 110), "a range 200 times as large"),
+        ((100, 110), (-1000, 1000), "a range 200 times as small"),
+        ((0, 100), (-80, 20), "no negative values"),
+        ((-80, 20), (0, 100), "negative values"),
+        ((31000, 33000), (100, 1900), "values about 3.1e+04 higher"),
+        ((100, 1900), (31000, 33000), "values about 3.1e+04 lower"),
+        ((100, 1900), (4100, 5900), None),  # within three ranges
+    ],
+)
+def test_how_one_differs_from_the_other_is_said(one: Statistics, other: Statistics, said: str | None) -> None:
+    assert another_unit(one, other) == said
+
+
+@pytest.mark.parametrize("share", [0.98, 1.02])
+def test_a_range_is_another_beyond_the_factor_in_either_direction(share: float) -> None:
+    narrow, wide = (5.0, 7.0), (10.0, 10.0 + 2 * share * UNIT_FACTOR)
+    assert other_range(narrow, wide) == other_range(wide, narrow) == (share > 1)
 
 
 def test_organs_around_zero_are_no_other_unit() -> None:

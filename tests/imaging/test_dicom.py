@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 from dicom_files import PET, Edit, write_enhanced, write_series
+from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
 
 from mcd.errors import McdError
 from mcd.imaging.dicom import series_files
@@ -87,6 +90,25 @@ def test_a_slice_that_does_not_fit_is_refused(tmp_path: Path, edit: Edit, what: 
     assert "Doe" not in str(caught.value)
 
 
+@pytest.mark.parametrize("direction", [0, 1])
+def test_slices_may_drift_by_half_of_the_smaller_pixel(tmp_path: Path, direction: int) -> None:
+    """Pixels are 0.5 x 0.75 mm: sideways by 0.2 mm from the first slice to the last is rounding, by 0.3 mm a tilted gantry."""
+
+    def drifting(by: float) -> Edit:
+        def edit(made: Dataset, number: int) -> None:
+            position = [float(value) for value in made.ImagePositionPatient]
+            position[direction] += by * number / 7
+            made.ImagePositionPatient = position
+
+        return edit
+
+    write_series(tmp_path / "even", VALUES, edit=drifting(0.2))
+    np.testing.assert_array_equal(array_of(read_volume(tmp_path / "even")), VALUES - 1024.0)
+    write_series(tmp_path / "tilted", VALUES, edit=drifting(0.3))
+    with pytest.raises(McdError, match=r"tilted: tilted gantry \(the slices drift 0\.3 mm sideways\)"):
+        read_volume(tmp_path / "tilted")
+
+
 def test_the_distance_may_not_drift(tmp_path: Path) -> None:
     """No step is far from the median, and yet the middle lies a voxel from where an even grid has it."""
 
@@ -115,6 +137,47 @@ def test_a_damaged_slice_never_vanishes(tmp_path: Path, cut: int | str, place: i
     path.write_bytes(b"<html>not found</html>" if cut == "html" else content[: int(cut)])
     with pytest.raises(McdError, match=rf"IM{place:04d}\.dcm: "):
         read_volume(tmp_path / "ct")
+
+
+@pytest.mark.parametrize("left", [0, 7])
+def test_frames_without_a_place_of_their_own_are_refused(tmp_path: Path, left: int) -> None:
+    write_enhanced(tmp_path / "one.dcm", VALUES, list(range(8)))
+    made = dcmread(tmp_path / "one.dcm")
+    made.PerFrameFunctionalGroupsSequence = made.PerFrameFunctionalGroupsSequence[:left]
+    made.save_as(tmp_path / "one.dcm")
+    with pytest.raises(McdError, match=r"one\.dcm: 8 frames, and where they lie is not in the file"):
+        read_volume(tmp_path / "one.dcm")
+
+
+def test_frames_that_cannot_be_decoded_are_refused_with_their_compression(tmp_path: Path) -> None:
+    write_enhanced(tmp_path / "one.dcm", VALUES, list(range(8)))
+    made = dcmread(tmp_path / "one.dcm")
+    made.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    made.PixelData = encapsulate([b"no picture"] * 8)
+    made["PixelData"].is_undefined_length = True
+    made.save_as(tmp_path / "one.dcm")
+    with pytest.raises(McdError, match=r"one\.dcm: its frames cannot be decoded \(JPEG 2000 Image Compression"):
+        read_volume(tmp_path / "one.dcm")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 4, 8, 9])
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_a_slice_is_read_to_its_last_byte_or_refused(tmp_path: Path, syntax: str, cut: int) -> None:
+    """The pixels are the last element; its own header takes 8 bytes in one syntax and 12 in the other."""
+
+    def written(made: Dataset, _: int) -> None:
+        made.file_meta.TransferSyntaxUID = UID(syntax)
+
+    write_series(tmp_path / "ct", VALUES, edit=written)
+    path = tmp_path / "ct/IM0003.dcm"
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) - cut])
+    if cut == 0:
+        np.testing.assert_array_equal(array_of(read_volume(tmp_path / "ct")), VALUES - 1024.0)
+    else:
+        noticed = "it ends before its pixels do" if syntax == ImplicitVRLittleEndian or cut > 4 else ""  # else by ITK
+        with pytest.raises(McdError, match=rf"IM0003\.dcm: {noticed}"):
+            read_volume(tmp_path / "ct")
 
 
 def test_what_is_no_slice_may_lie_beside_them(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_files import read_headers, write_series, write_structures
 
@@ -69,6 +70,50 @@ def test_a_gap_between_frames_stays_empty(series: Path, tmp_path: Path) -> None:
     mask = block((1, 2, 2), (3, 8, 8)) | block((7, 2, 2), (9, 8, 8))
     write_seg({"a": mask}, series, tmp_path / "seg.dcm", "test")
     np.testing.assert_array_equal(codes_on(series, tmp_path / "seg.dcm"), mask)
+
+
+def edited(path: Path, move: float = 0.0, spacing: bool = True) -> Path:
+    """A SEG whose third frame lies `move` mm farther, with or without the spacing between its slices."""
+    header = pydicom.dcmread(path)
+    if not spacing:
+        for group in [*header.SharedFunctionalGroupsSequence, *header.PerFrameFunctionalGroupsSequence]:
+            for measures in group.get("PixelMeasuresSequence", ()):
+                measures.pop("SpacingBetweenSlices", None)
+    place = header.PerFrameFunctionalGroupsSequence[2].PlanePositionSequence[0]
+    x, y, z = place.ImagePositionPatient
+    place.ImagePositionPatient = [x, y, z + move]
+    header.save_as(path)
+    return path
+
+
+def test_without_a_spacing_the_nearest_frames_say_it(series: Path, tmp_path: Path) -> None:
+    """Empty frames are left out, so that others lie farther apart."""
+    mask = block((1, 2, 2), (3, 8, 8)) | block((5, 2, 2), (6, 8, 8)) | block((9, 2, 2), (10, 8, 8))
+    write_seg({"a": mask}, series, tmp_path / "seg.dcm", "test")
+    np.testing.assert_array_equal(codes_on(series, edited(tmp_path / "seg.dcm", spacing=False)), mask)
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    ["PlaneOrientationSequence", "PixelMeasuresSequence", "PlanePositionSequence", "SegmentIdentificationSequence"],
+)
+def test_a_seg_without_a_place_says_what_it_lacks(series: Path, tmp_path: Path, lacking: str) -> None:
+    write_seg({"a": block((1, 2, 2), (6, 8, 8))}, series, tmp_path / "seg.dcm", "test")
+    header = pydicom.dcmread(tmp_path / "seg.dcm")
+    for group in [*header.SharedFunctionalGroupsSequence, *header.PerFrameFunctionalGroupsSequence]:
+        if lacking in group:
+            delattr(group, lacking)
+    header.save_as(tmp_path / "seg.dcm")
+    with pytest.raises(McdError, match=rf"seg\.dcm: a SEG without {lacking}"):
+        codes_on(series, tmp_path / "seg.dcm")
+
+
+def test_frames_beside_their_places_are_refused_and_rounding_is_not(series: Path, tmp_path: Path) -> None:
+    mask = block((1, 2, 2), (6, 8, 8))  # slices are 3 mm apart
+    write_seg({"a": mask}, series, tmp_path / "seg.dcm", "test")
+    np.testing.assert_array_equal(codes_on(series, edited(tmp_path / "seg.dcm", move=0.3)), mask)
+    with pytest.raises(McdError, match=r"seg\.dcm: the frames of the SEG are unevenly spaced"):
+        codes_on(series, edited(tmp_path / "seg.dcm", move=0.6))
 
 
 def test_contours_enclose_the_centres_that_lie_in_them(series: Path, tmp_path: Path) -> None:

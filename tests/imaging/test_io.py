@@ -106,6 +106,12 @@ def test_a_fourth_dimension_of_one_is_dropped_and_a_real_one_refused(image: sitk
         McdError, match=r"two\.nii\.gz: one volume is needed.*\(7, 6, 5, 2\).* the first as two\.nii\.gz\[0\]"
     ):
         read_volume(tmp_path / "two.nii.gz")
+    sitk.WriteImage(sitk.JoinSeries([image, image]), str(tmp_path / "two.mha"))
+    with pytest.raises(McdError, match=r"two\.mha: one volume is needed.*\(7, 6, 5, 2\)"):
+        read_volume(tmp_path / "two.mha")
+    sitk.WriteImage(image[..., :1], str(tmp_path / "slice.mha"))
+    with pytest.raises(McdError, match=r"slice\.mha: one volume is needed, its size is \(7, 6, 1\)"):
+        read_volume(tmp_path / "slice.mha")
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha"])

@@ -149,6 +149,7 @@ def test_values_are_scaled(tmp_path: Path, edit: Callable[[Any], None], slope: f
         ({}, put("quatern_b", None, np.nan), "qform has numbers that are not finite"),
         ({}, put("quatern_b", None, 7.0), "not a rotation"),
         ({}, put("qoffset_x", None, 1000.0), "disagree (a corner lies"),
+        ({}, put("qoffset_x", None, 40.2), "disagree (a corner lies"),  # a fifth of the smallest side
     ],
 )
 def test_what_contradicts_the_sform_is_said(
@@ -188,6 +189,7 @@ def test_rounding_is_no_contradiction(tmp_path: Path) -> None:
         ({"sform": AFFINE + np.eye(4, k=1) * [0, 0.4, 0, 0]}, None, "axes are not at right angles"),
         ({}, put("xyzt_units", None, 5), "no known unit of length"),
         ({}, put("dim", 1, -3), "dimensions"),
+        ({}, put("dim", 0, 8), "dimensions"),
         ({}, put("dim", 0, 9), "dimensions"),
         ({}, put("dim", 3, 30000), "of .* bytes"),
         ({}, put("datatype", None, 1), "no numeric .datatype 1. voxels"),
@@ -209,6 +211,23 @@ def test_what_has_no_place_or_no_size_is_refused(
 def test_lengths_are_brought_to_millimetres(tmp_path: Path, code: int, factor: float) -> None:
     path = saved(tmp_path / "a.nii", edit=put("xyzt_units", None, code))
     assert read_volume(path).GetSpacing() == pytest.approx((0.9 * factor, 1.1 * factor, 3.25 * factor))
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("tail", [0, 7, 5000])
+def test_a_volume_of_two_small_slices_is_read_whatever_lies_behind_it(tmp_path: Path, name: str, tail: int) -> None:
+    values = RNG.integers(0, 9, (3, 2, 2)).astype(np.uint8)  # it ends before what is read of a longer file's header
+    content = nibabel.Nifti1Image(values, AFFINE).to_bytes() + b"\1" * tail
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    np.testing.assert_array_equal(array_of(read_volume(tmp_path / name)), values.T)
+
+
+@pytest.mark.parametrize("lacking", [1, 200])
+def test_an_undamaged_gzip_of_a_truncated_file_is_refused(tmp_path: Path, lacking: int) -> None:
+    content = saved(tmp_path / "a.nii").read_bytes()
+    (tmp_path / "cut.nii.gz").write_bytes(gzip.compress(content[:-lacking]))
+    with pytest.raises(McdError, match=rf"cut\.nii\.gz: .*{len(content) - lacking} of {len(content)} bytes"):
+        read_volume(tmp_path / "cut.nii.gz")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 348, 500, -1])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,27 @@ def test_every_type_is_read(tmp_path: Path, name: str, compressed: bool, dtype: 
     np.testing.assert_array_equal(array_of(image), VALUES.astype(dtype))
     for ours, theirs in zip(Grid.of(image).to_json().values(), GRID.to_json().values(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "names"),
+    [
+        ("int8", ["signed char", "int8", "int8_t"]),
+        ("uint8", ["uchar", "unsigned char", "uint8", "uint8_t"]),
+        ("int16", ["short", "short int", "signed short", "signed short int", "int16", "int16_t"]),
+        ("uint16", ["ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"]),
+        ("int32", ["int", "signed int", "int32", "int32_t"]),
+        ("uint32", ["uint", "unsigned int", "uint32", "uint32_t"]),
+        ("int64", ["longlong", "long long", "long long int", "signed long long", "int64", "int64_t"]),
+        ("float32", ["float"]),
+        ("float64", ["double"]),
+    ],
+)
+def test_every_name_of_a_type_in_nrrd_is_read(tmp_path: Path, dtype: str, names: list[str]) -> None:
+    for name in names:
+        write(tmp_path / "a.nrrd", dtype=dtype)
+        changed(tmp_path / "a.nrrd", partial(re.sub, r"type: [^\n]*", f"type: {name}"))
+        np.testing.assert_array_equal(array_of(read_volume(tmp_path / "a.nrrd")), VALUES.astype(dtype))
 
 
 @pytest.mark.parametrize("name", NAMES)

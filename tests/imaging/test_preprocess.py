@@ -429,6 +429,19 @@ def test_a_second_writing_replaces_the_first_and_a_failed_one_leaves_it(
     assert [path.name for path in folder.parent.iterdir()] == ["s"]
 
 
+def test_a_file_that_cannot_be_written_is_named_where_it_was_to_be(
+    preprocessed: Preprocessed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: Any, **__: Any) -> None:
+        raise McdError(f"{path}: no space left; make room")
+
+    monkeypatch.setattr("mcd.imaging.preprocess.write_json", full)
+    with pytest.raises(McdError) as caught:
+        write_preprocessed(preprocessed, tmp_path / "cohort" / "s")
+    assert str(caught.value) == f"{tmp_path}/cohort/s/info.json: no space left; make room"
+    assert list((tmp_path / "cohort").iterdir()) == []
+
+
 def test_a_folder_with_a_gap_is_named(preprocessed: Preprocessed, tmp_path: Path) -> None:
     with pytest.raises(McdError, match=r"nothing/info\.json: no such file"):
         read_preprocessed(tmp_path / "nothing")

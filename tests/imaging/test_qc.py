@@ -3,12 +3,15 @@
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from mcd.imaging.geometry import Grid
 from mcd.imaging.preprocess import Preprocessed, write_preprocessed
@@ -73,6 +76,66 @@ def test_one_row_a_modality_in_physical_proportion(patient: Preprocessed, tmp_pa
     draw_qc(one, tmp_path / "one.png")
     two, one_picture = (matplotlib.image.imread(tmp_path / name) for name in ("two.png", "one.png"))
     assert two.shape[0] - one_picture.shape[0] == pytest.approx(3.1 * 110, abs=2)
+
+
+def test_each_panel_is_the_slice_with_the_most_label_in_proportion(
+    patient: Preprocessed, sheets: list[Figure], tmp_path: Path
+) -> None:
+    assert patient.label is not None
+    patient.label[9, 13:16, 15:18] = 4  # still label, and a little more of it in a slice of its own
+    patient.label[9, 18, 16] = 1
+    draw_qc(patient, tmp_path / "qc.png")
+    (figure,) = sheets
+    marked = patient.label > 0
+    counts = [[int(marked.take(place, axis=axis).sum()) for place in range(marked.shape[axis])] for axis in range(3)]
+    cuts = [count.index(max(count)) for count in counts]
+    assert cuts == [9, 10, 16]
+    panels = iter(figure.axes)
+    for modality in ("CT", "PET"):
+        volume, region = patient.volumes[modality], patient.regions[modality]
+        for column, (axis, cut, aspect) in enumerate(zip((0, 1, 2), cuts, (1, 3, 3), strict=True)):
+            panel = next(panels)
+            (image,) = panel.images
+            inside = region.take(cut, axis=axis)
+            np.testing.assert_array_equal(
+                image.get_array(), np.where(inside, volume.take(cut, axis=axis), volume[region].min())
+            )
+            assert image.get_clim() == (volume[region].min(), volume[region].max())
+            assert panel.get_aspect() == aspect
+            assert image.origin == ("upper" if axis == 0 else "lower")
+            assert (panel.get_title() == "") == (modality == "PET")
+            assert modality == "PET" or panel.get_title().endswith(f", {'zyx'[axis]} = {cut}")
+            assert panel.get_ylabel() == ("" if column else f"{modality}\nnonzero: 1 ± 2")
+    assert not list(panels)
+    unlabelled = replace(patient, label=None, info={**patient.info, "label": None})
+    draw_qc(unlabelled, tmp_path / "none.png")
+    titles = [panel.get_title().rpartition(" ")[2] for panel in sheets[1].axes[:3]]
+    content = [np.flatnonzero(patient.regions["CT"].any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    assert titles == [str(span[len(span) // 2]) for span in content]
+
+
+def test_the_sheet_says_what_it_shows_and_nothing_covers_anything_else(
+    patient: Preprocessed, sheets: list[Figure], tmp_path: Path
+) -> None:
+    draw_qc(patient, tmp_path / "qc.png")
+    (figure,) = sheets
+    said = [text.get_text() for text in figure.texts]
+    assert said == ["PAT_7", "40 × 30 × 20 voxels of 1 × 1 × 3 mm, label 1.3 ml", *patient.info["warnings"]]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "label 1: 0.8 ml",
+        "label 4: 0.6 ml",
+        "region of the statistics",
+    ]
+    assert legend.get_window_extent().y1 < min(panel.get_window_extent().y0 for panel in figure.axes)
+    parts = [*figure.texts, legend, *figure.axes]
+    boxes = [part.get_window_extent() for part in parts]
+    for box in boxes:
+        assert figure.bbox.padded(1).contains(box.x0, box.y0)
+        assert figure.bbox.padded(1).contains(box.x1, box.y1)
+    for one, other in combinations(boxes, 2):
+        shared = Bbox.intersection(one, other)
+        assert shared is None or shared.width < 1 or shared.height < 1
 
 
 def test_preprocessing_loads_neither_matplotlib_nor_torch_nor_scipy() -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -10,7 +11,7 @@ from mcd.errors import McdError
 from mcd.imaging.geometry import Grid
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import Preprocessed, preprocess_subject
-from mcd.imaging.raw import share_inside, whole_numbers
+from mcd.imaging.raw import read_raw, share_inside, whole_numbers
 from mcd.imaging.write_volume import write_volume
 from mcd.subject import Subject
 
@@ -143,3 +144,16 @@ def test_probabilities_are_no_codes() -> None:
     values[2, 1, 1] = 0.5
     with pytest.raises(McdError, match="not every voxel is a whole number"):
         whole_numbers(grid.image(values), "l")
+
+
+def test_what_a_header_contradicts_is_noted_of_every_file_by_its_name_and_without_its_path(tmp_path: Path) -> None:
+    places = {}
+    for name in ("A", "label", "mask"):
+        volume = nibabel.Nifti1Image(np.ones((6, 5, 4), np.int16), np.diag([-1.0, -1.0, 2.0, 1.0]))
+        volume.set_sform(volume.affine, code=1)
+        volume.set_qform(np.diag([-1.0, -1.0, 3.0, 1.0]), code=1, update_affine=False)
+        nibabel.save(volume, tmp_path / f"{name}.nii.gz")
+        places[name] = tmp_path / f"{name}.nii.gz"
+    notes = read_raw(Subject("p", {"A": places["A"]}, label=places["label"], mask=places["mask"]), OPTIONS).notes
+    assert [note.partition(": ")[0] for note in notes] == ["A", "label", "mask"]
+    assert all("the sform is taken" in note and str(tmp_path) not in note for note in notes)

@@ -1,6 +1,7 @@
 """Registration recovers known displacements, says when it could not, and is undone on the raw grid."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from mcd.errors import McdError
 from mcd.imaging import registration
@@ -99,7 +101,7 @@ def test_a_displaced_simulated_patient_comes_back_within_a_voxel(
     pre = preprocess_subject(make(T2=moved), options(kind))
     numbers = pre.info["registration"]["T2"]
     assert apart(transform_of(pre.info, "T2"), truth, pre) < 1
-    assert numbers["similarity_after"] > numbers["similarity_before"]
+    assert np.log(32) > numbers["similarity_after"] > numbers["similarity_before"] >= 0  # nats, of 32 grey levels
     assert numbers["displacement_mm"] == pytest.approx(apart(truth, sitk.AffineTransform(3), pre), rel=0.15)
     assert numbers["problem"] == ""
     assert pre.info["warnings"] == []
@@ -183,12 +185,53 @@ def test_a_fallen_similarity_leaves_the_modality_and_flags_the_patient(
         f"SIM0001: T2 on T1CE: {numbers['problem']}"
     ]
     table = pd.read_csv(tmp_path / "table.csv")
+    assert b"\r" not in (tmp_path / "table.csv").read_bytes()
     assert table.loc[0, ["patient", "modality", "reference", "kind", "flagged"]].tolist() == [
         *("SIM0001", "T2", "T1CE", "affine", 1)
     ]
     assert table.loc[0, "similarity_after"] == numbers["similarity_after"]
     draw_registration(tmp_path / "patient", subject.images, tmp_path / "flagged.png")
     assert pixels_of(tmp_path / "flagged.png", "#FFB454") > 100
+
+
+def test_the_middle_is_that_of_the_region_and_of_the_whole_grid_where_it_is_empty() -> None:
+    grid = Grid((20, 30, 10), (1.0, 2.0, 3.0), (5.0, -7.0, 11.0), (0, 1, 0, 1, 0, 0, 0, 0, -1))
+    region = np.zeros(grid.shape, bool)
+    ends = grid.world(np.asarray([(0, 0, 0), (19, 29, 9)]))
+    np.testing.assert_allclose(registration._centre(grid, region), ends.mean(axis=0))
+    region[2:5, 10:21, 3] = True
+    region[8, 0, 19] = True
+    expected = grid.world(np.argwhere(region)[:, ::-1]).mean(axis=0)
+    np.testing.assert_allclose(registration._centre(grid, region), expected)
+
+
+def test_a_mask_says_what_is_registered(
+    make: Make, brain: dict[str, sitk.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = Grid.of(brain["T1CE"])
+    starts, stops = np.asarray(grid.size) * 3 // 8, np.asarray(grid.size) * 5 // 8
+    box = np.zeros(grid.shape, np.uint8)
+    box[tuple(slice(start, stop) for start, stop in zip(starts[::-1], stops[::-1], strict=True))] = 1
+    sitk.WriteImage(grid.image(box), str(tmp_path / "mask.nii.gz"))
+    seen: list[tuple[np.ndarray, np.ndarray, Grid, Grid]] = []
+
+    def register(
+        fixed: sitk.Image, moving: sitk.Image, compared: np.ndarray, region: np.ndarray, kind: str
+    ) -> registration.Registration:
+        seen.append((compared, region, Grid.of(fixed), Grid.of(moving)))
+        return registration.Registration(kind, sitk.AffineTransform(3), 0.0, 0.0, 0.0, "")
+
+    monkeypatch.setattr("mcd.imaging.preprocess.register", register)
+    preprocess_subject(replace(make(T2=brain["T2"]), mask=tmp_path / "mask.nii.gz"), options("rigid"))
+    ((compared, region, fixed, moving),) = seen
+    box_ml = box.sum() * grid.voxel_ml
+    assert region.sum() * moving.voxel_ml == pytest.approx(box_ml, rel=0.2)
+    assert box_ml < compared.sum() * fixed.voxel_ml < 8 * box_ml  # with the surroundings of the box
+    spacing = np.asarray(grid.spacing)
+    for voxels, place, wide in ((region, moving, 4.0), (compared, fixed, 16.0)):
+        inside = grid.index(place.world(np.argwhere(voxels)[:, ::-1])) * spacing
+        assert (inside.min(axis=0) > starts * spacing - wide).all()
+        assert (inside.max(axis=0) < stops * spacing + wide).all()
 
 
 def test_a_failed_affine_stage_keeps_the_rigid_one(
@@ -219,6 +262,26 @@ def test_images_with_nothing_in_common_are_left_and_told() -> None:
     assert found.after == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("similarity", "covered", "moved", "said"),
+    [
+        ((0.5, 0.9), (1.0, 0.95), 3.0, ""),  # a little less covered, as after any turn
+        ((0.5, 0.9), (1.0, 0.89), 3.0, "moved it out of the field of view: it covers 89% instead of 100%"),
+        ((0.5, 0.9), (0.5, 0.46), 30.0, ""),
+        ((0.5, 0.5), (1.0, 1.0), 3.0, "brought the similarity from 0.5000 to 0.5000"),
+        ((0.5, 0.51), (1.0, 1.0), 4.9, ""),
+        ((0.5, 0.51), (1.0, 1.0), 5.1, "would move it by 5.1 mm for a negligible gain"),
+        ((0.5, 0.53), (1.0, 1.0), 50.0, ""),
+    ],
+)
+def test_a_stage_is_taken_where_it_gains_enough(
+    similarity: tuple[float, float], covered: tuple[float, float], moved: float, said: str
+) -> None:
+    found = registration._objection("rigid", similarity, covered, moved)
+    assert said in found
+    assert bool(found) == bool(said)
+
+
 # ---- the picture -----------------------------------------------------------------------------------------------------
 
 
@@ -228,16 +291,44 @@ def pixels_of(path: Path, colour: str) -> int:
 
 
 def test_the_checkerboards_show_both_modalities_before_and_after(
-    make: Make, brain: dict[str, sitk.Image], tmp_path: Path
+    make: Make, brain: dict[str, sitk.Image], sheets: list[Figure], tmp_path: Path
 ) -> None:
     subject = make(T2=displaced(brain["T2"])[0])
-    write_preprocessed(preprocess_subject(subject, options("rigid")), tmp_path / "patient")
+    pre = preprocess_subject(subject, options("rigid"))
+    write_preprocessed(pre, tmp_path / "patient")
     draw_registration(tmp_path / "patient", subject.images, tmp_path / "picture.png")
     picture = matplotlib.image.imread(tmp_path / "picture.png")[..., :3]
     violet = picture[..., 2] - picture[..., 1] > 0.1
     grey = (np.ptp(picture, axis=-1) < 0.02) & (picture.max(axis=-1) > 0.2)
     assert violet.mean() > 0.05
     assert grey.mean() > 0.05
+    (figure,) = sheets
+    numbers = pre.info["registration"]["T2"]
+    assert [panel.get_ylabel() for panel in figure.axes] == [
+        *(f"T2 before\nsimilarity {numbers['similarity_before']:.3f}", "", ""),
+        f"T2 rigid\nsimilarity {numbers['similarity_after']:.3f}, moved {numbers['displacement_mm']:.1f} mm",
+        *("", ""),
+    ]
+    assert pre.label is not None
+    codes = [f"label {code}" for code in np.unique(pre.label) if code]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["T1CE", "T2", *codes]
+    before, moved = [np.asarray(panel.images[0].get_array()) for panel in figure.axes[:3]], []
+    for number, panel in enumerate(figure.axes):
+        axis = number % 3
+        (image,) = panel.images
+        vertical, horizontal = (side for place, side in enumerate(pre.grid.spacing[::-1]) if place != axis)
+        assert panel.get_aspect() == vertical / horizontal
+        assert image.origin == ("upper" if axis == 0 else "lower")
+        shown = np.asarray(image.get_array())
+        rows, columns = np.indices(shown.shape[:2])
+        square = max(shown.shape[0] * vertical, shown.shape[1] * horizontal) / 8
+        tinted = (np.floor(rows * vertical / square) + np.floor(columns * horizontal / square)) % 2 == 1
+        bright = shown.max(axis=-1) > 0.05
+        assert ((np.ptp(shown, axis=-1) > 0) == tinted)[bright].all()
+        if number >= 3:  # the reference stays where it was, the other modality has moved
+            np.testing.assert_array_equal(shown[~tinted], before[axis][~tinted])
+            moved.append(np.abs(shown - before[axis])[tinted].max())
+    assert min(moved) > 0.05
     half = len(picture) // 2
     assert np.abs(violet[:half].sum() / violet[half:].sum() - 1) < 0.5  # as much of it in either row
     assert pixels_of(tmp_path / "picture.png", "#FFB454") < 100
