@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mcd.losses import at_least_single
+from mcd.losses import at_least_single, selected
 
 
 def same_part_contrastive(embeddings: Tensor, parts: Tensor, temperature: float = 0.1) -> Tensor:
@@ -16,20 +16,23 @@ def same_part_contrastive(embeddings: Tensor, parts: Tensor, temperature: float 
 
     Args:
         embeddings: (N, D), all views.
-        parts: (N,) part of its volume that each comes from.
+        parts: (N,) part of its volume that each comes from; in the host's memory, where pairs are counted without waiting
+            for the device.
 
     Raises:
         ValueError: when a batch has no positive or no negative.
     """
+    alike = int((parts[:, None] == parts).sum())  # each with itself, too
+    if alike in (len(parts), len(parts) ** 2):
+        raise ValueError("the global contrastive loss needs at least 2 parts, and 2 slices or views of one")
     with torch.autocast(embeddings.device.type, enabled=False):
         z = F.normalize(at_least_single(embeddings), dim=1)
         similarity = z @ z.T / temperature
+        parts = parts.to(z.device, non_blocking=True)
         same_part = parts[:, None] == parts
         positive = same_part & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
-        if not positive.any() or same_part.all():
-            raise ValueError("the global contrastive loss needs at least 2 parts, and 2 slices or views of one")
         repelled = similarity.masked_fill(same_part, -torch.inf).logsumexp(1, keepdim=True)
-        return F.softplus(repelled - similarity)[positive].mean()
+        return selected(F.softplus(repelled - similarity), positive, alike - len(parts)).mean()
 
 
 def region_logits(a: Tensor, b: Tensor, negatives: Tensor, temperature: float = 0.1) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mcd.losses import at_least_single
+from mcd.losses import at_least_single, selected
 
 
 def swapped_prediction(scores: Tensor, codes: Tensor, temperature: float = 0.1) -> Tensor:
@@ -18,4 +18,4 @@ def swapped_prediction(scores: Tensor, codes: Tensor, temperature: float = 0.1) 
         logs = torch.log_softmax(at_least_single(scores) / temperature, dim=-1)
         pairs = -torch.einsum("cnk,vnk->cv", codes.detach().to(logs), logs) / scores.shape[1]
         other = ~torch.eye(len(codes), len(scores), dtype=torch.bool, device=scores.device)
-        return pairs[other].mean()
+        return selected(pairs, other, pairs.numel() - len(codes)).mean()

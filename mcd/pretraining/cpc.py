@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcd.losses import selected
 from mcd.losses.info_nce import info_nce
 from mcd.models.sample_norm import batch_norm_state, use_sample_norm
 from mcd.pretraining.encoder_only import EncoderPretraining
@@ -73,14 +74,17 @@ class CPC(EncoderPretraining):
         context = self.context(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         counts = ~blank(patches, self.options.tissue)  # (N, 7, 7)
         counts = counts | (counts.sum() < 2)  # hardly any tissue in the batch: poor targets are better than none
-        candidates = features[counts]
+        # How many patches each step predicts, and all: the one time that the host waits for the device.
+        belows = [step + SKIPPED for step in range(1, len(self.maps) + 1)]
+        everything, *predicted = torch.stack([counts[:, below:].sum() for below in (0, *belows)]).tolist()
+        candidates = selected(features, counts, everything)
         place = torch.cumsum(counts.flatten(), 0).view(counts.shape) - 1  # a patch's position in `candidates`
         losses, accuracies = [], []
-        for step, map_ in enumerate(self.maps, start=1):
-            below = step + SKIPPED
+        for map_, below, count in zip(self.maps, belows, predicted, strict=True):
             wanted = counts[:, below:]
+            own = map_(selected(context[:, :-below], wanted, count))
             loss, accuracy = info_nce(
-                map_(context[:, :-below][wanted]), candidates, place[:, below:][wanted], self.options.negatives
+                own, candidates, selected(place[:, below:], wanted, count), self.options.negatives
             )
             losses.append(loss)
             accuracies.append(accuracy)

@@ -111,11 +111,11 @@ class GL(Pretraining):
         images = batch.images
         views = random_view(images.repeat(2, 1, 1, 1), batch.ranges.repeat(2, 1), self.options)
         embeddings = self.global_head(shared(self._pooled, views))
-        parts = torch.arange(len(images), device=images.device) % self.options.parts  # the order of `batches`
-        parts = parts.repeat(2)
+        parts = (torch.arange(len(images)) % self.options.parts).repeat(2)  # the order of `batches`
+        there = parts.to(images.device, non_blocking=True)
         return {
             "total": same_part_contrastive(embeddings, parts, self.options.temperature),
-            "accuracy": (parts[nearest_other(embeddings)] == parts).float().mean(),
+            "accuracy": (there[nearest_other(embeddings)] == there).float().mean(),
             "embedding_sd": embedding_sd(embeddings),
         }
 

@@ -53,10 +53,13 @@ class SwAV(EncoderPretraining):
         self.small_size = view_size(size, options.small_size)
         self.register_buffer("queue", torch.zeros(2, options.queue, options.projection))
         self.frozen, self.uses_queue = True, False  # `before_epoch` says when this ends
+        self.queued = 0  # rows of the queue that are written
 
     def before_epoch(self, epoch: int, epochs: int) -> None:
         self.frozen = epoch < self.options.frozen_epochs
         self.uses_queue = self.options.queue > 0 and epoch >= self.options.queue_start * epochs
+        # Counted here, and by the steps from then on: a step that asked the device would wait for it.
+        self.queued = int(self.queue[0].any(1).sum())
 
     def losses(self, batch: Batch, player: str) -> Losses:
         self.prototypes.renormalise()
@@ -91,7 +94,7 @@ class SwAV(EncoderPretraining):
     def _codes(self, embeddings: Tensor) -> Tensor:
         """Codes (2, N, prototypes) of the large views' embeddings (2, N, D), which then enter the queue."""
         everyone = embeddings
-        if self.uses_queue and bool(self.queue[0, -1].any()):  # full: its last row has been written
+        if self.uses_queue and self.queued >= self.options.queue:
             everyone = torch.cat([embeddings, self.queue], dim=1)
         scores = self.prototypes(everyone)
         codes = log_sinkhorn(
@@ -99,6 +102,7 @@ class SwAV(EncoderPretraining):
         ).exp()
         if self.options.queue:
             self.queue.copy_(torch.cat([embeddings, self.queue], dim=1)[:, : self.options.queue])
+            self.queued += embeddings.shape[1]
         return codes[:, : embeddings.shape[1]]
 
     def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -18,7 +18,7 @@ def blobs(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     return rng.random(shape) < rng.uniform(0.02, 0.98, (*shape[:-2], 1, 1))
 
 
-@pytest.mark.parametrize("size", [(16, 16), (33, 20), (64, 48)])
+@pytest.mark.parametrize("size", [(16, 16), (33, 20), (64, 48), (3, 40)])
 def test_the_distance_is_scipys(size: tuple[int, int]) -> None:
     masks = blobs(0, (6, 3, *size))
     expected = np.stack([[distance_transform_edt(mask) for mask in slice_] for slice_ in masks])

@@ -53,6 +53,7 @@ def test_the_queue_holds_the_latest_embeddings_first_and_waits_until_it_is_full(
     assert torch.equal(method.queue[:, :8], draws[0])
     assert not method.queue[:, 8:].any()
     method.queue.zero_()
+    method.before_epoch(5, 10)
     method._codes(draws[1])
     assert torch.equal(method._codes(draws[0]), alone)  # not full yet: of no consequence
     assert torch.equal(method.queue[:, 8:], draws[1][:, :4])
