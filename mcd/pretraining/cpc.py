@@ -75,12 +75,12 @@ class CPC(EncoderPretraining):
         counts = ~blank(patches, self.options.tissue)  # (N, 7, 7)
         counts = counts | (counts.sum() < 2)  # hardly any tissue in the batch: poor targets are better than none
         # How many patches each step predicts, and all: the one time that the host waits for the device.
-        belows = [step + SKIPPED for step in range(1, len(self.maps) + 1)]
-        everything, *predicted = torch.stack([counts[:, below:].sum() for below in (0, *belows)]).tolist()
+        rows_down = [step + SKIPPED for step in range(1, len(self.maps) + 1)]
+        everything, *predicted = torch.stack([counts[:, below:].sum() for below in (0, *rows_down)]).tolist()
         candidates = selected(features, counts, everything)
         place = torch.cumsum(counts.flatten(), 0).view(counts.shape) - 1  # a patch's position in `candidates`
         losses, accuracies = [], []
-        for map_, below, count in zip(self.maps, belows, predicted, strict=True):
+        for map_, below, count in zip(self.maps, rows_down, predicted, strict=True):
             wanted = counts[:, below:]
             own = map_(selected(context[:, :-below], wanted, count))
             loss, accuracy = info_nce(
