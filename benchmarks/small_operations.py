@@ -67,7 +67,7 @@ def step_of(row: str) -> Callable[[], Any]:
     method.before_epoch(0, 10)
     radius = torch.linspace(-1, 1, 48).square()
     images = torch.randn(16, 1, 48, 48) * (radius[:, None] + radius < 0.8)
-    batch = Batch(images, None, torch.arange(16), torch.zeros(16))
+    batch = Batch(images, None, torch.arange(16), torch.zeros(16), torch.ones(16, 1))
     return lambda: method.losses(batch, "network")["total"].backward()
 
 

@@ -52,6 +52,11 @@ def set_attributes(file: h5py.File, **values: Any) -> None:
         file.attrs[name] = np.char.encode(found, "utf-8") if found.dtype.kind == "U" else found
 
 
+def digest_of(file: h5py.File) -> str:
+    """What a file says that its digest is."""
+    return texts(file, DIGEST)[0]
+
+
 def texts(file: h5py.File, name: str) -> list[str]:
     """An attribute that is a text, or a list of texts, as a list."""
     return [bytes(value).decode() for value in np.atleast_1d(file.attrs[name])]
@@ -78,18 +83,22 @@ class _Disk(io.FileIO):
         return 0 if self.error else super().truncate(size)
 
 
-def open_file(path: str | Path, format: str, what: str = "file") -> h5py.File:
+def open_file(
+    path: str | Path, format: str, what: str = "file", *, chunk_cache: int | None = None, known: str | None = None
+) -> h5py.File:
     """Open a file of `new_file` for reading.
 
     Args:
         what: the word for it in messages.
+        chunk_cache: bytes of each dataset that HDF5 keeps unpacked; its default is a mebibyte.
+        known: the digest that was verified when this process opened the file before; it is compared, not computed again.
 
     Raises:
         McdError: naming the file, when it is missing, locked, unreadable, of another format or damaged.
     """
     check_no_pipe(path)
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", rdcc_nbytes=chunk_cache)
     except OSError as error:
         raise reading_problem(path, error, what) or McdError(
             f"{path}: not a readable HDF5 file ({first_line(error)}); delete it to regenerate it"
@@ -102,7 +111,10 @@ def open_file(path: str | Path, format: str, what: str = "file") -> h5py.File:
                 raise McdError(
                     f"{path}: is {found or 'of no known format'}, and {format} is needed; delete it to regenerate it"
                 )
-            if texts(file, DIGEST) != [_digest(file)]:
+            said = digest_of(file)
+            if known not in (None, said):
+                raise McdError(f"{path}: was replaced while it was in use; start again")
+            if not known and said != _digest(file):
                 raise McdError(f"{path}: damaged (it differs from its digest); delete it to regenerate it")
     except McdError:
         file.close()

@@ -1,7 +1,10 @@
 """Slices as tensors: chosen from the shards, held in memory when they fit, drawn in seeded batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import chain, count, islice
 from typing import Any
 
@@ -15,6 +18,12 @@ from mcd.slices.shards import Shards
 
 Regions = Mapping[str, Sequence[int]]
 """Region name -> label codes that make it up. Regions may overlap."""
+
+Pieces = tuple[Tensor, ...]
+"""Bytes in the host's memory, each piece for one upload."""
+
+_AHEAD = 4
+"""Batches that are read ahead. One would do if all took equally long to read; a shard that has to be opened takes longer."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +104,11 @@ class SliceSet:
         self._labels: Tensor | None = None
         self.size: tuple[int, int] = shards.size
         if len(self) * len(self.modalities) * self.size[0] * self.size[1] * 2 <= memory_limit:
-            everything = np.arange(len(self))
-            self._images = torch.from_numpy(self._read_images(everything)).to(self.device)
-            if self.regions is not None:
-                self._labels = torch.from_numpy(self._read_labels(everything)).to(self.device)
+            images = np.empty((len(self), len(self.modalities), *self.size), np.float16)
+            labels = np.empty((len(self), *self.size), np.uint8) if self.regions is not None else None
+            self._read(np.arange(len(self)), self._all_columns(len(self)), images, labels)
+            self._images = torch.from_numpy(images).to(self.device)
+            self._labels = torch.from_numpy(labels).to(self.device) if labels is not None else None
 
     @property
     def in_memory(self) -> bool:
@@ -116,7 +126,7 @@ class SliceSet:
             "regions": self.regions,
             "chosen": digest(array.tobytes() for array in (self.subject_of, self.rows, self.height_of)),
             "ranges": digest([self.ranges.tobytes()]),
-            "content": {subject: self.shards.digest(subject, datasets) for subject in self.subjects},
+            "content": {subject: self.shards.digest(subject, datasets, self._channels) for subject in self.subjects},
         }
 
     def _select(self, subject: str, select: str) -> np.ndarray:
@@ -135,44 +145,115 @@ class SliceSet:
         held = [voxels[code] for code in codes if code in voxels]
         return np.flatnonzero(sum(held, np.zeros(len(self.shards.subject(subject)), int)))
 
-    def _read(self, indices: np.ndarray, dataset: str, channels: list[int] | None = None) -> np.ndarray:
-        """One subject at a time, straight to its place: beside the result, no more than a subject is ever held."""
-        out = np.empty(0)
-        for position in np.unique(self.subject_of[indices]):
-            where = np.flatnonzero(self.subject_of[indices] == position)
-            rows, inverse = np.unique(self.rows[indices[where]], return_inverse=True)
-            values = self.shards.read(self.subjects[position], dataset, rows)
-            values = values if channels is None else values[:, channels]
-            if not out.size:
-                out = np.empty((len(indices), *values.shape[1:]), dtype=values.dtype)
-            out[where] = values[inverse]
-        return out
-
-    def _read_images(self, indices: np.ndarray) -> np.ndarray:
-        return self._read(indices, "images", self._channels)
-
-    def _read_labels(self, indices: np.ndarray) -> np.ndarray:
-        return self._read(indices, "labels")
-
     def batch(self, indices: np.ndarray) -> Batch:
         """The slices at `indices` (positions in this set, in any order, repeats allowed)."""
-        at = torch.from_numpy(np.asarray(indices))
+        return self.placed(self.read(indices))
+
+    def batches(self, drawn: Iterable[np.ndarray]) -> Generator[tuple[np.ndarray, Batch], None, None]:
+        """Each array of indices with its batch; slices that are not in memory are read ahead, in a thread."""
+        if self.in_memory:
+            for indices in drawn:
+                yield indices, self.batch(indices)
+            return
+        ahead: deque[tuple[np.ndarray, Future[Pieces]]] = deque()
+        reader = ThreadPoolExecutor(1, "reader", _use, (self.device,))
+        try:
+            for indices in drawn:
+                ahead.append((indices, reader.submit(self.read, indices)))
+                if len(ahead) > _AHEAD:
+                    ready, pieces = ahead.popleft()
+                    yield ready, self.placed(pieces.result())
+            for ready, pieces in ahead:
+                yield ready, self.placed(pieces.result())
+        finally:
+            reader.shutdown(cancel_futures=True)
+
+    def read(self, indices: np.ndarray) -> Pieces:
+        """What `placed` makes a batch of, in the host's memory: the part that waits for the disk."""
+        return (self._piece(np.asarray(indices), self._all_columns(len(indices))),)
+
+    def placed(self, pieces: Pieces) -> Batch:
+        """The batch, on the device, of what `read` returned."""
+        return self._placed(pieces[0], len(self.modalities))
+
+    def _all_columns(self, count: int) -> np.ndarray:
+        return np.broadcast_to(np.arange(len(self.modalities)), (count, len(self.modalities)))
+
+    def _parts(self, count: int, columns: int) -> list[tuple[torch.dtype, tuple[int, ...]]]:
+        """What lies in a piece one after the other, in an order in which each is aligned.
+
+        Subjects, heights, ranges; of slices in memory first where they are, of others the images, and the labels where wanted.
+        """
+        about = [(torch.int64, (count,)), (torch.float32, (count,)), (torch.float32, (count, columns))]
+        if self.in_memory:
+            return [(torch.int64, (count, columns)), *about]
+        images = (torch.float16, (count, columns, *self.size))
+        return [*about, images, *([(torch.uint8, (count, *self.size))] if self.regions is not None else [])]
+
+    def _piece(self, indices: np.ndarray, columns: np.ndarray) -> Tensor:
+        """The slices at `indices` (N,), of each the modalities in a row of `columns` (N, C)."""
+        parts = self._parts(*columns.shape)
+        pinned = self.device.type == "cuda"  # else the upload would wait
+        piece = torch.empty(sum(map(_bytes, parts)), dtype=torch.uint8, pin_memory=pinned)
+        views = [view.numpy() for view in _views(piece, parts)]
+        if self.in_memory:
+            views.pop(0)[...] = indices[:, None] * len(self.modalities) + columns
+        subjects = self.subject_of[indices]
+        for view, values in zip(
+            views, (subjects, self.height_of[indices], self.ranges[subjects[:, None], columns]), strict=False
+        ):
+            view[...] = values
+        if not self.in_memory:
+            self._read(indices, columns, *views[3:])
+        return piece
+
+    def _read(
+        self, indices: np.ndarray, columns: np.ndarray, images: np.ndarray, labels: np.ndarray | None = None
+    ) -> None:
+        """Fill `images` (N, C, H, W) and `labels` (N, H, W) from the shards."""
+        for at in np.argsort(self.subject_of[indices], kind="stable"):  # a shard has to be opened once at most
+            subject, row = self.subjects[self.subject_of[indices[at]]], self.rows[indices[at]]
+            channels = [self._channels[column] for column in columns[at]]
+            self.shards.read(subject, "images", [row], channels, images[at : at + 1])
+            if labels is not None:
+                self.shards.read(subject, "labels", [row], out=labels[at : at + 1])
+
+    def _placed(self, piece: Tensor, columns: int) -> Batch:
+        count = len(piece) // sum(map(_bytes, self._parts(1, columns)))
+        there = _views(piece.to(self.device, non_blocking=True), self._parts(count, columns))
+        labels = None
         if self._images is not None:
-            images = self._images[at.to(self.device)]
-            labels = self._labels[at.to(self.device)] if self._labels is not None else None
+            at = there.pop(0)
+            images = self._images.flatten(0, 1)[at]
+            if self._labels is not None:
+                labels = self._labels[at[:, 0] // len(self.modalities)]
         else:
-            images = torch.from_numpy(self._read_images(indices)).to(self.device)
-            labels = torch.from_numpy(self._read_labels(indices)).to(self.device) if self.regions is not None else None
-        targets = None
-        if labels is not None:
-            targets = self._table[labels.long()].permute(0, 3, 1, 2).float()
-        return Batch(
-            images=images.float(),
-            targets=targets,
-            subjects=torch.from_numpy(self.subject_of[indices]).to(self.device),
-            heights=torch.from_numpy(self.height_of[indices]).float().to(self.device),
-            ranges=torch.from_numpy(self.ranges[self.subject_of[indices]]).to(self.device),
-        )
+            images = there[3]
+            if self.regions is not None:
+                labels = there[4]
+        targets = self._table[labels.long()].permute(0, 3, 1, 2).float() if labels is not None else None
+        subjects, heights, ranges = there[:3]
+        return Batch(images.float(), targets, subjects, heights, ranges)
+
+
+def _bytes(part: tuple[torch.dtype, tuple[int, ...]]) -> int:
+    dtype, shape = part
+    return dtype.itemsize * math.prod(shape)
+
+
+def _views(piece: Tensor, parts: Sequence[tuple[torch.dtype, tuple[int, ...]]]) -> list[Tensor]:
+    """The tensors that lie in a piece one after the other."""
+    ends = np.cumsum([0, *map(_bytes, parts)]).tolist()
+    return [
+        piece[start:stop].view(dtype).view(shape)
+        for (dtype, shape), start, stop in zip(parts, ends, ends[1:], strict=False)
+    ]
+
+
+def _use(device: torch.device) -> None:
+    """Let a new thread allocate pinned memory through its own device, not through the first one."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
 
 def no_target(subjects: Sequence[str]) -> str:
@@ -224,12 +305,15 @@ class MixedSlices(SliceSet):
     def identity(self) -> dict[str, Any]:
         return {"labelled": self.labelled.identity(), "unlabelled": self.unlabelled.identity()}
 
-    def batch(self, indices: np.ndarray) -> Batch:
-        """The slices at `indices`, the labelled ones first."""
+    def read(self, indices: np.ndarray) -> Pieces:
         indices = np.asarray(indices)
         is_labelled = indices < len(self.labelled)
-        own = self.labelled.batch(indices[is_labelled])
-        other = self.unlabelled.batch(indices[~is_labelled] - len(self.labelled))
+        others = indices[~is_labelled] - len(self.labelled)
+        return *self.labelled.read(indices[is_labelled]), *self.unlabelled.read(others)
+
+    def placed(self, pieces: Pieces) -> Batch:
+        """The slices of what `read` returned, the labelled ones first."""
+        own, other = self.labelled.placed(pieces[:1]), self.unlabelled.placed(pieces[1:])
         assert own.targets is not None
         unknown = own.targets.new_full((len(other.images), *own.targets.shape[1:]), torch.nan)
         return Batch(
@@ -238,7 +322,7 @@ class MixedSlices(SliceSet):
             subjects=torch.cat([own.subjects, other.subjects + len(self.labelled.subjects)]),
             heights=torch.cat([own.heights, other.heights]),
             ranges=torch.cat([own.ranges, other.ranges]),
-            labelled=torch.arange(len(indices), device=self.device) < len(own.images),
+            labelled=torch.arange(len(own.images) + len(other.images), device=self.device) < len(own.images),
         )
 
 
@@ -266,13 +350,13 @@ class PooledSlices(SliceSet):
     def identity(self) -> dict[str, Any]:
         return {"pooled": self.slices.identity()}
 
-    def batch(self, indices: np.ndarray) -> Batch:
-        """The slices at `indices`, one channel each."""
-        channel, position = np.divmod(np.asarray(indices), len(self.slices))
-        batch = self.slices.batch(position)
-        at = torch.from_numpy(channel).to(self.device)
-        rows = torch.arange(len(at), device=self.device)
-        return replace(batch, images=batch.images[rows, at].unsqueeze(1), ranges=batch.ranges[rows, at].unsqueeze(1))
+    def read(self, indices: np.ndarray) -> Pieces:
+        modality, position = np.divmod(np.asarray(indices), len(self.slices))
+        return (self.slices._piece(position, modality[:, None]),)
+
+    def placed(self, pieces: Pieces) -> Batch:
+        """The slices of what `read` returned, one channel each."""
+        return self.slices._placed(pieces[0], 1)
 
 
 def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -295,28 +379,30 @@ def spread_batches(
     Neighbouring slices look the same; as each other's negatives they would teach a contrastive method nonsense. Slices
     that find no place in the current batch wait for a later one; those left in the end are dropped.
     """
-    waiting = list(rng.permutation(len(subject_of)))
-    size = min(batch_size, len(waiting))
+    order = rng.permutation(len(subject_of))
+    at, waiting = 0, deque[int]()  # what comes next in the order, after those that found no place before
+    size = min(batch_size, len(order))
     first = True
-    while len(waiting) >= size:
+    while len(waiting) + len(order) - at >= size:
         batch: list[int] = []
         passed: list[int] = []
         taken: dict[int, list[float]] = {}
-        for position, index in enumerate(waiting):
+        while len(batch) < size and (waiting or at < len(order)):
+            if waiting:
+                index = waiting.popleft()
+            else:
+                index, at = int(order[at]), at + 1
             others = taken.setdefault(int(subject_of[index]), [])
             if all(abs(heights[index] - other) >= gap for other in others):
-                batch.append(int(index))
+                batch.append(index)
                 others.append(float(heights[index]))
             else:
                 passed.append(index)
-            if len(batch) == size:
-                passed += waiting[position + 1 :]
-                break
         if len(batch) < size and not first:  # what is left are neighbours of one another
             return
         yield np.array(batch)
         first = False
-        waiting = passed
+        waiting.extendleft(reversed(passed))
 
 
 def mixed_batches(labelled: int, unlabelled: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

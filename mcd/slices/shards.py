@@ -8,15 +8,17 @@
     attributes     format, modalities, subjects, label_codes, info (one JSON text a subject: geometry, statistics), digest
 
 The slices of a subject are contiguous and in order of z. Half precision resolves a z-score to a thousandth, which is finer
-than the raw integers of most scans; it halves memory and disk. Every chunk carries a Fletcher-32 checksum that HDF5
-verifies whenever the chunk is read; `mcd.hdf5` verifies the rest when a shard is opened.
+than the raw integers of most scans; it halves memory and disk. A chunk is a slice of one modality, since trainings read
+slices in random order and one or two modalities of them; it carries a Fletcher-32 checksum that HDF5 verifies whenever it is
+read. `mcd.hdf5` verifies the rest when a shard is opened. Earlier versions wrote all modalities of a slice into one chunk; such
+shards are read in the same way, and only take longer.
 """
 
 import json
 import resource
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,12 @@ import numpy as np
 
 from mcd.digests import digest
 from mcd.errors import McdError
-from mcd.hdf5 import open_file, reading, texts
+from mcd.hdf5 import digest_of, open_file, reading, texts
 
 FORMAT = "mcd-shard/2"
+
+_CHUNK_CACHE = 1 << 18
+"""Bytes of an open dataset's chunks that HDF5 keeps: no slice is read twice in a row, but a cohort has many shards."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,16 @@ class SubjectSlices:
     shard: Path
     start: int
     stop: int
-    info: dict[str, Any]
+    position: int
+    shards: "Shards" = field(repr=False, compare=False)
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Its `info.json`, read anew each time: what a cohort's patients say of themselves is not kept in memory."""
+        return self.shards.info(self)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -64,7 +75,8 @@ class Shards:
         self.modalities: list[str] = []
         self.size: tuple[int, int] = (0, 0)
         self.subjects: dict[str, SubjectSlices] = {}
-        self._files: OrderedDict[Path, h5py.File] = OrderedDict()
+        self._open: OrderedDict[Path, _OpenShard] = OrderedDict()
+        self._digests: dict[Path, str] = {}
         try:
             for path in map(Path, paths):
                 self._add(path)
@@ -74,31 +86,33 @@ class Shards:
 
     def _add(self, path: Path) -> None:
         """Take up what a shard holds."""
-        file = self._open(path)
+        shard = self._opened(path)
         with reading(path):
-            modalities = texts(file, "modalities")
-            size = tuple(file["images"].shape[-2:])
-            position = file["subject"][:]
-            subjects = list(zip(texts(file, "subjects"), texts(file, "info"), strict=True))
+            modalities = texts(shard.file, "modalities")
+            size = tuple(shard.dataset("images").shape[-2:])
+            position = shard.dataset("subject")[:]
+            subjects = texts(shard.file, "subjects")
         if self.modalities and (modalities, size) != (self.modalities, self.size):
             raise McdError(
                 f"{path}: holds {modalities} of {size} pixels, the other shards {self.modalities} of {self.size}; "
                 "make the shards again"
             )
         self.modalities, self.size = modalities, size
-        for index, (name, info) in enumerate(subjects):
+        for index, name in enumerate(subjects):
             start, stop = np.searchsorted(position, [index, index + 1])
-            self.subjects[name] = SubjectSlices(name, path, int(start), int(stop), json.loads(info))
+            self.subjects[name] = SubjectSlices(name, path, int(start), int(stop), index, self)
 
-    def _open(self, path: Path) -> h5py.File:
+    def _opened(self, path: Path) -> "_OpenShard":
         """A shard, opened as needed. Where too many would be open, the one that was asked for longest ago is closed."""
-        if path in self._files:
-            self._files.move_to_end(path)
-            return self._files[path]
-        while len(self._files) >= _most_open():
-            self._files.popitem(last=False)[1].close()
-        self._files[path] = open_file(path, FORMAT, "shard")
-        return self._files[path]
+        if path in self._open:
+            self._open.move_to_end(path)
+            return self._open[path]
+        while len(self._open) >= _most_open():
+            self._open.popitem(last=False)[1].file.close()
+        file = open_file(path, FORMAT, "shard", chunk_cache=_CHUNK_CACHE, known=self._digests.get(path))
+        self._digests[path] = digest_of(file)
+        self._open[path] = _OpenShard(file)
+        return self._open[path]
 
     def subject(self, name: str) -> SubjectSlices:
         """Where subject `name` lies; `McdError` when no shard holds it."""
@@ -116,46 +130,92 @@ class Shards:
             raise McdError(f"shards: hold {', '.join(self.modalities)}, not {', '.join(missing)}; correct `modalities`")
         return [self.modalities.index(name) for name in modalities]
 
-    def read(self, name: str, dataset: str, rows: np.ndarray | slice | None = None) -> np.ndarray:
-        """Rows (default all; increasing when an array) of one subject's part of `dataset`."""
-        subject = self.subject(name)
-        file = self._open(subject.shard)
+    def info(self, subject: SubjectSlices) -> dict[str, Any]:
+        """What a subject's `info.json` said when the shard was written."""
         with reading(subject.shard):
-            if dataset not in file and dataset in ("labels", "code_voxels"):
+            found: dict[str, Any] = json.loads(texts(self._opened(subject.shard).file, "info")[subject.position])
+        return found
+
+    def read(
+        self,
+        name: str,
+        dataset: str,
+        rows: Sequence[int] | np.ndarray | slice = slice(None),
+        channels: Sequence[int] | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Some rows (default all, in any order) of one subject's part of `dataset`.
+
+        Args:
+            channels: of `images`, the positions of the modalities to read; default all.
+            out: where to put them; default a new array.
+        """
+        subject = self.subject(name)
+        shard = self._opened(subject.shard)
+        with reading(subject.shard):
+            if dataset in ("labels", "code_voxels") and dataset not in shard.file:
                 raise McdError(f"{subject.shard}: has no {dataset}; the cohort was given without labels")
-            if rows is None:
-                return file[dataset][subject.start : subject.stop]
+            source = shard.dataset(dataset)
             if isinstance(rows, slice):
-                first, last, _ = rows.indices(len(subject))
-                return file[dataset][subject.start + first : subject.start + last]
-            return file[dataset][subject.start + rows]
+                rows = range(len(subject))[rows]
+            if out is None:
+                one = source.shape[1:] if channels is None else (len(channels), *source.shape[2:])
+                out = np.empty((len(rows), *one), source.dtype)
+            # Row by row: HDF5 takes forty times as long for a list of rows.
+            for into, row in zip(out, rows, strict=True):
+                at = subject.start + int(row)
+                if channels is None:
+                    into[...] = source[at]
+                else:
+                    for place, channel in zip(into, channels, strict=True):
+                        place[...] = source[at, channel]
+        return out
 
     def code_voxels(self, name: str) -> dict[int, np.ndarray]:
         """For each label code of the subject's shard, its pixels in each of the subject's slices."""
         counts = self.read(name, "code_voxels")
-        codes = self._open(self.subject(name).shard).attrs["label_codes"]
+        codes = self._opened(self.subject(name).shard).file.attrs["label_codes"]
         return {int(code): counts[:, column] for column, code in enumerate(codes)}
 
-    def digest(self, name: str, datasets: Sequence[str]) -> str:
-        """Of a subject's slices in some of `images` and `labels`, as the file stores them: nothing is unpacked for it."""
+    def digest(self, name: str, datasets: Sequence[str], channels: Sequence[int]) -> str:
+        """Of a subject's slices in some of `images` (some channels of it) and `labels`, as the file stores them, packed."""
         subject = self.subject(name)
-        file = self._open(subject.shard)
-        return digest(
-            file[dataset].id.read_direct_chunk((row, *[0] * (file[dataset].ndim - 1)))[1]
-            for dataset in datasets
-            for row in range(subject.start, subject.stop)
-        )
+        shard = self._opened(subject.shard)
+
+        def chunks() -> Iterator[bytes]:
+            for dataset in datasets:
+                source = shard.dataset(dataset)
+                at = [(channel - channel % source.chunks[1], 0, 0) for channel in channels]
+                for row in range(subject.start, subject.stop):
+                    for rest in dict.fromkeys(at) if dataset == "images" else [(0, 0)]:
+                        yield source.id.read_direct_chunk((row, *rest))[1]
+
+        with reading(subject.shard):
+            return digest(chunks())
 
     def close(self) -> None:
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        for shard in self._open.values():
+            shard.file.close()
+        self._open.clear()
 
     def __enter__(self) -> "Shards":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@dataclass(frozen=True)
+class _OpenShard:
+    """A file, and those of its datasets that were asked for: to open one takes as long as to read a slice."""
+
+    file: h5py.File
+    datasets: dict[str, h5py.Dataset] = field(default_factory=dict)
+
+    def dataset(self, name: str) -> h5py.Dataset:
+        if name not in self.datasets:
+            self.datasets[name] = self.file[name]
+        return self.datasets[name]
 
 
 def _most_open() -> int:

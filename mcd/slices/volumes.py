@@ -23,5 +23,5 @@ def shard_volumes(
         names = list(modalities or shards.modalities)
         positions = shards.modality_positions(names)
         for subject in read_split(split).train if split else shards.subjects:
-            images = shards.read(subject, "images").astype(np.float32)
-            yield subject, {name: images[:, position] for name, position in zip(names, positions, strict=True)}
+            images = shards.read(subject, "images", channels=positions).astype(np.float32)
+            yield subject, {name: images[:, at] for at, name in enumerate(names)}

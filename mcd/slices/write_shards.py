@@ -58,13 +58,13 @@ class _Writer:
         self.code_counts: list[np.ndarray] = []
 
         def create(name: str, shape: tuple[int, ...], dtype: str) -> None:
-            # One slice a chunk: training reads slices in random order. LZF is quick, and most of a slice is background.
+            # A slice of one modality a chunk: training reads in random order. LZF is quick, and most of a slice is background.
             file.create_dataset(
                 name,
                 (0, *shape),
                 dtype,
                 maxshape=(None, *shape),
-                chunks=(1, *shape),
+                chunks=(*(1 for _ in shape[:-2]), 1, *size),
                 compression="lzf",
                 fletcher32=True,
             )

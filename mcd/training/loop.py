@@ -155,9 +155,9 @@ class _Training:
         values: dict[str, list[Tensor]] = defaultdict(list)  # stay on the device until the epoch is over: no step waits
         drawn: list[np.ndarray] = []
         images, started = 0, time.monotonic()
-        for step, indices in enumerate(_epoch_batches(self.method, self.slices, self.schedule, self.seed, epoch)):
+        indices_of_steps = _epoch_batches(self.method, self.slices, self.schedule, self.seed, epoch)
+        for step, (indices, batch) in enumerate(self.slices.batches(indices_of_steps)):
             rate = self.schedule.learning_rate * self.schedule.rate(epoch + (step + 1) / self.steps_per_epoch)
-            batch = self.slices.batch(indices)
             for name in self.players:
                 for loss, value in self._step(name, batch, rate).items():
                     values[loss].append(value.detach())

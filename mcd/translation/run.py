@@ -195,7 +195,7 @@ def _pictures(images: Mapping[str, Tensor], at: int) -> np.ndarray:
 
 def _ranges(shards: Shards, subject: str, modalities: Sequence[str]) -> np.ndarray:
     """(modalities, 2): lowest and highest value of each real volume's tissue."""
-    volumes = shards.read(subject, "images")[:, shards.modality_positions(modalities)].astype(np.float32)
+    volumes = shards.read(subject, "images", channels=shards.modality_positions(modalities)).astype(np.float32)
     tissues = (volume[volume != 0] for volume in volumes.swapaxes(0, 1))
     return np.array([(tissue.min(), tissue.max()) for tissue in tissues])
 

@@ -280,9 +280,13 @@ def test_spacing_is_compared_along_the_body_whatever_the_storage_order() -> None
     assert anatomical_spacing(GRIDS["flipped and oblique"].to_json()) == [1.7, 1.9, 4.5]
 
 
-def test_subjects_that_were_not_prepared_alike_are_refused(tiny_cohort: TinyCohort) -> None:
+def test_subjects_that_were_not_prepared_alike_are_refused(
+    tiny_cohort: TinyCohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Shards(tiny_cohort.shards) as shards:
-        shards.subject("p1").info["options"]["size"] = [64, 64]
+        infos = {name: subject.info for name, subject in shards.subjects.items()}
+        infos["p1"]["options"]["size"] = [64, 64]
+        monkeypatch.setattr(shards, "info", lambda subject: infos[subject.id])
         with pytest.raises(McdError, match="p1 was preprocessed with other options than p0"):
             training_data(shards, ["p0", "p1"], "A")
 

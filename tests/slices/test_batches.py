@@ -1,5 +1,7 @@
 """Batches: the right slices, the right channels, whether in memory or streamed."""
 
+import threading
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,14 @@ import torch
 from mcd.errors import McdError
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.slices.augment import augment
-from mcd.slices.batches import PooledSlices, SliceSet, shuffled_batches, spread_batches
+from mcd.slices.batches import (
+    Batch,
+    MixedSlices,
+    PooledSlices,
+    SliceSet,
+    shuffled_batches,
+    spread_batches,
+)
 from mcd.slices.options import Augmentation
 from mcd.slices.shards import Shards
 from mcd.slices.write_shards import write_subjects
@@ -57,9 +66,61 @@ def test_streamed_equals_held_in_memory(shards: Shards) -> None:
     assert held.in_memory
     assert not streamed.in_memory
     indices = np.random.default_rng(0).integers(0, len(held), 20)  # any order, repeats
-    one, other = held.batch(indices), streamed.batch(indices)
-    for name in ("images", "targets", "subjects", "heights"):
-        torch.testing.assert_close(getattr(one, name), getattr(other, name))
+    assert_equal(held.batch(indices), streamed.batch(indices))
+    pooled = (PooledSlices(held), PooledSlices(streamed))
+    one, other = (slices.batch(2 * indices) for slices in pooled)
+    assert one.images.shape == (20, 1, 32, 32)
+    assert_equal(one, other)
+    modality, position = divmod(int(2 * indices[0]), len(held))
+    assert torch.equal(one.images[0, 0], held.batch(np.array([position])).images[0, modality])
+    assert torch.equal(one.ranges[0, 0], held.batch(np.array([position])).ranges[0, modality])
+
+
+def assert_equal(one: Batch, other: Batch) -> None:
+    for name in vars(one):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        if ours is not None:
+            assert ours.dtype == theirs.dtype
+            assert torch.equal(ours.nan_to_num(7.0), theirs.nan_to_num(7.0)), name
+
+
+def test_batches_that_are_read_ahead_are_those_that_were_drawn(shards: Shards) -> None:
+    labelled, unlabelled = (
+        SliceSet(shards, names, ["B"], regions=regions, memory_limit=0)
+        for names, regions in ((["p0", "p3"], REGIONS), (["p1"], None))
+    )
+    sets = (labelled, PooledSlices(labelled), MixedSlices(labelled, unlabelled))
+    for slices in sets:
+        drawn = [np.random.default_rng(number).permutation(len(slices))[:5] for number in range(12)]
+        found = list(slices.batches(iter(drawn)))
+        assert [indices.tolist() for indices, _ in found] == [indices.tolist() for indices in drawn]
+        for indices, batch in found:
+            assert_equal(batch, slices.batch(indices))
+
+
+def test_reading_ahead_ends_with_its_reader_and_says_what_went_wrong(
+    tiny_cohort: TinyCohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Shards(tiny_cohort.shards) as shards:
+        slices = SliceSet(shards, ["p0"], ["A"], memory_limit=0)
+        read: list[str] = []
+
+        def recorded(*arguments: Any, **keywords: Any) -> Any:
+            read.append(threading.current_thread().name)
+            if len(read) > 15:
+                raise McdError("0.h5: damaged")
+            return Shards.read(shards, *arguments, **keywords)
+
+        monkeypatch.setattr(shards, "read", recorded)
+        batches = slices.batches(np.array([number % len(slices)]) for number in count())
+        next(batches)
+        batches.close()
+        assert set(read) == {"reader_0"}
+        assert len(read) <= 6
+        assert not any(thread.name.startswith("reader") for thread in threading.enumerate())
+        batches = slices.batches(np.array([number % len(slices)]) for number in count())
+        with pytest.raises(McdError, match="damaged"):
+            list(batches)
 
 
 def test_a_slice_knows_the_range_of_its_volume(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
@@ -101,6 +162,27 @@ def test_spread_batches_keep_neighbours_apart() -> None:
         for subject in range(6):
             own = np.sort(heights[batch][subject_of[batch] == subject])
             assert (np.diff(own) >= 0.1 - 1e-9).all()
+
+
+@pytest.mark.parametrize(("subjects", "each", "size", "gap"), [(6, 40, 16, 0.1), (2, 30, 16, 0.3), (3, 5, 30, 0.1)])
+def test_spread_batches_wait_in_order(subjects: int, each: int, size: int, gap: float) -> None:
+    """Whoever finds no place comes first in the next batch, as in this search through a list."""
+    subject_of, heights = np.repeat(np.arange(subjects), each), np.tile(np.linspace(0, 1, each), subjects)
+    waiting = np.random.default_rng(3).permutation(subjects * each).tolist()
+    size = min(size, len(waiting))
+    expected: list[list[int]] = []
+    while len(waiting) >= size:
+        batch: list[int] = []
+        for index in waiting:
+            near = [b for b in batch if subject_of[b] == subject_of[index] and abs(heights[b] - heights[index]) < gap]
+            if len(batch) < size and not near:
+                batch.append(index)
+        if len(batch) < size and expected:
+            break
+        expected.append(batch)
+        waiting = [index for index in waiting if index not in batch]
+    found = spread_batches(subject_of, heights, size, np.random.default_rng(3), gap)
+    assert [indices.tolist() for indices in found] == expected
 
 
 def test_augmentation_moves_image_and_target_alike_and_keeps_the_background() -> None:

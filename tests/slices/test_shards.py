@@ -60,8 +60,58 @@ def test_the_tiny_cohort_is_what_its_folders_make(tiny_cohort: TinyCohort, tmp_p
 def test_rows_are_read_as_asked(tiny_cohort: TinyCohort) -> None:
     with Shards(tiny_cohort.shards) as shards:
         everything = shards.read("p1", "images")
-        np.testing.assert_array_equal(shards.read("p1", "images", np.array([1, 4, 6])), everything[[1, 4, 6]])
+        np.testing.assert_array_equal(shards.read("p1", "images", np.array([6, 1, 1])), everything[[6, 1, 1]])
         np.testing.assert_array_equal(shards.read("p1", "images", slice(2, 5)), everything[2:5])
+        np.testing.assert_array_equal(shards.read("p1", "images", [3, 0], channels=[1]), everything[[3, 0], 1:])
+        np.testing.assert_array_equal(shards.read("p1", "images", channels=[1, 0]), everything[:, [1, 0]])
+        place = np.zeros((1, 1, 32, 32), np.float16)
+        assert shards.read("p1", "images", [4], [1], out=place) is place
+        np.testing.assert_array_equal(place, everything[[4], 1:])
+
+
+def test_shards_of_earlier_versions_are_read_the_same(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+    """Their chunks hold all modalities of a slice."""
+    earlier = tmp_path / "earlier.h5"
+    shutil.copy(tiny_cohort.shards[0], earlier)
+    with h5py.File(earlier, "a") as file:
+        images = file["images"][:]
+        assert file["images"].chunks == (1, 1, 32, 32)
+        del file["images"]
+        file.create_dataset(
+            "images", data=images, chunks=(1, 2, 32, 32), compression="lzf", fletcher32=True, maxshape=(None, 2, 32, 32)
+        )
+    with Shards([earlier]) as old, Shards([tiny_cohort.shards[0]]) as new:
+        for name in new.subjects:
+            np.testing.assert_array_equal(old.read(name, "images"), new.read(name, "images"))
+            np.testing.assert_array_equal(old.read(name, "images", [5], [1]), new.read(name, "images", [5], [1]))
+            assert old.digest(name, ["images", "labels"], [0, 1]) == old.digest(name, ["images", "labels"], [1])
+
+
+def test_a_digest_is_of_what_is_read(tmp_path: Path) -> None:
+    """Of the modalities that are asked for and of no other."""
+    cohort = make_tiny_cohort(tmp_path)
+    with Shards(cohort.shards) as shards:
+        before = {channel: shards.digest("p0", ["images"], [channel]) for channel in (0, 1)}
+        with_labels = shards.digest("p0", ["images", "labels"], [0])
+    assert len({*before.values(), with_labels}) == 3
+    with h5py.File(cohort.shards[0], "a") as file:
+        file["images"][3, 1] += np.float16(1)
+    with Shards(cohort.shards) as shards:
+        assert shards.digest("p0", ["images"], [0]) == before[0]
+        assert shards.digest("p0", ["images"], [1]) != before[1]
+
+
+def test_only_the_modalities_that_are_asked_for_are_read(tmp_path: Path) -> None:
+    cohort = make_tiny_cohort(tmp_path)
+    with h5py.File(cohort.shards[0]) as file:
+        chunk = file["images"].id.get_chunk_info_by_coord((3, 1, 0, 0))
+    content = bytearray(cohort.shards[0].read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 0xFF
+    cohort.shards[0].write_bytes(bytes(content))
+    with Shards(cohort.shards) as shards:
+        assert shards.read("p0", "images", channels=[0]).any()
+        with pytest.raises(McdError, match=r"0\.h5: damaged"):
+            shards.read("p0", "images", [3], [1])
 
 
 def test_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
@@ -142,6 +192,21 @@ def as_another_user() -> Iterator[None]:
         yield
     finally:
         os.seteuid(user)
+
+
+def test_a_shard_that_was_replaced_meanwhile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcd.slices.shards._most_open", lambda: 1)
+    names = ["p0", "p1"]
+    for name in names:
+        write_subjects(tmp_path / f"{name}.h5", [(name, tiny_subject(0, size=(16, 16)))])
+    with Shards([tmp_path / f"{name}.h5" for name in names]) as shards:
+        assert shards.read("p0", "images").any()
+        assert shards.read("p1", "images").any()
+        replaced = tiny_subject(0, size=(16, 16))
+        replaced.info["options"]["size"] = [8, 8]
+        write_subjects(tmp_path / "p0.h5", [("p0", replaced)])
+        with pytest.raises(McdError, match=r"p0\.h5: was replaced while it was in use; start again"):
+            shards.read("p0", "images")
 
 
 FEW_DESCRIPTORS = """

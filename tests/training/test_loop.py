@@ -110,6 +110,18 @@ class TwoPlayers(Method):
         return {"total": (self.one * self.two).sum()}
 
 
+def test_streamed_slices_train_the_same_weights(slices: SliceSet, tiny_cohort: TinyCohort) -> None:
+    with Shards(tiny_cohort.shards) as shards:
+        streamed = SliceSet(shards, ["p0", "p1", "p2"], ["A", "B"], memory_limit=0)
+        assert slices.in_memory
+        assert not streamed.in_memory
+        ours, theirs = make_dsgan(), make_dsgan()
+        run(ours, slices)
+        run(theirs, streamed)
+    for key, value in ours.state_dict().items():
+        assert torch.equal(theirs.state_dict()[key], value), key
+
+
 def test_a_player_moves_its_own_parameters_only(slices: SliceSet) -> None:
     method = TwoPlayers()
     run(method, slices, Schedule(epochs=1, batch_size=9, learning_rate=0.1))

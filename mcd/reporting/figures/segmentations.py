@@ -59,8 +59,8 @@ class Cut:
         """The slice of `subject` in the modality of `run`."""
         with Shards(run.shards) as shards:
             labels = shards.read(subject, "labels")
-            position = shards.modality_positions([run.modality])[0]
-            images = shards.read(subject, "images")[:, position].astype(np.float32)
+            position = shards.modality_positions([run.modality])
+            images = shards.read(subject, "images", channels=position)[:, 0].astype(np.float32)
             _, height, width = shards.subject(subject).spacing
         volumes = {name: np.isin(labels, codes) for name, codes in run.regions.items()}
         z = int(np.logical_or.reduce(list(volumes.values())).sum(axis=(1, 2)).argmax())

@@ -60,7 +60,7 @@ def slices_of(
     predictions: Sequence[Prediction],
 ) -> dict[str, Any]:
     """A patient's images, truth and predictions, packed, with `shape` (z, y, x) and `spacing` in mm (z, y, x)."""
-    images = shards.read(subject, "images")[:, shards.modality_positions(modalities)]
+    images = shards.read(subject, "images", channels=shards.modality_positions(modalities))
     labels = shards.read(subject, "labels")
     truth = bits({name: np.isin(labels, codes) for name, codes in regions.items()}, list(regions))
     found: dict[str, dict[str, str]] = {modality: {} for modality in modalities}
