@@ -24,7 +24,11 @@ ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 LOOKED_UP = {  # modules that a file finds by name
     ROOT / "mcd/cohorts/simulated.py": [simulator_of(layout).draw.partition(":")[0] for layout in simulated_layouts()]
 }
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}  # conda -> PyPI, where they differ
+CONDA_NAMES = {
+    "pytorch": "torch",
+    "matplotlib-base": "matplotlib",
+    "python-isal": "isal",
+}  # conda -> PyPI, where they differ
 IMPORT_NAMES = {
     "PIL": "pillow",
     "pydantic_core": "pydantic",

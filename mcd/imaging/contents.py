@@ -3,8 +3,11 @@
 import gzip
 import re
 import stat
-import zlib
+from io import BufferedIOBase
 from pathlib import Path
+
+from isal import igzip
+from isal.igzip_lib import IsalError
 
 from mcd.errors import McdError
 
@@ -12,6 +15,10 @@ NIFTI, PAIR, ANALYZE, NRRD, META, DICOM = "NIfTI", "a NIfTI header", "an Analyze
 
 DEFLATE_AT_MOST = 1040
 """Bytes that one compressed byte can become."""
+
+UnpackingError: type[Exception] = IsalError  # type: ignore[assignment]  # its stub declares an instance
+UNPACKING_ERRORS = (EOFError, gzip.BadGzipFile, UnpackingError)
+"""What is raised where compressed content is cut off, or is not what its checksum says."""
 
 _HEAD = 1024  # bytes; the longest signature below ends before that
 _GZIP = b"\x1f\x8b"
@@ -55,6 +62,11 @@ def is_gzipped(path: Path) -> bool:
         return stream.read(2) == _GZIP
 
 
+def opened(path: Path) -> BufferedIOBase:
+    """A file's content, decompressed where it is compressed: a gzip's checksum is verified where the stream ends."""
+    return igzip.open(path) if is_gzipped(path) else open(path, "rb")
+
+
 def held_by(path: Path) -> str:
     """Say what the (decompressed) content of a file is: one of the constants above, or a few words for the user.
 
@@ -67,9 +79,9 @@ def held_by(path: Path) -> str:
         with open(path, "rb") as stream:
             head = stream.read(_HEAD)
         if head.startswith(_GZIP):
-            with gzip.open(path) as stream:
+            with igzip.open(path) as stream:
                 head = stream.read(_HEAD)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except UNPACKING_ERRORS as error:
         raise damaged(path, error) from None
     except OSError as error:  # no right to read it, a loop of links
         raise McdError(f"{path}: cannot be read ({error.strerror}); correct the path or the rights") from None

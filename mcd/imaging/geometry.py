@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+# Our choice: headers of one lattice differ by the rounding of single precision, of text and of quaternions, which stays below
+# a hundredth of a voxel; no registration or drawing means so little.
+_SAME_LATTICE = 0.01
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -68,6 +72,18 @@ class Grid:
     def contains(self, index: np.ndarray) -> np.ndarray:
         """Return (N,) booleans: which continuous indices (N, 3) lie in a voxel of this grid."""
         return np.all((index >= -0.5) & (index < np.asarray(self.size) - 0.5), axis=-1)
+
+    def start_on(self, other: "Grid") -> tuple[int, int, int] | None:
+        """Return the voxel of `other` on which the first one of this grid lies; None unless all of its voxels lie on voxels.
+
+        They may lie beyond the last voxels of `other`.
+        """
+        index = other.index(self.world(self.corners))
+        start = np.rint(index[0]).astype(int)
+        if np.abs(index - self.corners - start).max() > _SAME_LATTICE:
+            return None
+        x, y, z = start.tolist()
+        return x, y, z
 
     def respaced(self, spacing: tuple[float, ...]) -> "Grid":
         """Return the grid over the same field of view, edge to edge and to half a voxel, with another spacing in mm."""
@@ -130,6 +146,22 @@ def resample(
         outside,
         sitk.sitkFloat32 if np.isnan(outside) else image.GetPixelID(),
     )
+
+
+def nearest(image: sitk.Image, grid: Grid, transform: sitk.Transform | None = None, outside: float = 0.0) -> np.ndarray:
+    """Return what `resample` does by nearest neighbour, as an array (z, y, x): a part of `image` where the grids agree."""
+    start = grid.start_on(Grid.of(image)) if transform is None else None
+    if start is None:
+        return array_of(resample(image, grid, transform, outside=outside))
+    values = sitk.GetArrayViewFromImage(image)
+    found = np.full(grid.shape, outside, np.float32 if np.isnan(outside) else values.dtype)
+    there, here = [], []
+    for first, size, whole in zip(start[::-1], grid.shape, values.shape, strict=True):
+        low, high = max(first, 0), max(min(first + size, whole), 0)
+        there.append(slice(low, high))
+        here.append(slice(low - first, max(high, low) - first))
+    found[tuple(here)] = values[tuple(there)]
+    return found
 
 
 def to_raw_grid(array: np.ndarray, grid: Grid, raw: Grid, transform: sitk.Transform | None = None) -> sitk.Image:

@@ -4,8 +4,6 @@ ITK is not used for it: it reads NaN and Inf as 0, fills what a truncated file l
 between two affines by rules of its own.
 """
 
-import gzip
-import zlib
 from collections.abc import Callable
 from io import BufferedIOBase
 from pathlib import Path
@@ -48,7 +46,7 @@ def read_nifti(path: Path, kind: str, note: Callable[[str], None], channel: int 
     import nibabel  # here alone: its import takes longer than most volumes take to read
 
     alone = kind == contents.NIFTI
-    with _opened(path) as stream:
+    with contents.opened(path) as stream:
         head = _exactly(stream, 540, path, at_least=348)
         of_first = 348 in (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))
         header_class: Any = nibabel.Nifti1Header if of_first else nibabel.Nifti2Header
@@ -62,7 +60,7 @@ def read_nifti(path: Path, kind: str, note: Callable[[str], None], channel: int 
         if alone:
             buffer = _filled(stream, expected, path, head)
         else:
-            with _opened(voxel_file) as voxels:
+            with contents.opened(voxel_file) as voxels:
                 buffer = _filled(voxels, expected, voxel_file)
     values = np.frombuffer(buffer, dtype, offset=first).reshape((*shape, count), order="F")[..., channel or 0]
     affine = _affine(header, shape, path, note)
@@ -98,14 +96,10 @@ def header_of_pair(path: Path) -> Path | None:
     return None
 
 
-def _opened(path: Path) -> BufferedIOBase:
-    return gzip.open(path) if contents.is_gzipped(path) else open(path, "rb")
-
-
 def _exactly(stream: BufferedIOBase, count: int, path: Path, at_least: int) -> bytes:
     try:
         found = stream.read(count)
-    except (EOFError, OSError, zlib.error) as error:
+    except (OSError, *contents.UNPACKING_ERRORS) as error:
         raise contents.damaged(path, error) from None
     if len(found) < at_least:
         raise contents.damaged(path, f"{len(found)} of {at_least} bytes of the header")
@@ -134,7 +128,7 @@ def _filled(stream: BufferedIOBase, expected: int, path: Path, begun: bytes = b"
         tail = 0
         while tail < _LONGEST_TAIL and (block := stream.read(_BLOCK)):
             tail += len(block)
-    except (EOFError, OSError, zlib.error) as error:
+    except (OSError, *contents.UNPACKING_ERRORS) as error:
         raise contents.damaged(path, error) from None
     if filled < expected:
         raise contents.damaged(path, f"{filled} of {expected} bytes")

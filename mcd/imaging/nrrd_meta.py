@@ -1,12 +1,12 @@
 """NRRD and MetaImage: read by ITK, after what ITK does not look at was checked in the header."""
 
 import re
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from isal import isal_zlib
 
 from mcd.errors import McdError, last_line
 from mcd.imaging import contents
@@ -131,14 +131,14 @@ def _bytes_each(name: str) -> int:
 
 def _check_stream(path: Path, start: int, expected: int) -> None:
     """Decompress to the end, where the checksum is; ITK ignores that of MetaImage."""
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # zlib or gzip, whichever it is
+    inflate = isal_zlib.decompressobj(isal_zlib.MAX_WBITS | 32)  # zlib or gzip, whichever it is
     found = 0
     try:
         with open(path, "rb") as stream:
             stream.seek(start)
             while found <= expected and not inflate.eof and (block := stream.read(1 << 16)):
                 found += len(inflate.decompress(block))
-    except zlib.error as error:
+    except contents.UnpackingError as error:
         raise contents.damaged(path, error) from None
     if found != expected or not inflate.eof:
         raise contents.damaged(path, f"{found} of {expected} bytes")

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from mcd.errors import McdError
 from mcd.files import access_mode, explained, read_json, sync, write_json
-from mcd.imaging.geometry import Grid, array_of, resample
+from mcd.imaging.geometry import Grid, array_of, nearest, resample
 from mcd.imaging.io import read_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.raw import read_raw, share_inside
@@ -76,27 +76,27 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
     raw = read_raw(subject, options)
     images, label, mask = raw.images, raw.label, raw.mask
     grid = _crop_grid(subject, next(iter(images.items())), mask, options)
-    mask_there = array_of(resample(mask, grid)) > 0 if mask is not None else None
+    mask_there = nearest(mask, grid) > 0 if mask is not None else None
     registrations = _register(images, grid, mask, options)
 
     volumes, regions, statistics = {}, {}, {}
     for modality, image in images.items():
-        transform = registrations[modality].transform if modality in registrations else sitk.Transform()
-        nearest = array_of(resample(image, grid, transform, outside=np.nan))
+        transform = registrations[modality].transform if modality in registrations else None
+        there = nearest(image, grid, transform, outside=np.nan)
         if modality in raw.outside:
-            nearest[array_of(resample(raw.outside[modality], grid, transform)) > 0] = np.nan
-        if np.isnan(nearest).all():
+            there[nearest(raw.outside[modality], grid, transform) > 0] = np.nan
+        if np.isnan(there).all():
             raise McdError(
                 f"{subject.images[modality]}: the {modality} of {subject.id} does not overlap the crop; "
                 "check its header, the bounding box, or switch registration on"
             )
-        values = nearest
+        values = there
         if options.interpolation != "nearest":
             kind = INTERPOLATIONS[options.interpolation]
             values = array_of(resample(_around(image, grid, transform), grid, transform, kind, outside=np.nan))
-        covered = ~(np.isnan(nearest) | np.isnan(values))
+        covered = ~(np.isnan(there) | np.isnan(values))
         rule = "mask" if mask_there is not None else options.rule(modality)
-        region = covered & (mask_there if mask_there is not None else _region(nearest, rule, options.body_threshold))
+        region = covered & (mask_there if mask_there is not None else _region(there, rule, options.body_threshold))
         volumes[modality], numbers = _normalise(values, region, options, f"{modality} of {subject.id}", rule)
         regions[modality] = region
         statistics[modality] = {"region": rule, "covered": float(covered.mean()), **numbers}
@@ -123,7 +123,7 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
     }
     codes = None
     if label is not None:
-        codes = array_of(resample(label, grid))
+        codes = nearest(label, grid)
         info["label"] = _describe_label(label, codes, grid, subject)
         if info["label"]["lost"] > 0:
             info["warnings"].append(f"{info['label']['lost']:.1%} of the label's voxels lie outside the crop")
@@ -264,10 +264,12 @@ def _region(values: np.ndarray, rule: str, body_threshold: float) -> np.ndarray:
     return np.stack([ndimage.binary_fill_holes(plane) for plane in body])
 
 
-def _around(image: sitk.Image, grid: Grid, transform: sitk.Transform, margin: int = 8) -> sitk.Image:
+def _around(image: sitk.Image, grid: Grid, transform: sitk.Transform | None, margin: int = 8) -> sitk.Image:
     """Return the part of `image` that `grid` needs, and `margin` voxels more: B-splines cost by the whole image."""
     corners = grid.world(grid.corners)
-    index = Grid.of(image).index(np.asarray([transform.TransformPoint(corner.tolist()) for corner in corners]))
+    if transform is not None:
+        corners = np.asarray([transform.TransformPoint(corner.tolist()) for corner in corners])
+    index = Grid.of(image).index(corners)
     low = np.maximum(0, np.floor(index.min(axis=0)).astype(int) - margin)
     high = np.minimum(image.GetSize(), np.ceil(index.max(axis=0)).astype(int) + margin + 1)
     return sitk.RegionOfInterest(image, (high - low).tolist(), low.tolist())

@@ -12,10 +12,6 @@ from mcd.imaging.io import Note, read_label, read_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.subject import Subject
 
-# Our choice: headers of one lattice differ by the rounding of single precision, of text and of quaternions, which stays below
-# a hundredth of a voxel; no registration or drawing means so little.
-_SAME_LATTICE = 0.01
-
 
 @dataclass(frozen=True)
 class RawVolumes:
@@ -127,7 +123,7 @@ def snapped(image: sitk.Image, known: list[Grid]) -> sitk.Image:
     """Return `image` on the first of the known grids that is its own but for rounding; itself where none is."""
     grid = Grid.of(image)
     for other in known:
-        if grid.size == other.size and _start_on(grid, other) == (0, 0, 0):
+        if grid.size == other.size and grid.start_on(other) == (0, 0, 0):
             return other.image(sitk.GetArrayViewFromImage(image))
     return image
 
@@ -139,7 +135,7 @@ def embedded(image: sitk.Image, known: list[Grid]) -> sitk.Image:
     """
     grid = Grid.of(image)
     for other in known:
-        start = _start_on(grid, other)
+        start = grid.start_on(other)
         if start is None:
             continue
         stop = np.add(start, grid.size)
@@ -150,13 +146,3 @@ def embedded(image: sitk.Image, known: list[Grid]) -> sitk.Image:
         whole[z, y, x] = sitk.GetArrayViewFromImage(image)
         return other.image(whole)
     return image
-
-
-def _start_on(grid: Grid, other: Grid) -> tuple[int, int, int] | None:
-    """Return the voxel of `other` on which the first one of `grid` lies; None unless all of its voxels lie on voxels."""
-    index = other.index(grid.world(grid.corners))
-    start = np.rint(index[0]).astype(int)
-    if np.abs(index - grid.corners - start).max() > _SAME_LATTICE:
-        return None
-    x, y, z = start.tolist()
-    return x, y, z

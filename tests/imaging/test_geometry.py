@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from mcd.imaging.geometry import Grid, array_of, resample, to_raw_grid
+from mcd.imaging.geometry import Grid, array_of, nearest, resample, to_raw_grid
 
 OBLIQUE = tuple(sitk.VersorTransform((1.0, 0.4, -0.7), 0.35).GetMatrix())
 FLIPPED = (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0)  # RAS axes
@@ -105,3 +105,28 @@ def test_a_boolean_mask_returns_as_codes() -> None:
     raw = Grid((8, 8, 8), (1.0, 1.0, 1.0), (0, 0, 0), FLIPPED)
     mask = blob(raw) > 0
     np.testing.assert_array_equal(array_of(to_raw_grid(mask, raw, raw)), mask.astype(np.uint8))
+
+
+@pytest.mark.parametrize("direction", [LPS, FLIPPED, SAGITTAL, OBLIQUE])
+@pytest.mark.parametrize("start", [(2, 1, 3), (-3, 2, -1), (5, -4, 6), (40, 0, 0), (0, -40, 0)])
+@pytest.mark.parametrize("outside", [np.nan, 0.0])
+def test_a_part_of_a_grid_is_cropped_as_itk_resamples_it(
+    direction: tuple[float, ...], start: tuple[int, ...], outside: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Grid((9, 8, 7), (0.7, 1.3, 2.0), (-40.0, 12.0, 7.0), direction)
+    values = np.random.default_rng(0).integers(1, 250, whole.shape).astype(np.uint8 if outside == 0 else np.int16)
+    part = whole.cropped(tuple(number + 0.004 for number in start), (6, 6, 6))  # as headers are rounded
+    expected = array_of(resample(whole.image(values), part, outside=outside))
+    monkeypatch.setattr("mcd.imaging.geometry.resample", None)
+    found = nearest(whole.image(values), part, outside=outside)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_what_is_no_part_of_a_grid_is_resampled() -> None:
+    whole = Grid((9, 8, 7), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), LPS)
+    image = whole.image(np.random.default_rng(0).normal(size=whole.shape).astype(np.float32))
+    finer, moved = whole.respaced((0.5, 1.0, 1.0)), sitk.TranslationTransform(3, (3.0, 0.0, 0.0))
+    for grid, transform in ((finer, None), (whole.cropped((0.4, 0, 0), (5, 5, 5)), None), (whole, moved)):
+        np.testing.assert_array_equal(nearest(image, grid, transform), array_of(resample(image, grid, transform)))
+    assert not np.array_equal(nearest(image, whole, moved), nearest(image, whole))
