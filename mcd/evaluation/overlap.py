@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 Mask = NDArray[np.bool_]
 
@@ -47,15 +46,39 @@ def boundary_iou(truth: Mask, prediction: Mask, width: float = BOUNDARY_WIDTH) -
 def boundary(mask: Mask, width: float = BOUNDARY_WIDTH) -> Mask:
     """The in-plane boundary of a mask (z, y, x): the mask minus the mask eroded `d` times."""
     rim = np.zeros_like(mask)
-    if not mask.any():
-        return rim
     d = max(1, round(width * math.hypot(*mask.shape[1:])))
-    box = ndimage.find_objects(mask.view(np.uint8))[0]  # nothing outside it can survive, so nothing is lost by cropping
-    inner = mask[box]
-    # Eroding d times with a 3x3 square is one minimum over a (2d + 1) square, which is separable.
-    core = ndimage.minimum_filter(inner, size=(1, 2 * d + 1, 2 * d + 1), mode="constant", cval=0)
-    rim[box] = inner & ~core
+    # Nothing outside the box can survive, so nothing is lost by cropping; slices without the mask have no boundary.
+    _, rows, columns = extent(mask)
+    held = np.flatnonzero(mask.any(axis=(1, 2)))
+    inner = mask[held, rows, columns]
+    rim[held, rows, columns] = inner & ~_eroded(inner, d)
     return rim
+
+
+def extent(mask: Mask) -> tuple[slice, slice, slice]:
+    """The box (z, y, x) around a mask; empty where the mask is."""
+    found = []
+    for axis in range(3):
+        held = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        found.append(slice(int(held[0]), int(held[-1]) + 1) if held.size else slice(0, 0))
+    z, y, x = found
+    return z, y, x
+
+
+def _eroded(mask: Mask, d: int) -> Mask:
+    """Each slice eroded d times by a 3x3 square; beyond its border is background.
+
+    That is one minimum over a square of 2d + 1, which is separable, and along an axis over windows that double.
+    """
+    core = np.pad(mask, ((0, 0), (d, d), (d, d)))
+    for axis in (1, 2):
+        window = 1
+        while window < 2 * d + 1:
+            step = min(window, 2 * d + 1 - window)
+            lower, upper = ((slice(None),) * axis + (part,) for part in (slice(-step), slice(step, None)))
+            core = core[lower] & core[upper]
+            window += step
+    return core
 
 
 def _count(mask: Mask) -> int:

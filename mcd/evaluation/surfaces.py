@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import KDTree
 
-from mcd.evaluation.overlap import Mask
+from mcd.evaluation.overlap import Mask, extent
 
 
 def hausdorff95(truth: Mask, prediction: Mask, spacing_zyx: Sequence[float]) -> float:
@@ -32,12 +31,15 @@ def hausdorff95(truth: Mask, prediction: Mask, spacing_zyx: Sequence[float]) -> 
 
 def _surface(mask: Mask, spacing_zyx: Sequence[float]) -> NDArray[np.float64]:
     """Centres (n, 3) in mm of a mask's surface voxels."""
-    if not mask.any():
-        return np.empty((0, mask.ndim))
-    box = ndimage.find_objects(mask.view(np.uint8))[0]
-    inner = mask[box]
+    box = extent(mask)
+    padded = np.pad(mask[box], 1)
+    middle = (slice(1, -1),) * 3
+    within = padded[middle]
+    for axis in range(3):
+        for neighbour in (slice(None, -2), slice(2, None)):
+            within = within & padded[(*middle[:axis], neighbour, *middle[axis + 1 :])]
     corner = [side.start for side in box]
-    return (np.argwhere(inner & ~ndimage.binary_erosion(inner)) + corner) * np.asarray(spacing_zyx, dtype=float)
+    return (np.argwhere(padded[middle] & ~within) + corner) * np.asarray(spacing_zyx, dtype=float)
 
 
 def _distances(points: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
