@@ -31,8 +31,8 @@ from mcd.hdf5 import digest_of, open_file, reading, texts
 
 FORMAT = "mcd-shard/2"
 
-_CHUNK_CACHE = 1 << 18
-"""Bytes of an open dataset's chunks that HDF5 keeps: no slice is read twice in a row, but a cohort has many shards."""
+_CHUNK_CACHE = 0
+"""Bytes of each open dataset that HDF5 keeps unpacked: no slice is read twice in a row, and many shards are open."""
 
 
 @dataclass(frozen=True)
