@@ -58,7 +58,9 @@ def test_a_step_needs_nothing_from_the_device(
     """The device `meta` has no values, so that whatever needs one on the host raises."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no such device
     method, batch = make(epoch).to("meta"), bodies(size=(32, 32))
-    there = replace(batch, **{name: getattr(batch, name).to("meta") for name in ("images", "subjects", "heights")})
+    there = replace(
+        batch, **{name: getattr(batch, name).to("meta") for name in ("images", "subjects", "heights", "ranges")}
+    )
     for _ in range(2):  # the second time SwAV's queue is full
         method.losses(there, "network")["total"].backward()
 
