@@ -2,7 +2,6 @@
 
 import os
 import resource
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 from matplotlib.figure import Figure
+from small_disks import small_disk
 
 from mcd.csv_files import write_csv
 from mcd.errors import McdError
@@ -70,18 +70,6 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@contextmanager
-def small_disk(folder: Path, size: int, options: str = "rw") -> Iterator[None]:
-    """A file system of its own in `folder`; skips where this user may not mount any."""
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},{options}", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk, and not in every container")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.95])

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from official_trees import msd
-from test_full_disk import small_disk
+from small_disks import small_disk
 
 from mcd.cli import main
 from mcd.cohorts import fetch as module
