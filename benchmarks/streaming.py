@@ -30,8 +30,8 @@ import numpy as np
 import torch
 
 from mcd.files import DIGEST
-from mcd.hdf5 import _digest, set_attributes
-from mcd.slices.batches import _AHEAD, SliceSet
+from mcd.hdf5 import content_digest, set_attributes
+from mcd.slices.batches import AHEAD, SliceSet
 from mcd.slices.shards import Shards
 
 SIMULATED = 4
@@ -54,7 +54,7 @@ def make(folder: Path, patients: int, per_shard: int) -> None:
             partial = shutil.copy(first, folder / "partial")
             with h5py.File(partial, "r+", libver=("v110", "v110")) as file:
                 set_attributes(file, subjects=[name_of(number * per_shard + each) for each in range(per_shard)])
-                set_attributes(file, **{DIGEST: _digest(file)})
+                set_attributes(file, **{DIGEST: content_digest(file)})
             Path(partial).rename(path)
 
 
@@ -107,7 +107,7 @@ def reading(slices: SliceSet, files: list[Path], batches: int) -> tuple[list[flo
 def waits(reads: list[float], step: float) -> float:
     """Percent of the time that a training with steps of so many seconds waits, after it has its first batch."""
     ready, at, waited = 0.0, 0.0, 0.0
-    begun = deque([0.0] * (_AHEAD + 1))  # when each batch that may be read ahead may be begun
+    begun = deque([0.0] * (AHEAD + 1))  # when each batch that may be read ahead may be begun
     for number, seconds in enumerate(reads):
         ready = max(ready, begun.popleft()) + seconds
         if number:

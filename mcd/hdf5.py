@@ -35,7 +35,7 @@ def new_file(path: str | Path, format: str) -> Iterator[h5py.File]:
             with h5py.File(disk, "w", libver=_VERSION) as file:
                 yield file
                 set_attributes(file, format=format)
-                set_attributes(file, **{DIGEST: _digest(file)})
+                set_attributes(file, **{DIGEST: content_digest(file)})
         finally:
             if disk.error:  # whatever else went wrong comes from it
                 raise disk.error
@@ -114,7 +114,7 @@ def open_file(
             said = digest_of(file)
             if known not in (None, said):
                 raise McdError(f"{path}: was replaced while it was in use; start again")
-            if not known and said != _digest(file):
+            if not known and said != content_digest(file):
                 raise McdError(f"{path}: damaged (it differs from its digest); delete it to regenerate it")
     except McdError:
         file.close()
@@ -133,6 +133,6 @@ def reading(path: str | Path) -> Iterator[None]:
         ) from None
 
 
-def _digest(file: h5py.File) -> str:
+def content_digest(file: h5py.File) -> str:
     said = {name: np.asarray(value).tolist() for name, value in file.attrs.items() if name != DIGEST}
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=bytes.hex).encode()).hexdigest()

@@ -22,7 +22,7 @@ Regions = Mapping[str, Sequence[int]]
 Pieces = tuple[Tensor, ...]
 """Bytes in the host's memory, each piece for one upload."""
 
-_AHEAD = 4
+AHEAD = 4
 """Batches that are read ahead. One would do if all took equally long to read; a shard that has to be opened takes longer."""
 
 
@@ -160,7 +160,7 @@ class SliceSet:
         try:
             for indices in drawn:
                 ahead.append((indices, reader.submit(self.read, indices)))
-                if len(ahead) > _AHEAD:
+                if len(ahead) > AHEAD:
                     ready, pieces = ahead.popleft()
                     yield ready, self.placed(pieces.result())
             for ready, pieces in ahead:
