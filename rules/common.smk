@@ -35,7 +35,7 @@ from mcd.imaging.registration_summary import flagged, registrations
 from mcd.leftovers import clear_states
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.paths import file_and_channel
-from mcd.slices.splits import check_split
+from mcd.slices.splits import check_split, make_split
 from mcd.subject import MODALITY, ORIGIN, SUBJECT_ID
 
 
@@ -114,7 +114,10 @@ def warnings_of_patients():
         yield from (f"{cohort}: {unlike}" for unlike in found)
 
 
-COMPARISONS = {**plan.comparisons(CONFIG), **plan.fusion_comparison(CONFIG)}
+COMPARISONS = {
+    name: plan.noted(comparison, CONFIG, {cohort: list(SUBJECTS[cohort].values()) for cohort in COHORTS})
+    for name, comparison in {**plan.comparisons(CONFIG), **plan.fusion_comparison(CONFIG)}.items()
+}
 TRANSLATIONS = plan.translations(CONFIG, plan.TABLE_IV)
 TRANSLATION_SPEC = plan.translation_spec(CONFIG)
 DRAWN = plan.shown_translations(CONFIG, plan.TABLE_IV)

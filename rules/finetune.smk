@@ -9,7 +9,7 @@ rule finetune_modality:
     input:
         unpack(pretrained),
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=SPLIT,
+        split=labelled_split,
     output:
         models=[fix(MODEL, pair=plan.SINGLE)],
         losses=[fix(LOSSES, pair=plan.SINGLE)],

@@ -52,6 +52,16 @@ def pretraining_task(wildcards):
     return or_explain(plan.pretraining_task, CONFIG, *names).model_dump()
 
 
+def labelled_split(wildcards):
+    """The split of what learns from labels or is tested on them: ends before anything runs where it leaves nobody for that."""
+    cohort = wildcards.cohort
+    if split := SPLITS.get((cohort, int(wildcards.seed))):
+        or_explain(plan.check_labels, cohort, split)
+        if "method" in wildcards.keys():
+            or_explain(plan.check_unlabelled, cohort, split, wildcards.method, RATIOS[wildcards.percent])
+    return fix(SPLIT, cohort=cohort, seed=wildcards.seed)
+
+
 def finetuned_runs(wildcards):
     """What the rules of stage 4 train: one modality, or both of a pair; each with the columns of its score file."""
     both = "first" in wildcards.keys()
@@ -257,6 +267,7 @@ def reported_losses():
 def page_cohort(name):
     cohort = CONFIG.cohorts[name]
     preprocessing = cohort.preprocessing
+    without = sum(subject.label is None for subject in SUBJECTS[name].values())
     return {
         "name": name,
         "title": cohort.title or name,
@@ -269,5 +280,6 @@ def page_cohort(name):
             "Pairs": ", ".join(cohort.pairs),
             "Slices": f"{' × '.join(map(str, preprocessing.size))} of {' × '.join(f'{s:g}' for s in preprocessing.spacing)} mm",
             "Layout": cohort.layout,
+            **({"Without a label": f"{without}, in training alone"} if without else {}),
         },
     }

@@ -9,17 +9,17 @@ CONFIG_FILE = next(iter(workflow.configfiles), "CONFIGURATION")
 # Cohort and seed of each split that is not there yet, by the one wildcard that stands for both: their product would cover
 # splits that are there, too.
 MISSING_SPLITS = {}
+SPLITS = {}  # as they are or will be drawn, so that what they leave no patients for is refused before anything runs
 for cohort, seed in product(COHORTS, CONFIG.seeds):
     path = fix(SPLIT, cohort=cohort, seed=seed)
-    if not Path(path).exists():
+    is_there = Path(path).exists()
+    if not is_there:
         MISSING_SPLITS[f"{cohort}/seed{seed}"] = (cohort, seed)
-    elif workflow.is_main_process:
-        or_explain(
-            check_split,
-            path,
-            plan.origin(CONFIG, cohort, SUBJECTS[cohort].values()),
-            f"mcd split keep, extend or redraw {path} --config {shlex.quote(str(CONFIG_FILE))}",
-        )
+    if workflow.is_main_process:
+        origin = plan.origin(CONFIG, cohort, SUBJECTS[cohort].values())
+        remedy = f"mcd split keep, extend or redraw {path} --config {shlex.quote(str(CONFIG_FILE))}"
+        drawing = (check_split, path, origin, remedy) if is_there else (make_split, origin, seed)
+        SPLITS[cohort, seed] = or_explain(*drawing)
 
 
 rule make_split:

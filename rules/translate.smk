@@ -9,7 +9,7 @@ rule translate_pair:
     input:
         unpack(inception_file),
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=SPLIT,
+        split=labelled_split,
         pretrained=CHECKPOINT,
     output:
         scores=f"{TRANSLATION}/scores.csv",

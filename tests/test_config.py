@@ -221,14 +221,6 @@ def test_what_cannot_be_is_refused_before_anything_runs(path: str, value: Any, k
             "methods: multi_condos pre-trains on a pair, and no cohort has one; leave it out",
         ),
         (
-            {**MINIMAL, "methods": ["mt"], "label_ratios": [0.1, 1]},
-            "label_ratios: 1.0 leaves no unlabelled patient for mt",
-        ),
-        (
-            {**MINIMAL, "methods": ["sass"], "curve_ratios": [1]},
-            "curve_ratios: 1.0 leaves no unlabelled patient for sass",
-        ),
-        (
             {**MINIMAL, "methods": ["multi_condos", "loss_gan"], "algorithms": {"dsgan": {"adversarial": 0}}},
             "algorithms.dsgan: as loss_gan is defined, adversarial, translation, reconstruction, contrastive: all",
         ),

@@ -11,9 +11,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mcd import plan
 from mcd.config import Config, load_config
+from mcd.config.cohort import Simulation
 from mcd.errors import McdError
 from mcd.methods import BEYOND, METHODS, PRETRAININGS, TABLE_II
 from mcd.pretraining.dsgan import DSGAN
@@ -54,6 +56,18 @@ def test_every_comparison_has_a_run_for_each_of_its_cells(paper: Config) -> None
         )
         assert set(cells.values()) == {len(paper.seeds)}
         assert set(cells) == {(method, ratio, *column) for ratio, method in spec.rows for column in spec.columns}
+
+
+def test_of_a_simulated_cohort_the_first_have_a_label(paper: Config) -> None:
+    settings = paper.cohorts["brats"].model_copy(
+        update={"layout": "brats2018", "simulate": Simulation(subjects=5, labelled=2), "folder": None}
+    )
+    config = paper.model_copy(update={"cohorts": {"brats": settings}})
+    found = plan.patients(config, "brats", "data")
+    assert [subject.label is not None for subject in found] == [True, True, False, False, False]
+    assert plan.origin(config, "brats", found).unlabelled == [subject.id for subject in found[2:]]
+    with pytest.raises(ValidationError, match="labelled: 6 of 5 subjects"):
+        Simulation(subjects=5, labelled=6)
 
 
 def test_tables_share_their_runs(paper: Config) -> None:

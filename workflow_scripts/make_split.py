@@ -7,5 +7,5 @@ with log_to(snakemake.log):
     from mcd.slices.splits import Origin, make_split, write_split
 
     params = snakemake.params
-    patients = {subject.id: subject.split for subject in read_index(snakemake.input.index)}
-    write_split(make_split(Origin(params.cohort, params.test, patients), params.seed), snakemake.output.split)
+    origin = Origin.of(params.cohort, params.test, read_index(snakemake.input.index))
+    write_split(make_split(origin, params.seed), snakemake.output.split)

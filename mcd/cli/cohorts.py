@@ -3,12 +3,16 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcd.cli.arguments import count, not_negative, whole
 from mcd.cohorts import find_layout, simulated_layouts
 from mcd.cohorts.sources import FILE, SOURCES, find_source
 from mcd.errors import McdError
 from mcd.paths import check_output
+
+if TYPE_CHECKING:
+    from mcd.slices.splits import Split
 
 SHOWN = 15
 """Most rows of a table on the terminal."""
@@ -219,8 +223,10 @@ def _check_cohort(options: argparse.Namespace) -> None:
     errors = sum(finding.severity == "error" for finding in found)
     faulty = {finding.patient for finding in found if finding.patient}
     good = len({subject.id for subject in subjects} - faulty)
+    unlabelled = sum(subject.label is None for subject in subjects)
     print(
-        f"{len(subjects)} patients checked, {good} without a finding: {errors} errors, {len(found) - errors} warnings"
+        f"{len(subjects)} patients checked{f' ({unlabelled} of them without a label)' if unlabelled else ''}, "
+        f"{good} without a finding: {errors} errors, {len(found) - errors} warnings"
     )
     if errors:
         raise McdError(f"{name}: {errors} errors; correct what the table names, and check again")
@@ -251,6 +257,7 @@ def _grouping(options: argparse.Namespace) -> None:
 
 def _split(options: argparse.Namespace) -> None:
     import os
+    from dataclasses import replace
 
     from mcd import plan
     from mcd.config import read_config
@@ -272,10 +279,17 @@ def _split(options: argparse.Namespace) -> None:
             decided = extend(split, origin, int(seed))
         else:
             decided = make_split(origin, int(seed))
-        changed = (decided.train, decided.test) != (split.train, split.test)
+        persons = split.drawn_from.persons if split.drawn_from else {}
+        changed = replace(decided, drawn_from=None) != replace(split, drawn_from=None) or persons != origin.persons
         times = path.stat()
         write_split(decided, path)
         if not changed:  # what was trained on it stays as it is
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        moved = f"{len(split.train)} + {len(split.test)} -> {len(decided.train)} + {len(decided.test)} patients train + test"
+        moved = f"{_counts(split)} -> {_counts(decided)} patients train + test"
+        if split.unlabelled or decided.unlabelled:
+            moved += " + train without a label"
         print(f"{path}: {told or 'as it was drawn'}; {moved if changed else 'train and test stay'}")
+
+
+def _counts(split: "Split") -> str:
+    return " + ".join(str(len(part)) for part in (split.train, split.test, split.unlabelled) if part)

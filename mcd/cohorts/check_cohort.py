@@ -234,14 +234,10 @@ def _duplicates(examined: Sequence[Examined]) -> list[Finding]:
 def _labels(examined: Sequence[Examined], regions: Mapping[str, Sequence[int]]) -> list[Finding]:
     """What the labels of a cohort must have in common."""
     found = []
-    unlabelled = [one.subject for one in examined if one.subject.label is None]
-    if len(unlabelled) == len(examined):
+    if all(one.subject.label is None for one in examined):
         found.append(
             Finding("warning", "", "", "no patient has a label", "add labels to fine-tune; to pre-train needs none")
         )
-    elif unlabelled:
-        problem = f"{len(unlabelled)} of {len(examined)} patients have no label: {some([subject.id for subject in unlabelled])}"
-        found.append(Finding("error", "", "", problem, "give all patients of a cohort a label, or none"))
     wanted = {code for codes in regions.values() for code in codes}
     holders: dict[int, list[str]] = defaultdict(list)
     for one in examined:

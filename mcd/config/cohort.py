@@ -46,6 +46,9 @@ class Simulation(Section):
     """A simulated cohort's size and quality."""
 
     subjects: Whole = Field(..., ge=2, description="how many patients")
+    labelled: Whole | None = Field(
+        None, ge=0, description="how many of them have a label, the first ones; null for all. The others only train"
+    )
     seed: Whole = Field(0, ge=0, description="another seed gives other patients")
     noise: Number = Field(1.0, ge=0, description="factor on the scanners' noise")
     spacing: dict[str, Spacing] = Field(
@@ -55,6 +58,12 @@ class Simulation(Section):
             "`MR` for `brats2018`, `CT` and `PET` for `hecktor2020`"
         ),
     )
+
+    @model_validator(mode="after")
+    def _labels_somebody_there(self) -> Self:
+        if self.labelled is not None and self.labelled > self.subjects:
+            raise ValueError(f"labelled: {self.labelled} of {self.subjects} subjects; give at most all of them")
+        return self
 
 
 class BatchSizes(Section):

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 from mcd.config.algorithms import Algorithms, AlgorithmSections
 from mcd.config.cohort import Cohort, Name, Ratio, unique
 from mcd.config.training import Finetuning, PretrainingLength, TranslationScores
-from mcd.methods import ALL, METHODS, PRETRAININGS, learns_from_unlabelled, needs_pair
+from mcd.methods import ALL, METHODS, PRETRAININGS, needs_pair
 from mcd.pretraining import registry as pretraining
 from mcd.section import WHOLE, Count, Section, nearest
 from mcd.training.schedule import Compute, check_warmup
@@ -126,15 +126,6 @@ class Config(Section):
                 raise ValueError(
                     f"methods: {method} pre-trains on a pair, and no cohort has one; leave it out, or set pairs"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _something_is_left_unlabelled(self) -> Self:
-        for method in self.methods:
-            if learns_from_unlabelled(method):
-                for key in ("label_ratios", "curve_ratios"):
-                    if 1.0 in getattr(self, key):
-                        raise ValueError(f"{key}: 1.0 leaves no unlabelled patient for {method}; leave one of them out")
         return self
 
     @model_validator(mode="after")

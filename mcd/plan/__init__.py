@@ -5,7 +5,7 @@ from mcd.plan.costs import costs
 from mcd.plan.figures import compared_runs, compared_title, shown_runs, shown_title
 from mcd.plan.fusion import FUSED_WAYS, fused_from, fused_runs, fusion_comparison
 from mcd.plan.groupings import groupings
-from mcd.plan.patients import origin, patients
+from mcd.plan.patients import check_labels, check_unlabelled, noted, origin, patients
 from mcd.plan.report import check_reported, claimable, claimed, claims_absent, reportable, reported
 from mcd.plan.runs import (
     SINGLE,
@@ -35,7 +35,9 @@ __all__ = [
     "Comparison",
     "Run",
     "ScoreTable",
+    "check_labels",
     "check_reported",
+    "check_unlabelled",
     "claimable",
     "claimed",
     "claims_absent",
@@ -53,6 +55,7 @@ __all__ = [
     "groupings",
     "left_out",
     "methods",
+    "noted",
     "origin",
     "paper_datasets",
     "patients",

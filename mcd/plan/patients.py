@@ -1,12 +1,16 @@
 """A cohort's patients, and what its splits are drawn from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mcd.cohorts.find import find_subjects
 from mcd.cohorts.simulated import simulated_subjects
 from mcd.config import Config
-from mcd.slices.splits import Origin
+from mcd.errors import McdError
+from mcd.methods import learns_from_unlabelled
+from mcd.plan.comparison import Comparison
+from mcd.slices.splits import Origin, Split
 from mcd.subject import Subject
 
 
@@ -14,11 +18,47 @@ def patients(config: Config, cohort: str, data: str | Path) -> list[Subject]:
     """The patients that are on disk, or those that will be simulated into the folder `data`."""
     settings = config.cohorts[cohort]
     if settings.simulate:
-        number, seed = settings.simulate.subjects, settings.simulate.seed
-        return simulated_subjects(settings.layout, data, settings.modalities, number, seed=seed)
+        simulation = settings.simulate
+        labelled = simulation.subjects if simulation.labelled is None else simulation.labelled
+        subjects = simulated_subjects(
+            settings.layout, data, settings.modalities, simulation.subjects, seed=simulation.seed
+        )
+        return [*subjects[:labelled], *(replace(subject, label=None) for subject in subjects[labelled:])]
     return find_subjects(settings.layout, settings.raw_folder, settings.sheet_path, settings.modalities)
 
 
 def origin(config: Config, cohort: str, subjects: Iterable[Subject]) -> Origin:
     """What the splits of a cohort with these patients are drawn from."""
-    return Origin(cohort, config.cohorts[cohort].test, {subject.id: subject.split for subject in subjects})
+    return Origin.of(cohort, config.cohorts[cohort].test, subjects)
+
+
+def check_labels(cohort: str, split: Split) -> None:
+    """Check that somebody's label can be learnt from, and others' tested on; `McdError` where no patient has one."""
+    if not split.test:
+        raise McdError(
+            f"{cohort}: no patient has a label, so nothing can be fine-tuned or scored; add labels, or ask for what needs "
+            "none: snakemake pretrain"
+        )
+
+
+def check_unlabelled(cohort: str, split: Split, method: str, ratio: float) -> None:
+    """Check that a semi-supervised method finds patients whose labels it does not see; `McdError` where there are none."""
+    if learns_from_unlabelled(method) and not split.without_labels(ratio):
+        raise McdError(
+            f"{cohort}: a label ratio of {ratio:g} leaves {method} no training patient without a label to learn from; leave "
+            "out one of the two, or add patients without a label"
+        )
+
+
+def noted(comparison: Comparison, config: Config, patients: Mapping[str, Sequence[Subject]]) -> Comparison:
+    """A table that also says of its cohorts how many patients have no label; nothing where all have one."""
+    sentences = []
+    for cohort in dict.fromkeys(cohort for cohort, _ in comparison.spec.columns):
+        without = sum(subject.label is None for subject in patients[cohort])
+        if without:
+            sentences.append(
+                f"{config.cohorts[cohort].title or cohort}: {without} of {len(patients[cohort])} patients have no label. They "
+                "pre-train, and are unlabelled data of the semi-supervised methods; label ratios are of the others."
+            )
+    spec = replace(comparison.spec, notes=[*comparison.spec.notes, *sentences])
+    return replace(comparison, spec=spec)

@@ -130,6 +130,7 @@ def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
         {
             "cohort": f"{name}: {patients}",
             "training patients": training.get("subjects", "unknown"),
+            **({"of them without any label": training["unlabelled"]} if training.get("unlabelled") else {}),
             "of them with labels": f"{training.get('labelled', 'unknown')} (label ratio {100 * about['label_ratio']:g} %)",
             "slices": training.get("slices", "unknown"),
             **(

@@ -23,7 +23,7 @@ from mcd.prediction.masks import (
     read_probabilities,
 )
 from mcd.slices.shards import Shards
-from mcd.slices.splits import read_split
+from mcd.slices.splits import subjects_to_test
 from mcd.version import code_version, lineage
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def score_predictions(
     }
     rows: list[dict[str, Any]] = []
     with Shards(shards) as opened:
-        for subject in read_split(split).test:
+        for subject in subjects_to_test(split):
             truth = true_masks(opened, subject, regions)
             masks = _masks(predictions, subject, truth)
             spacing = opened.subject(subject).spacing
@@ -102,7 +102,7 @@ def score_fused(
     columns = {**columns, VERSION: lineage(*map(predicted_version, predictions), code_version())}
     rows: list[dict[str, Any]] = []
     with Shards(shards) as opened:
-        for subject in read_split(split).test:
+        for subject in subjects_to_test(split):
             truth = true_masks(opened, subject, regions)
             masks = [np.stack(list(_masks(path, subject, truth).values())) for path in predictions]
             probabilities = [read_probabilities(path, subject) for path in predictions]

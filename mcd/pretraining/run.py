@@ -66,7 +66,7 @@ def pretrain(
     history: History = []
     resumes = [Path(f"{resume}.{'-'.join(group)}") if resume else None for group in groups]
     with Shards(shards) as opened, together(device), training_alone(resume):
-        subjects = read_split(split).train
+        subjects = read_split(split).seen
         for group, own_resume in zip(groups, resumes, strict=True):
             slices = _slices(opened, subjects, group, device, compute)
             of_group = {} if len(groups) == 1 else {"modality": group[0]}

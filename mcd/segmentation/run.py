@@ -90,9 +90,11 @@ def finetune(
         "pretrained_weights": weights_digest({name: unet.state_dict()[name] for name in description["transferred"]}),
     }
     parts = read_split(split)
+    if not parts.train:
+        raise McdError(f"{split}: no training patient has a label, and pre-training alone needs none; add labels")
     with training_alone(resume), Shards(shards) as opened:
-        description |= training_data(opened, parts.train, task.modality)
-        description["mcd_version"] = lineage(prepared_by(opened, parts.train), version, code_version())
+        description |= training_data(opened, parts.seen, task.modality)
+        description["mcd_version"] = lineage(prepared_by(opened, parts.seen), version, code_version())
         slices = training_slices(opened, parts, task, device, compute.memory_limit_gb * 1e9)
         method = segmentation_class(task.algorithm)(unet, task.augmentation, options)
         method.transferred, method.transferred_rate = description["transferred"], task.transferred_rate
@@ -106,7 +108,9 @@ def finetune(
             identity=identity,
             watch=watch,
         )
-        sizes = {"subjects": len(parts.train), "labelled": len(parts.labelled(task.label_ratio)), "slices": len(slices)}
+        labelled = len(parts.labelled(task.label_ratio))
+        sizes = {"subjects": len(parts.seen), "labelled": labelled, "slices": len(slices)}
+        sizes |= {"unlabelled": len(parts.unlabelled)} if parts.unlabelled else {}
         description |= {measure: sum(row[measure] for row in history) for measure in LENGTH}
         description["warnings"] = [*(f"pre-training, {warning}" for warning in warned), *warnings_of(history)]
         description["card"] = {**description.get("card", {}), "training": sizes}
@@ -135,7 +139,7 @@ def training_slices(
     mixed = find(REGISTRY, task.algorithm).unlabelled
     modality, regions = task.modality, task.regions
     subjects = split.labelled(task.label_ratio)
-    others = split.train[len(subjects) :]
+    others = split.without_labels(task.label_ratio)
     if mixed and not others:
         raise McdError(
             f"label_ratio {task.label_ratio:g}: labels every training subject, but a semi-supervised algorithm needs "

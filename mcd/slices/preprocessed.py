@@ -16,7 +16,7 @@ def preprocessed_volumes(
     found = sorted(path.parent.name for path in Path(folder).glob("*/info.json"))
     if not found:
         raise McdError(f"{folder}: no preprocessed patient (<id>/info.json) in it; give another folder")
-    for subject in read_split(split).train if split else found:
+    for subject in read_split(split).seen if split else found:
         volumes = read_preprocessed(Path(folder) / subject).volumes
         missing = [name for name in modalities or () if name not in volumes]
         if missing:

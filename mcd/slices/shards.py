@@ -1,7 +1,7 @@
 """The HDF5 shard: all slices of a few subjects, all modalities of a slice together (format in docs/reference/formats.md).
 
     /images        (S, M, H, W) float16   z-scored intensities, 0 outside the region
-    /labels        (S, H, W)    uint8     raw label codes; absent when the cohort has no labels
+    /labels        (S, H, W)    uint8     raw label codes; 0 in a subject without a label, absent when none has one
     /content       (S, M)       bool      whether the modality is anything but black in the slice
     /code_voxels   (S, C)       int32     how many pixels of each label code the slice holds
     /subject       (S,)         int32     position in the attribute `subjects`
@@ -37,13 +37,14 @@ _CHUNK_CACHE = 0
 
 @dataclass(frozen=True)
 class SubjectSlices:
-    """Where one subject lies in the shards: slices `start` to `stop` of `shard`."""
+    """Where one subject lies in the shards: slices `start` to `stop` of `shard`; and whether it has a label."""
 
     id: str
     shard: Path
     start: int
     stop: int
     position: int
+    labelled: bool
     shards: "Shards" = field(repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -92,15 +93,16 @@ class Shards:
             size = tuple(shard.dataset("images").shape[-2:])
             position = shard.dataset("subject")[:]
             subjects = texts(shard.file, "subjects")
+            labelled = [json.loads(info)["label"] is not None for info in texts(shard.file, "info")]
         if self.modalities and (modalities, size) != (self.modalities, self.size):
             raise McdError(
                 f"{path}: holds {modalities} of {size} pixels, the other shards {self.modalities} of {self.size}; "
                 "make the shards again"
             )
         self.modalities, self.size = modalities, size
-        for index, name in enumerate(subjects):
+        for index, (name, has_label) in enumerate(zip(subjects, labelled, strict=True)):
             start, stop = np.searchsorted(position, [index, index + 1])
-            self.subjects[name] = SubjectSlices(name, path, int(start), int(stop), index, self)
+            self.subjects[name] = SubjectSlices(name, path, int(start), int(stop), index, has_label, self)
 
     def _opened(self, path: Path) -> "_OpenShard":
         """A shard, opened as needed. Where too many would be open, the one that was asked for longest ago is closed."""
@@ -153,8 +155,10 @@ class Shards:
         subject = self.subject(name)
         shard = self._opened(subject.shard)
         with reading(subject.shard):
-            if dataset in ("labels", "code_voxels") and dataset not in shard.file:
-                raise McdError(f"{subject.shard}: has no {dataset}; the cohort was given without labels")
+            if dataset in ("labels", "code_voxels") and not (subject.labelled and dataset in shard.file):
+                raise McdError(
+                    f"{subject.shard}: has no {dataset} of {name}; give it a label, or only pre-train with it"
+                )
             source = shard.dataset(dataset)
             if isinstance(rows, slice):
                 rows = range(len(subject))[rows]

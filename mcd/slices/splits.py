@@ -6,11 +6,14 @@ and where the cohort has others now, somebody decides (`mcd split`).
 `train` is in the order in which labels are used: a label ratio takes its first so many, so that 5 % lies inside
 10 % by construction, and any ratio can be asked of one file. The test subjects depend on the cohort alone, the order also on
 the run's seed: several seeds differ in whose labels they see and are scored on the same patients.
+
+A subject is a scan. What is counted and drawn are persons: all scans of one train or test, and are given labels together.
+A subject without a label never tests, and trains whatever needs no label.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ import numpy as np
 from mcd.errors import McdError
 from mcd.files import read_json, write_json
 from mcd.seeding import derive_seed
+from mcd.subject import Subject
 
 FORMAT = "mcd-split/1"
 
@@ -27,22 +31,46 @@ class Origin:
     """What a split is drawn from.
 
     cohort: its name, which seeds the drawing. test: how many test patients, or which share. patients: id -> "train" or "test"
-    where the user fixed it, else None.
+    where the user fixed it, else None. unlabelled: those of them without a label, sorted. persons: id -> whose scan it is;
+    one that is not named is a person of its own.
     """
 
     cohort: str
     test: float
     patients: Mapping[str, str | None]
+    unlabelled: Sequence[str] = ()
+    persons: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cohort: str, test: float, subjects: Iterable[Subject]) -> "Origin":
+        """What the splits of a cohort with these subjects are drawn from."""
+        subjects = list(subjects)
+        return cls(
+            cohort,
+            test,
+            {subject.id: subject.split for subject in subjects},
+            sorted(subject.id for subject in subjects if subject.label is None),
+            {subject.id: subject.person for subject in subjects if subject.person not in (None, subject.id)},
+        )
+
+    @property
+    def labelled(self) -> list[str]:
+        """The patients with a label, sorted."""
+        return sorted(self.patients.keys() - set(self.unlabelled))
 
     @property
     def fixed(self) -> dict[str, str]:
-        """The patients whose part the user decided."""
-        return {name: part for name, part in self.patients.items() if part}
+        """The patients with a label whose part the user decided."""
+        return {name: part for name in self.labelled if (part := self.patients[name])}
+
+    def person(self, name: str) -> str:
+        """Whose scan it is."""
+        return self.persons.get(name, name)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Subject ids: `test`, and `train` in the order in which labels are given away.
+    """Subject ids: `test`, `train` in the order in which labels are given away, and those that train without a label.
 
     `drawn_from` is None in a split that was written by hand.
     """
@@ -50,83 +78,169 @@ class Split:
     train: list[str]
     test: list[str]
     drawn_from: Origin | None = None
+    unlabelled: list[str] = field(default_factory=list)
+
+    @property
+    def seen(self) -> list[str]:
+        """Every subject that a training may see, with a label or without."""
+        return self.train + self.unlabelled
+
+    def person(self, name: str) -> str:
+        """Whose scan it is."""
+        return self.drawn_from.person(name) if self.drawn_from else name
 
     def labelled(self, ratio: float) -> list[str]:
-        """The training subjects whose labels a run at `ratio` (0 to 1] may use: rounded, at least one."""
-        return self.train[: max(1, math.floor(ratio * len(self.train) + 0.5))]
+        """The training subjects whose labels a run at `ratio` (0 to 1] may use: so many persons, rounded, at least one."""
+        persons = list(dict.fromkeys(map(self.person, self.train)))
+        chosen = set(persons[: max(1, math.floor(ratio * len(persons) + 0.5))])
+        return [name for name in self.train if self.person(name) in chosen]
+
+    def without_labels(self, ratio: float) -> list[str]:
+        """The other subjects that such a run may see, whose labels, if they have any, it must not use."""
+        labelled = set(self.labelled(ratio))
+        return [name for name in self.seen if name not in labelled]
 
 
 def make_split(origin: Origin, seed: int) -> Split:
     """Draw a split.
 
     The test subjects are drawn from the cohort's name alone, the order of labels from both name and seed. With a share below 1
-    as `test`, that share is rounded, at least one. Paper Sec. V: 21 of 201 of HECKTOR, 42 of 210 of BraTS 2018. Where the user
-    fixed the parts, nothing is drawn but the order.
-    Raises `McdError` for fewer than two subjects, a part without any, and parts that are fixed for some subjects only.
+    as `test`, that share of the persons with a label is rounded, at least one. Paper Sec. V: 21 of 201 of HECKTOR, 42 of 210
+    of BraTS 2018. Where the user fixed the parts, nothing is drawn but the order. Without any label, all train and none test.
+    Raises `McdError` for fewer than two persons with a label, a part without any, parts that are fixed for some subjects only,
+    one person in both parts, and a test subject without a label.
     """
     cohort, test = origin.cohort, origin.test
-    names = sorted(origin.patients)
-    if len(names) < 2:
-        raise McdError(f"cohort {cohort}: a split needs at least 2 subjects, and there are {len(names)}")
+    _check_tests_have_labels(origin)
+    names = origin.labelled
+    if not names and origin.unlabelled:
+        return Split([], [], origin, list(origin.unlabelled))
+    persons = sorted(set(map(origin.person, names)))
+    if len(persons) < 2:
+        kind = "patients with a label" if origin.unlabelled else "subjects"
+        raise McdError(f"cohort {cohort}: a split needs at least 2 {kind}, and there are {len(persons)}")
     if origin.fixed:
         undecided = [name for name in names if not origin.patients[name]]
         if undecided:
             raise McdError(
                 f"cohort {cohort}: the split column is empty for {undecided[0]}; fill it for all or for none"
             )
-        held_out = [name for name in names if origin.patients[name] == "test"]
-    else:
-        count = max(1, math.floor(test * len(names) + 0.5)) if test < 1 else int(test)
-        drawn = np.random.default_rng(derive_seed("test subjects", cohort)).permutation(names)
-        held_out = sorted(str(name) for name in drawn[:count])
-    train = sorted(set(names) - set(held_out))
-    if not train or not held_out:
-        raise McdError(
-            f"cohort {cohort}: of {len(names)} subjects {len(held_out)} test, and both parts need one; correct `test` or the "
-            "sheet's split column"
+        fixed_train, fixed_test = (
+            [name for name, own in origin.patients.items() if own == part] for part in ("train", "test")
         )
-    return Split(train=_label_order(train, cohort, seed), test=held_out, drawn_from=origin)
+        if told := _torn(origin, fixed_train, fixed_test):
+            raise McdError(f"cohort {cohort}: {told}; correct the sheet's split column, or its column patient")
+        held_out = set(map(origin.person, fixed_test))
+    else:
+        count = max(1, math.floor(test * len(persons) + 0.5)) if test < 1 else int(test)
+        drawn = np.random.default_rng(derive_seed("test subjects", cohort)).permutation(persons)
+        held_out = {str(person) for person in drawn[:count]}
+    tested = [name for name in names if origin.person(name) in held_out]
+    train = [name for name in names if origin.person(name) not in held_out]
+    if not train or not tested:
+        raise McdError(
+            f"cohort {cohort}: of {len(persons)} subjects {len(held_out)} test, and both parts need one; correct `test` or "
+            "the sheet's split column"
+        )
+    unlabelled = [name for name in origin.unlabelled if origin.person(name) not in held_out]
+    return Split(_label_order(train, origin, seed), tested, origin, unlabelled)
 
 
-def _label_order(names: Sequence[str], cohort: str, seed: int) -> list[str]:
-    order = np.random.default_rng(derive_seed("label order", cohort, seed)).permutation(names)
-    return [str(name) for name in order]
+def _check_tests_have_labels(origin: Origin) -> None:
+    """A patient without a label has nothing to be compared with."""
+    if wrong := [name for name in origin.unlabelled if origin.patients[name] == "test"]:
+        raise McdError(
+            f"cohort {origin.cohort}: the split column has {_named(wrong)} test, without a label; give it one, or leave the "
+            "cell empty to train without"
+        )
+
+
+def _torn(origin: Origin, train: Iterable[str], test: Iterable[str]) -> str | None:
+    """Say which scans of one person both train and test; None where there are none."""
+    tested = {origin.person(name): name for name in test}
+    for name in sorted(train):
+        if other := tested.get(origin.person(name)):
+            return f"{name} trains and {other} tests, and both are scans of {origin.person(name)}"
+    return None
+
+
+def _label_order(names: Sequence[str], origin: Origin, seed: int) -> list[str]:
+    """Subjects in a random order of persons; scans of one person in the order given."""
+    scans: dict[str, list[str]] = {}
+    for name in names:
+        scans.setdefault(origin.person(name), []).append(name)
+    order = np.random.default_rng(derive_seed("label order", origin.cohort, seed)).permutation(sorted(scans))
+    return [name for person in order for name in scans[str(person)]]
 
 
 def keep(split: Split, origin: Origin) -> Split:
-    """The split for the cohort as it is now: new patients stay out of it, and those that are gone leave it."""
-    there = origin.patients.keys()
-    return Split([one for one in split.train if one in there], [one for one in split.test if one in there], origin)
+    """The split for the cohort as it is now: new patients and new labels stay out of it.
+
+    Patients that are gone leave it; one that has lost its label trains without, or tests no more.
+    """
+    labelled = set(origin.labelled)
+    train = [one for one in split.train if one in labelled]
+    unlabelled = [one for one in split.seen if one in origin.patients and one not in train]
+    return _checked(Split(train, [one for one in split.test if one in labelled], origin, unlabelled))
 
 
 def extend(split: Split, origin: Origin, seed: int) -> Split:
-    """The same with new patients to train, last to be labelled, or to test where the sheet says so."""
+    """The same with new patients to train, last to be labelled, or to test where the sheet says so.
+
+    So is a patient that trained without a label and has one now. Scans of a person who tests test too, or stay out of it.
+    """
+    _check_tests_have_labels(origin)
     kept = keep(split, origin)
-    new = sorted(origin.patients.keys() - set(split.train + split.test))
-    test = [name for name in new if origin.patients[name] == "test"]
-    train = _label_order([name for name in new if name not in test], origin.cohort, seed)
-    return Split(kept.train + train, kept.test + test, origin)
+    tested = {origin.person(name) for name in split.test}
+    new = [name for name in origin.labelled if name not in (*kept.train, *kept.test)]
+    test = [name for name in new if origin.patients[name] == "test" or origin.person(name) in tested]
+    train = _label_order([name for name in new if name not in test], origin, seed)
+    tested |= {origin.person(name) for name in test}
+    others = [name for name in origin.unlabelled if name not in kept.unlabelled and origin.person(name) not in tested]
+    unlabelled = [name for name in kept.unlabelled if name in origin.unlabelled] + others
+    return _checked(Split(kept.train + train, kept.test + test, origin, unlabelled))
+
+
+def _checked(split: Split) -> Split:
+    """A split that is not drawn anew; `McdError` where only drawing it anew would give a good one."""
+    assert split.drawn_from is not None
+    if told := _torn(split.drawn_from, split.seen, split.test):
+        raise McdError(f"cohort {split.drawn_from.cohort}: {told}; redraw the split, or correct the column patient")
+    if bool(split.train) != bool(split.test) or not split.seen:
+        raise McdError(
+            f"cohort {split.drawn_from.cohort}: {len(split.train)} patients with a label would train and {len(split.test)} "
+            "test, and both parts need one; redraw the split"
+        )
+    return split
 
 
 def mismatch(split: Split, origin: Origin) -> str | None:
     """Say in what the cohort differs from what a split was drawn from; None where it does not."""
-    before = split.drawn_from or Origin(origin.cohort, origin.test, dict.fromkeys(split.train + split.test))
+    before = split.drawn_from or Origin(
+        origin.cohort, origin.test, dict.fromkeys(split.seen + split.test), split.unlabelled, origin.persons
+    )
     new, gone = (
         sorted(a.keys() - b.keys()) for a, b in ((origin.patients, before.patients), (before.patients, origin.patients))
     )
+    there = origin.patients.keys() & before.patients
     told = [f"{_named(new)} {'is' if len(new) == 1 else 'are'} new"] * bool(new)
     told += [f"{_named(gone)} {'is' if len(gone) == 1 else 'are'} gone"] * bool(gone)
+    for one, other, words in ((before, origin, "a label"), (origin, before, "no label")):
+        if changed := sorted(there & (set(one.unlabelled) - set(other.unlabelled))):
+            told.append(f"{_named(changed)} {'has' if len(changed) == 1 else 'have'} {words} now")
+    if changed := sorted(name for name in there if origin.person(name) != before.person(name)):
+        told.append(f"the column patient was changed for {_named(changed)}")
+    if torn := _torn(origin, split.seen, split.test):
+        told.append(torn)
     if split.drawn_from:
-        moved = [
-            name for name in origin.patients.keys() & before.patients if origin.patients[name] != before.patients[name]
-        ]
+        moved = [name for name in there if origin.patients[name] != before.patients[name]]
         told += [f"the split column was changed for {_named(sorted(moved))}"] * bool(moved)
         if origin.test != before.test and not origin.fixed:
             told.append(f"`test` was {before.test:g} and is {origin.test:g}")
         if origin.cohort != before.cohort:
             told.append(f"the cohort was called {before.cohort}")
     else:
-        parts = {**dict.fromkeys(split.train, "train"), **dict.fromkeys(split.test, "test")}
+        parts = {**dict.fromkeys(split.seen, "train"), **dict.fromkeys(split.test, "test")}
         moved = [name for name, part in origin.fixed.items() if parts.get(name, part) != part]
         told += [f"the split column has {_named(sorted(moved))} in the other part"] * bool(moved)
     return ", ".join(told) or None
@@ -137,16 +251,23 @@ def _named(names: Sequence[str]) -> str:
     return shown if len(names) == 1 else f"{len(names)} patients ({shown})"
 
 
-def check_split(path: str | Path, origin: Origin, remedy: str) -> None:
-    """Raise `McdError` where a cohort is no longer what a split was drawn from. `remedy` names the command that decides."""
-    if told := mismatch(read_split(path), origin):
+def check_split(path: str | Path, origin: Origin, remedy: str) -> Split:
+    """Read a split; `McdError` where the cohort has changed since it was drawn. `remedy` names the command that decides."""
+    split = read_split(path)
+    if told := mismatch(split, origin):
         raise McdError(f"{path}: the cohort is no longer the one that it was drawn from: {told}; {remedy}")
+    return split
 
 
 def write_split(split: Split, path: str | Path) -> None:
+    """Write a split; what it has nothing of is left out."""
     content = asdict(split)
     if split.drawn_from is None:
         del content["drawn_from"]
+    for holder in (content, content.get("drawn_from", {})):
+        for key in ("unlabelled", "persons"):
+            if not holder.get(key, True):
+                del holder[key]
     write_json(path, {"format": FORMAT, **content})
 
 
@@ -154,27 +275,42 @@ def read_split(path: str | Path) -> Split:
     """Read a split, made or edited by hand.
 
     Raises:
-        McdError: malformed, a subject twice, or a subject in both parts.
+        McdError: malformed, a subject twice, or a subject in two parts.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise McdError(f"{path}: not a {FORMAT} file; delete it to regenerate it")
     lists: list[list[str]] = []
-    for part in ("train", "test"):
-        if not isinstance(content.get(part), list):
+    for part in ("train", "test", "unlabelled"):
+        found = content.get(part, [] if part == "unlabelled" else None)
+        if not isinstance(found, list):
             raise McdError(f"{path}: needs the lists `train` and `test`; delete it to regenerate it")
-        lists.append([str(name) for name in content[part]])
+        lists.append([str(name) for name in found])
     try:
         origin = Origin(**content["drawn_from"]) if content.get("drawn_from") else None
         if origin:
-            origin = Origin(str(origin.cohort), float(origin.test), dict(origin.patients))
+            origin = Origin(
+                str(origin.cohort),
+                float(origin.test),
+                dict(origin.patients),
+                list(origin.unlabelled),
+                dict(origin.persons),
+            )
     except (TypeError, ValueError):
         raise McdError(f"{path}: `drawn_from` is damaged; take it out, or delete the file to regenerate it") from None
-    split = Split(lists[0], lists[1], origin)
-    names = split.train + split.test
+    train, test, unlabelled = lists
+    split = Split(train, test, origin, unlabelled)
+    names = split.seen + split.test
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise McdError(f"{path}: {twice[0]} appears twice; a patient trains or tests, never both")
-    if not split.train or not split.test:
+    if bool(train) != bool(test) or not names:
         raise McdError(f"{path}: `train` and `test` both need at least one subject")
     return split
+
+
+def subjects_to_test(path: str | Path) -> list[str]:
+    """The test subjects of a split; `McdError` where it has none, because no patient of the cohort has a label."""
+    if not (test := read_split(path).test):
+        raise McdError(f"{path}: has no test patient, since none has a label; add labels, and redraw it by `mcd split`")
+    return test

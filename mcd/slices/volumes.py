@@ -22,6 +22,6 @@ def shard_volumes(
     with Shards(paths) as shards:
         names = list(modalities or shards.modalities)
         positions = shards.modality_positions(names)
-        for subject in read_split(split).train if split else shards.subjects:
+        for subject in read_split(split).seen if split else shards.subjects:
             images = shards.read(subject, "images", channels=positions).astype(np.float32)
             yield subject, {name: images[:, at] for at, name in enumerate(names)}

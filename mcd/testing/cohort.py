@@ -103,12 +103,19 @@ def tiny_subject(seed: int, size: tuple[int, int] = (32, 32), depth: int = 8) ->
     return Preprocessed(made.volumes, made.label, regions, Grid.from_json(made.info["grid"]), made.info)
 
 
-def make_tiny_cohort(folder: Path, subjects: Sequence[str] = ("p0", "p1", "p2", "p3", "p4", "p5")) -> TinyCohort:
+def make_tiny_cohort(
+    folder: Path, subjects: Sequence[str] = ("p0", "p1", "p2", "p3", "p4", "p5"), unlabelled: Sequence[str] = ()
+) -> TinyCohort:
+    """Write the cohort's shards, in the order of `subjects`, and a split whose last two with a label test."""
     half = len(subjects) // 2
     shards = [folder / "0.h5", folder / "1.h5"]
     numbered = [(name, tiny_volumes(index)) for index, name in enumerate(subjects)]
+    for name, made in numbered:
+        if name in unlabelled:
+            made.label = made.info["label"] = None
     for shard, part in zip(shards, (numbered[:half], numbered[half:]), strict=True):
         write_subjects(shard, part)
     split = folder / "split.json"
-    write_split(Split(train=list(subjects[:-2]), test=list(subjects[-2:])), split)
+    labelled = [name for name in subjects if name not in unlabelled]
+    write_split(Split(train=labelled[:-2], test=labelled[-2:], unlabelled=list(unlabelled)), split)
     return TinyCohort(folder, list(subjects), shards, split)

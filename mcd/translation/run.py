@@ -27,7 +27,7 @@ from mcd.pretraining.options import DSGANOptions
 from mcd.seeding import derive_seed
 from mcd.slices.batches import Regions, SliceSet
 from mcd.slices.shards import Shards
-from mcd.slices.splits import read_split
+from mcd.slices.splits import read_split, subjects_to_test
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.device import prepare
 from mcd.training.schedule import Compute
@@ -86,7 +86,7 @@ def translate(
         examples: HDF5 to write, for the figures: the slice with the largest target of the patient whose target is nearest to
             the median, and the feature similarities of `pairs` random slices (Fig. 3: 40), the same for every method.
         columns: first columns of each row of both CSVs (cohort, pair, ...).
-        regions: the target, by which the slice is chosen; without labels it is the middle one of the first patient.
+        regions: the target, by which the slice is chosen.
         inception: TorchScript file of FID's network; None for that of an installed package.
 
     Returns:
@@ -101,10 +101,9 @@ def translate(
     passes = Passes(method, compute)
     features = _Features(extractor, passes.made)
     with Shards(shards) as opened, torch.inference_mode():
-        parts, limit = read_split(split), compute.memory_limit_gb * 1e9
-        learned = SliceSet(opened, parts.train, method.modalities, device=device, memory_limit=limit / 2)
+        test, limit = subjects_to_test(split), compute.memory_limit_gb * 1e9
+        learned = SliceSet(opened, read_split(split).seen, method.modalities, device=device, memory_limit=limit / 2)
         passes.estimate(learned, derive_seed(seed, "statistics"))
-        test = parts.test
         slices = SliceSet(opened, test, method.modalities, device=device, memory_limit=limit / 2)
         shown = _shown_slice(opened, slices, regions)
         rows: list[dict[str, Any]] = []
@@ -206,10 +205,7 @@ def _shown_slice(shards: Shards, slices: SliceSet, regions: Regions) -> int:
     sizes = np.zeros(len(slices), dtype=int)
     for position, subject in enumerate(slices.subjects):
         own = slices.subject_of == position
-        try:
-            voxels = shards.code_voxels(subject)
-        except McdError:  # a cohort without labels
-            return int((slices.subject_of == slices.subject_of[0]).sum() // 2)
+        voxels = shards.code_voxels(subject)
         for code in codes & voxels.keys():
             sizes[own] += voxels[code][slices.rows[own]]
     totals = np.bincount(slices.subject_of, weights=sizes)

@@ -135,10 +135,23 @@ def test_codes_and_labels_are_compared_over_the_cohort(cohort: Path) -> None:
     status, found = check(cohort)
     assert status == 1
     assert [(row["severity"], row["problem"]) for row in found] == [
-        ("error", "1 of 5 patients have no label: p1"),
         ("warning", "code 2 is in no region, and in 4 labels: p0, p2, p3, ..."),
         ("error", "region rim: none of its codes (3, 4) is in any label"),
     ]
+
+
+def test_patients_without_a_label_are_counted_and_never_test(cohort: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header, *rows = (cohort / "sheet.tsv").read_text().splitlines()
+    rows = [row.replace(f"p{number}_label.nii.gz", "") if number > 2 else row for number, row in enumerate(rows)]
+    (cohort / "sheet.tsv").write_text("\n".join([header, *rows]) + "\n")
+    assert check(cohort) == (0, [])
+    assert "5 patients checked (2 of them without a label), 5 without a finding" in capsys.readouterr().out
+    parts = ["train", "test", "train", "", "test"]
+    rows = [f"{row}\t{part}" for row, part in zip(rows, parts, strict=True)]
+    (cohort / "sheet.tsv").write_text("\n".join([f"{header}\tsplit", *rows]) + "\n")
+    status, found = check(cohort)
+    assert status == 1
+    assert [row["problem"] for row in found] == ["the split column has p4 test, without a label"]
 
 
 def test_a_patient_in_another_unit_and_masks_for_some_are_warnings(cohort: Path) -> None:

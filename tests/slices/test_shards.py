@@ -20,7 +20,7 @@ from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import read_preprocessed, write_preprocessed
 from mcd.slices.shards import Shards
 from mcd.slices.write_shards import write_shard, write_subjects
-from mcd.testing.cohort import TinyCohort, make_tiny_cohort, tiny_subject
+from mcd.testing.cohort import TinyCohort, make_tiny_cohort, tiny_subject, tiny_volumes
 
 
 def test_round_trip(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
@@ -149,12 +149,27 @@ def test_subjects_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(McdError, match="one configuration"):
         write_shard(tmp_path / "s.h5", {"a": tmp_path / "a", "b": tmp_path / "b"})
     assert not (tmp_path / "s.h5").exists()
-    unlabelled = tiny_subject(1)
-    object.__setattr__(unlabelled, "label", None)
-    unlabelled.info["label"] = None
-    write_preprocessed(unlabelled, tmp_path / "c")
-    with pytest.raises(McdError, match="others none"):
-        write_shard(tmp_path / "s.h5", {"a": tmp_path / "a", "c": tmp_path / "c"})
+
+
+@pytest.mark.parametrize("unlabelled", [["p0"], ["p1"], ["p2"], ["p0", "p2"], ["p0", "p1", "p2"]])
+def test_a_shard_may_hold_subjects_without_a_label(tmp_path: Path, unlabelled: list[str]) -> None:
+    """Nobody's labels read as another's, nor as background, wherever the unlabelled ones lie."""
+    cohort = make_tiny_cohort(tmp_path, unlabelled=unlabelled)
+    with Shards(cohort.shards) as shards:
+        for index, name in enumerate(cohort.subjects):
+            made = tiny_volumes(index)
+            assert shards.subject(name).labelled == (name not in unlabelled)
+            assert np.array_equal(shards.read(name, "images")[:, 0], made.volumes["A"].astype(np.float16))
+            if name in unlabelled:
+                for read in (lambda name: shards.read(name, "labels"), shards.code_voxels):
+                    with pytest.raises(McdError, match=rf"0\.h5: has no \w+ of {name}; give it a label"):
+                        read(name)
+                continue
+            assert made.label is not None
+            assert np.array_equal(shards.read(name, "labels"), made.label)
+            for code, voxels in shards.code_voxels(name).items():
+                assert np.array_equal(voxels, np.equal(made.label, code).sum(axis=(1, 2)))
+            assert len(shards.digest(name, ["images", "labels"])) > 10
 
 
 def test_a_shard_that_cannot_be_read_is_not_to_be_deleted(tmp_path: Path) -> None:

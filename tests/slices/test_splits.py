@@ -1,5 +1,6 @@
 """Splits: nested, at patient level, the paper's counts."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcd.errors import McdError
-from mcd.files import write_json
+from mcd.files import read_json, write_json
 from mcd.slices.splits import Origin, Split, check_split, extend, keep, make_split, mismatch, read_split, write_split
 
 
@@ -128,17 +129,134 @@ def test_keeping_and_extending_leave_who_was_labelled_first() -> None:
     assert extend(drawn, Origin("c", 2, where), 0).test == [*drawn.test, "p008"]
 
 
+def few(labelled: int, unlabelled: int, test: float = 0.25) -> Origin:
+    """A cohort of which the first so many have a label."""
+    patients = names(labelled + unlabelled)
+    return Origin("c", test, dict.fromkeys(patients), patients[labelled:])
+
+
+def test_patients_without_a_label_train_and_are_not_counted() -> None:
+    split, whole = make_split(few(20, 60), 0), make_split(few(20, 0), 0)
+    assert (split.train, split.test) == (whole.train, whole.test)
+    assert split.unlabelled == names(80)[20:]
+    assert sorted(split.seen + split.test) == names(80)
+    assert split.labelled(0.2) == split.train[:3]
+    assert sorted(split.without_labels(0.2)) == sorted(set(split.seen) - set(split.train[:3]))
+    assert split.without_labels(1.0) == split.unlabelled
+
+
+def test_a_cohort_without_labels_trains_whole() -> None:
+    split = make_split(few(0, 5), 0)
+    assert (split.train, split.test, split.seen) == ([], [], names(5))
+    with pytest.raises(McdError, match="at least 2 patients with a label, and there are 1"):
+        make_split(few(1, 5), 0)
+
+
+def test_a_patient_without_a_label_never_tests() -> None:
+    parts = {"p000": "test", "p001": "train", "p002": "train", "p003": "test"}
+    with pytest.raises(McdError, match="the split column has p003 test, without a label; give it one"):
+        make_split(Origin("c", 0.5, parts, ["p003"]), 0)
+    split = make_split(Origin("c", 0.5, {**parts, "p003": None}, ["p003"]), 0)
+    assert (split.test, split.unlabelled) == (["p000"], ["p003"])
+
+
+def test_labels_that_come_or_go_are_noticed_and_decided(tmp_path: Path) -> None:
+    write_split(make_split(few(8, 4), 0), tmp_path / "s.json")
+    split = read_split(tmp_path / "s.json")
+    assert split == make_split(few(8, 4), 0)
+    assert mismatch(split, few(8, 4)) is None
+    assert mismatch(split, few(9, 3)) == "p008 has a label now"
+    kept, extended = keep(split, few(9, 3)), extend(split, few(9, 3), 0)
+    assert (kept.train, kept.unlabelled) == (split.train, split.unlabelled)
+    assert (extended.train, extended.unlabelled) == ([*split.train, "p008"], names(12)[9:])
+    lost = few(8, 4)
+    trains, tests = split.train[0], split.test[0]
+    lost = replace(lost, unlabelled=sorted([*lost.unlabelled, trains, tests]))
+    assert mismatch(split, lost) == f"2 patients ({', '.join(sorted([trains, tests]))}) have no label now"
+    for decided in (keep(split, lost), extend(split, lost, 0)):
+        assert trains in decided.unlabelled
+        assert decided.train == split.train[1:]
+        assert tests not in decided.seen + decided.test  # nothing was to be seen of it
+        assert mismatch(decided, lost) is None
+    with pytest.raises(McdError, match=r"8 patients with a label would train and 0 test, .*redraw"):
+        extend(make_split(few(0, 12), 0), few(8, 4), 0)
+
+
+SCANS = {f"a{number}-{scan}": f"a{number}" for number in range(12) for scan in range(number % 3 + 1)}
+"""Scan -> person: twelve, with one to three scans each."""
+
+
+def people(test: float = 0.25, unlabelled: Sequence[str] = (), fixed: Mapping[str, str] | None = None) -> Origin:
+    return Origin("c", test, {name: (fixed or {}).get(name) for name in SCANS}, list(unlabelled), SCANS)
+
+
+@given(seed=st.integers(0, 99), test=st.integers(1, 11), without=st.sets(st.sampled_from(sorted(SCANS)), max_size=8))
+def test_all_scans_of_a_person_are_on_one_side(seed: int, test: int, without: set[str]) -> None:
+    origin = people(test, sorted(without))
+    persons = {SCANS[name] for name in SCANS.keys() - without}
+    if len(persons) <= test:
+        return
+    split = make_split(origin, seed)
+    assert len({SCANS[name] for name in split.test}) == test
+    assert not {SCANS[name] for name in split.test} & {SCANS[name] for name in split.seen}
+    assert not without & {*split.train, *split.test}
+    for ratio in (0.1, 0.5, 0.9):
+        labelled = split.labelled(ratio)
+        count = len(persons) - test
+        assert len({SCANS[name] for name in labelled}) == max(1, int(ratio * count + 0.5))
+        assert not {SCANS[name] for name in labelled} & {SCANS[name] for name in set(split.train) - set(labelled)}
+
+
+def test_persons_of_one_scan_each_change_nothing() -> None:
+    alone = Origin("c", 0.25, dict.fromkeys(names(8)), (), {"p001": "p001"})
+    assert make_split(alone, 3).train == make_split(origin(8, 0.25), 3).train
+
+
+def test_a_person_on_both_sides_is_refused_and_noticed(tmp_path: Path) -> None:
+    halves = {name: "test" if name == "a1-0" else "train" for name in SCANS}
+    with pytest.raises(
+        McdError, match="a1-1 trains and a1-0 tests, and both are scans of a1; correct the sheet's split"
+    ):
+        make_split(people(fixed=halves), 0)
+    split = make_split(people(), 0)
+    write_split(split, tmp_path / "s.json")
+    assert read_split(tmp_path / "s.json") == split
+    person = next(name for name in split.train if name.endswith("-1"))
+    edited = replace(split, train=[name for name in split.train if name != person], test=[*split.test, person])
+    assert "and both are scans of" in str(mismatch(edited, people()))
+    unaware = make_split(replace(people(), persons={}), 0)
+    assert f"the column patient was changed for {len(SCANS)} patients" in str(mismatch(unaware, people()))
+    with pytest.raises(McdError, match=r"both are scans of .*; redraw the split"):
+        keep(unaware, people())
+
+
+def test_a_new_scan_follows_its_person() -> None:
+    split = make_split(people(), 0)
+    tested, trained = SCANS[split.test[0]], SCANS[split.train[0]]
+    more = {"new1": tested, "new2": trained, "new3": tested}
+    now = Origin("c", 0.25, dict.fromkeys([*SCANS, *more]), ("new3",), {**SCANS, **more})
+    extended = extend(split, now, 0)
+    assert (extended.train, extended.test) == ([*split.train, "new2"], [*split.test, "new1"])
+    assert extended.unlabelled == []
+    assert "new2" in extended.labelled(0.01)  # labelled with the person's other scans
+    assert mismatch(extended, now) is None
+
+
 def test_files_round_trip_and_edits_are_checked(tmp_path: Path) -> None:
     path = tmp_path / "split.json"
     split = Split(train=["b", "a"], test=["c"])
     write_split(split, path)
     assert read_split(path) == split
+    assert list(read_json(path)) == ["format", "train", "test"]
     for content, message in (
         ({"format": "mcd-split/1", "train": ["a"], "test": ["a"]}, "a appears twice"),
         ({"format": "mcd-split/1", "train": ["a"], "test": []}, "at least one"),
         ({"format": "mcd-split/1", "train": ["a"]}, "needs the lists"),
         ({"train": ["a"], "test": ["b"]}, "not a mcd-split/1"),
         ({"format": "mcd-split/1", "train": "ab", "test": ["c"]}, "needs the lists"),
+        ({"format": "mcd-split/1", "train": ["a"], "test": ["c"], "unlabelled": "b"}, "needs the lists"),
+        ({"format": "mcd-split/1", "train": ["a"], "test": ["c"], "unlabelled": ["a"]}, "a appears twice"),
+        ({"format": "mcd-split/1", "train": [], "test": ["c"], "unlabelled": ["a"]}, "at least one"),
         ({"format": "mcd-split/1", "train": ["a"], "test": ["b"], "drawn_from": 3}, "`drawn_from` is damaged"),
         (
             {"format": "mcd-split/1", "train": ["a"], "test": ["b"], "drawn_from": {"cohort": "c"}},
