@@ -6,6 +6,7 @@ the next file is looked at.
 
 import hashlib
 import multiprocessing
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -31,6 +32,8 @@ from mcd.pair import Pair
 from mcd.subject import Subject
 
 LEAST_COVERED = 0.5  # our choice: below half of the reference's part of the crop, most of a slice has one modality only
+
+_NUMBERED = re.compile(r"(.*\d.*)[-_.]\d+")  # with a number before the last one, which counts the persons
 
 
 @dataclass
@@ -78,7 +81,14 @@ def check_cohort(
         for pair, value in one.gains.items():
             if np.isfinite(value):
                 gains[pair].append((one.subject, value))
-    return [*found, *_duplicates(examined), *_labels(examined, regions), *_unlike(examined), *misfits(gains)]
+    return [
+        *found,
+        *_persons(subjects),
+        *_duplicates(examined),
+        *_labels(examined, regions),
+        *_unlike(examined),
+        *misfits(gains),
+    ]
 
 
 def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequence[Pair] = ()) -> Examined:
@@ -212,6 +222,22 @@ def _check_lost_geometry(one: Examined, grids: Mapping[str, Grid]) -> None:
             problem = f"the {name} has the size of {image}, but a corner lies {moved[image]:.1f} mm elsewhere"
             remedy = f"if it was drawn on {image}, copy that image's origin, spacing and direction"
             _warn(one, getattr(one.subject, name), problem, remedy)
+
+
+def _persons(subjects: Sequence[Subject]) -> list[Finding]:
+    """Ids such as BraTS-GLI-00000-000 and BraTS-GLI-00000-001 are most likely scans of one person."""
+    if any(subject.person for subject in subjects):
+        return []
+    scans: dict[str, list[str]] = defaultdict(list)
+    for subject in subjects:
+        if match := _NUMBERED.fullmatch(subject.id):
+            scans[match[1]].append(subject.id)
+    alike = sorted(name for names in scans.values() if len(names) > 1 for name in names)
+    if not alike or len(scans) == 1:  # one stem for all is the cohort's name
+        return []
+    problem = f"the ids of {len(alike)} patients differ from another's in the last number only: {some(alike)}"
+    remedy = "where they are scans of one person, give all of them its name in the sheet's column patient"
+    return [Finding("warning", "", "", problem, remedy)]
 
 
 def _duplicates(examined: Sequence[Examined]) -> list[Finding]:

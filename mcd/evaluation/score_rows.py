@@ -18,6 +18,7 @@ from mcd.training.history import LENGTH
 RUN = ["cohort", "pair", "modality", "method", "label_ratio"]  # what identifies a mean; a run also has a seed
 IDENTITY = [*RUN, "seed", "subject", "region"]
 COLUMNS = [*IDENTITY, *METRIC_KEYS]
+PERSON = "person"  # whose scan the subject is; rows of subjects who are persons of their own need none
 VERSION = "mcd_version"  # the versions of the code that the row went through (`mcd.version.lineage`)
 
 DECIMALS = 6  # far more than a mean can resolve
@@ -26,9 +27,9 @@ DECIMALS = 6  # far more than a mean can resolve
 def write_scores(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     """Write rows that hold every key of `COLUMNS` as a CSV with its digest; an undefined score is an empty cell.
 
-    Rows that know their `VERSION` and `LENGTH` have them in columns before the scores.
+    Rows that know their `PERSON`, `VERSION` and `LENGTH` have them in columns before the scores.
     """
-    known = [*IDENTITY, *(column for column in (VERSION, *LENGTH) if rows and column in rows[0])]
+    known = [*IDENTITY, *(column for column in (PERSON, VERSION, *LENGTH) if rows and column in rows[0])]
     cells = ([*(row[key] for key in known), *(_cell(row[key]) for key in METRIC_KEYS)] for row in rows)
     write_csv(chain([[*known, *METRIC_KEYS]], cells), path)
 

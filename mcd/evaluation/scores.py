@@ -39,6 +39,8 @@ def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
     scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, VERSION])
     if "draw" in scores:
         scores["draw"] = scores["draw"].fillna(0).astype(int)
+    if "person" in scores:
+        scores["person"] = scores["person"].fillna(scores["subject"])
     identity = list(dict.fromkeys([*IDENTITY, *_training(scores)]))
     twice = scores.duplicated(identity)
     if twice.any():

@@ -13,7 +13,7 @@ import numpy as np
 
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRICS, score_subject
-from mcd.evaluation.score_rows import VERSION, write_scores
+from mcd.evaluation.score_rows import PERSON, VERSION, write_scores
 from mcd.prediction.fusion import THRESHOLD, fuse
 from mcd.prediction.masks import (
     predicted_length,
@@ -23,7 +23,7 @@ from mcd.prediction.masks import (
     read_probabilities,
 )
 from mcd.slices.shards import Shards
-from mcd.slices.splits import subjects_to_test
+from mcd.slices.splits import read_split, subjects_to_test
 from mcd.version import code_version, lineage
 
 log = logging.getLogger(__name__)
@@ -61,11 +61,11 @@ def score_predictions(
     }
     rows: list[dict[str, Any]] = []
     with Shards(shards) as opened:
-        for subject in subjects_to_test(split):
+        for subject, who in _tested(split):
             truth = true_masks(opened, subject, regions)
             masks = _masks(predictions, subject, truth)
             spacing = opened.subject(subject).spacing
-            rows += [{**columns, "subject": subject, **row} for row in score_subject(truth, masks, spacing)]
+            rows += [{**columns, **who, **row} for row in score_subject(truth, masks, spacing)]
     write_scores(rows, scores)
     for metric in METRICS:
         log.info("mean over all patients and regions: %s %.*f", metric.key, metric.decimals, _mean(rows, metric.key))
@@ -102,7 +102,7 @@ def score_fused(
     columns = {**columns, VERSION: lineage(*map(predicted_version, predictions), code_version())}
     rows: list[dict[str, Any]] = []
     with Shards(shards) as opened:
-        for subject in subjects_to_test(split):
+        for subject, who in _tested(split):
             truth = true_masks(opened, subject, regions)
             masks = [np.stack(list(_masks(path, subject, truth).values())) for path in predictions]
             probabilities = [read_probabilities(path, subject) for path in predictions]
@@ -114,11 +114,21 @@ def score_fused(
             }
             spacing = opened.subject(subject).spacing
             for way, found in ways.items():
-                own = {**columns, "method": f"{columns['method']}/{way}", "subject": subject}
+                own = {**columns, "method": f"{columns['method']}/{way}", **who}
                 scored = score_subject(truth, dict(zip(regions, found, strict=True)), spacing)
                 rows += [{**own, **row} for row in scored]
     write_scores(rows, scores)
     return rows
+
+
+def _tested(split: str | Path) -> list[tuple[str, dict[str, str]]]:
+    """The test subjects, each with the columns that say who it is; their persons stand there if any is not its own."""
+    subjects, parts = subjects_to_test(split), read_split(split)
+    persons = {subject: parts.person(subject) for subject in subjects}
+    named = any(subject != person for subject, person in persons.items())
+    return [
+        (subject, {"subject": subject, **({PERSON: person} if named else {})}) for subject, person in persons.items()
+    ]
 
 
 def true_masks(shards: Shards, subject: str, regions: Mapping[str, Sequence[int]]) -> Masks:

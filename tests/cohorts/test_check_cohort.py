@@ -154,6 +154,28 @@ def test_patients_without_a_label_are_counted_and_never_test(cohort: Path, capsy
     assert [row["problem"] for row in found] == ["the split column has p4 test, without a label"]
 
 
+@pytest.mark.parametrize(
+    ("ids", "alike"),
+    [
+        (["G-00-000", "G-00-001", "G-01-000", "G-02-000", "G-03-000"], "2 patients differ .*: G-00-000, G-00-001"),
+        (["h2022_1", "h2022_2", "h2022_3", "h2022_4", "h2022_5"], None),
+        (["lung_1", "lung_2", "head_1", "head_2", "head_3"], None),
+        (["SIM0001", "SIM0002", "SIM0003", "SIM0004", "SIM0005"], None),
+    ],
+)
+def test_ids_that_look_like_scans_of_one_person_are_named(cohort: Path, ids: list[str], alike: str | None) -> None:
+    header, *rows = (cohort / "sheet.tsv").read_text().splitlines()
+    rows = [f"{name}\t{row.partition(chr(9))[2]}" for name, row in zip(ids, rows, strict=True)]
+    (cohort / "sheet.tsv").write_text("\n".join([header, *rows]) + "\n")
+    status, found = check(cohort)
+    assert status == 0
+    assert [bool(re.search(alike, row["problem"])) for row in found] == [True] if alike else not found
+    if alike:
+        rows = [f"{row}\t{name[:4]}" for name, row in zip(ids, rows, strict=True)]
+        (cohort / "sheet.tsv").write_text("\n".join([f"{header}\tpatient", *rows]) + "\n")
+        assert check(cohort) == (0, [])
+
+
 def test_a_patient_in_another_unit_and_masks_for_some_are_warnings(cohort: Path) -> None:
     write_volume(GRID.image(scans(3)["A"] / 1000 - 0.1), cohort / "p3_A.nii.gz")
     write_volume(GRID.image((scans(0)["A"] > 0).astype(np.uint8)), cohort / "p0_mask.nii.gz")

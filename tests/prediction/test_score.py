@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mcd.errors import McdError
@@ -13,6 +15,7 @@ from mcd.evaluation.scores import read_scores
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.prediction.masks import read_predictions, write_predictions
 from mcd.prediction.score import score_predictions
+from mcd.slices.splits import Origin, read_split, write_split
 from mcd.testing.cohort import TinyCohort
 
 REGIONS = {"WT": [1, 2], "TC": [1]}
@@ -51,6 +54,26 @@ def test_the_truth_as_prediction_is_perfect_and_each_subject_has_its_own(
     assert scores["DSC"].tolist() == [1, 1, 0, 0]
     assert scores["PPV"].isna().tolist() == [False, False, True, True]
     assert (scores["method"] == "m").all()
+
+
+def test_whose_scan_it_is_stands_in_every_row(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+    split = read_split(tiny_cohort.split)
+    origin = Origin("tiny", 0.2, dict.fromkeys(tiny_cohort.subjects), (), {"p4": "anna", "p0": "bert"})
+    write_split(replace(split, drawn_from=origin), tmp_path / "split.json")
+    cohort = replace(tiny_cohort, split=tmp_path / "split.json")
+    write_predictions([(name, truth(tiny_cohort, name)) for name in ("p4", "p5")], REGIONS, tmp_path / "p.h5")
+    assert {(row["subject"], row["person"]) for row in score(cohort, tmp_path / "p.h5")} == {
+        ("p4", "anna"),
+        ("p5", "p5"),
+    }
+    (tmp_path / "scores.csv").rename(tmp_path / "named.csv")
+    assert read_scores([tmp_path / "named.csv"])["person"].tolist() == ["anna", "anna", "p5", "p5"]
+    assert "person" not in score(tiny_cohort, tmp_path / "p.h5")[0]
+    assert "person" not in read_scores([tmp_path / "scores.csv"])
+    other = pd.read_csv(tmp_path / "scores.csv").assign(method="other").drop(columns="digest")
+    other.to_csv(tmp_path / "scores.csv", index=False)
+    both = read_scores([tmp_path / "named.csv", tmp_path / "scores.csv"])
+    assert both["person"].tolist() == ["anna", "anna", "p5", "p5", "p4", "p4", "p5", "p5"]
 
 
 def test_predictions_that_do_not_fit_the_shards_are_one_line(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
