@@ -53,6 +53,7 @@ rule all:
     input:
         rules.preprocess_all.input,
         [path for files in REPORTABLE.values() for path in files.values()],
+        expand(BY_TRAIT, trait=TRAITS),
         PAGE,
 
 

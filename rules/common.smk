@@ -12,6 +12,7 @@ Wildcards
     modality     one of the cohort's; first and second are those of a pair
     percent      label ratio in per cent, such as 5 or 12.5
     seed         one of `seeds`
+    trait        what tells patients apart, centre or scanner
     split        a cohort and a seed, such as brats/seed0, for the rule that draws a split
 """
 
@@ -114,8 +115,10 @@ def warnings_of_patients():
         yield from (f"{cohort}: {unlike}" for unlike in found)
 
 
+PATIENTS = {cohort: list(SUBJECTS[cohort].values()) for cohort in COHORTS}
+TRAITS = plan.traits(PATIENTS)
 COMPARISONS = {
-    name: plan.noted(comparison, CONFIG, {cohort: list(SUBJECTS[cohort].values()) for cohort in COHORTS})
+    name: plan.noted(comparison, CONFIG, PATIENTS)
     for name, comparison in {**plan.comparisons(CONFIG), **plan.fusion_comparison(CONFIG)}.items()
 }
 TRANSLATIONS = plan.translations(CONFIG, plan.TABLE_IV)

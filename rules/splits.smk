@@ -16,7 +16,7 @@ for cohort, seed in product(COHORTS, CONFIG.seeds):
     if not is_there:
         MISSING_SPLITS[f"{cohort}/seed{seed}"] = (cohort, seed)
     if workflow.is_main_process:
-        origin = plan.origin(CONFIG, cohort, SUBJECTS[cohort].values())
+        origin = or_explain(plan.origin, CONFIG, cohort, SUBJECTS[cohort].values())
         remedy = f"mcd split keep, extend or redraw {path} --config {shlex.quote(str(CONFIG_FILE))}"
         drawing = (check_split, path, origin, remedy) if is_there else (make_split, origin, seed)
         SPLITS[cohort, seed] = or_explain(*drawing)
@@ -43,5 +43,6 @@ rule make_split:
         cohort=lambda wildcards: MISSING_SPLITS[wildcards.split][0],
         seed=lambda wildcards: MISSING_SPLITS[wildcards.split][1],
         test=lambda wildcards: CONFIG.cohorts[MISSING_SPLITS[wildcards.split][0]].test,
+        test_centre=lambda wildcards: CONFIG.cohorts[MISSING_SPLITS[wildcards.split][0]].test_centre,
     script:
         "../workflow_scripts/make_split.py"

@@ -24,6 +24,29 @@ rule aggregate_table:
         "../workflow_scripts/aggregate_table.py"
 
 
+rule aggregate_by_trait:
+    """Table II's scores apart for each centre or scanner of the test patients."""
+    input:
+        scores=[scores_file(run) for run in COMPARISONS["table2"].runs],
+    output:
+        scores=BY_TRAIT,
+    log:
+        log_of("aggregate_by_trait", "{trait}"),
+    benchmark:
+        benchmark_of("aggregate_by_trait", "{trait}")
+    wildcard_constraints:
+        trait=alternatives(TRAITS),
+    conda:
+        "../envs/reporting.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=10,
+    params:
+        traits=lambda wildcards: TRAITS[wildcards.trait],
+    script:
+        "../workflow_scripts/aggregate_by_trait.py"
+
+
 rule evaluate_claims:
     """The paper's comparative sentences, each tested on this run and on the printed numbers."""
     input:

@@ -7,5 +7,5 @@ with log_to(snakemake.log):
     from mcd.slices.splits import Origin, make_split, write_split
 
     params = snakemake.params
-    origin = Origin.of(params.cohort, params.test, read_index(snakemake.input.index))
+    origin = Origin.of(params.cohort, params.test, read_index(snakemake.input.index), params.test_centre)
     write_split(make_split(origin, params.seed), snakemake.output.split)

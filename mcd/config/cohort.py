@@ -147,6 +147,14 @@ class Cohort(Section):
             "precedence (paper: 42 of 210 (BraTS), 21 of 201 (HECKTOR))"
         ),
     )
+    test_centre: Annotated[list[str], AfterValidator(unique)] = Field(
+        default_factory=list,
+        description=(
+            "test on all patients of these centres, as the sheet's column `centre` calls them, and train on those of the "
+            "others, in place of `test`: HECKTOR's own test is on unseen hospitals. A patient of theirs without a label is "
+            "left out (our choice: none, as in the paper)"
+        ),
+    )
     subjects_per_shard: Count = Field(
         16, description="patients in one HDF5 file (our choice: a few files of moderate size, written in parallel)"
     )

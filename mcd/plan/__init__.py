@@ -5,7 +5,7 @@ from mcd.plan.costs import costs
 from mcd.plan.figures import compared_runs, compared_title, shown_runs, shown_title
 from mcd.plan.fusion import FUSED_WAYS, fused_from, fused_runs, fusion_comparison
 from mcd.plan.groupings import groupings
-from mcd.plan.patients import check_labels, check_unlabelled, noted, origin, patients
+from mcd.plan.patients import check_labels, check_unlabelled, noted, origin, patients, traits
 from mcd.plan.report import check_reported, claimable, claimed, claims_absent, reportable, reported
 from mcd.plan.runs import (
     SINGLE,
@@ -70,6 +70,7 @@ __all__ = [
     "shown_runs",
     "shown_title",
     "shown_translations",
+    "traits",
     "translation_spec",
     "translations",
 ]

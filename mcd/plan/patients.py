@@ -28,8 +28,9 @@ def patients(config: Config, cohort: str, data: str | Path) -> list[Subject]:
 
 
 def origin(config: Config, cohort: str, subjects: Iterable[Subject]) -> Origin:
-    """What the splits of a cohort with these patients are drawn from."""
-    return Origin.of(cohort, config.cohorts[cohort].test, subjects)
+    """What the splits of a cohort with these patients are drawn from; `McdError` where `test_centre` does not fit them."""
+    settings = config.cohorts[cohort]
+    return Origin.of(cohort, settings.test, subjects, settings.test_centre)
 
 
 def check_labels(cohort: str, split: Split) -> None:
@@ -48,6 +49,18 @@ def check_unlabelled(cohort: str, split: Split, method: str, ratio: float) -> No
             f"{cohort}: a label ratio of {ratio:g} leaves {method} no training patient without a label to learn from; leave "
             "out one of the two, or add patients without a label"
         )
+
+
+def traits(patients: Mapping[str, Sequence[Subject]]) -> dict[str, dict[str, dict[str, str]]]:
+    """`centre` and `scanner`, where any patient has one -> cohort -> patient -> what it is."""
+    found = {
+        trait: {
+            cohort: {subject.id: value for subject in subjects if (value := getattr(subject, trait))}
+            for cohort, subjects in patients.items()
+        }
+        for trait in ("centre", "scanner")
+    }
+    return {trait: values for trait, values in found.items() if any(values.values())}
 
 
 def noted(comparison: Comparison, config: Config, patients: Mapping[str, Sequence[Subject]]) -> Comparison:

@@ -13,7 +13,7 @@ A subject without a label never tests, and trains whatever needs no label.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +42,15 @@ class Origin:
     persons: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, cohort: str, test: float, subjects: Iterable[Subject]) -> "Origin":
-        """What the splits of a cohort with these subjects are drawn from."""
+    def of(cls, cohort: str, test: float, subjects: Iterable[Subject], test_centre: Sequence[str] = ()) -> "Origin":
+        """What the splits of a cohort with these subjects are drawn from.
+
+        With `test_centre` those centres' subjects test, and those of the others train; theirs without a label are none of the
+        patients, since nothing of an unseen centre may be seen. `McdError` where a centre is not known.
+        """
         subjects = list(subjects)
+        if test_centre:
+            subjects = _by_centre(cohort, subjects, test_centre)
         return cls(
             cohort,
             test,
@@ -66,6 +72,24 @@ class Origin:
     def person(self, name: str) -> str:
         """Whose scan it is."""
         return self.persons.get(name, name)
+
+
+def _by_centre(cohort: str, subjects: Sequence[Subject], test_centre: Sequence[str]) -> list[Subject]:
+    """The subjects with the part that their centre gives them."""
+    where = f"cohort {cohort}: test_centre"
+    centres = {subject.centre for subject in subjects}
+    if unknown := [centre for centre in test_centre if centre not in centres]:
+        known = ", ".join(sorted(filter(None, centres))) or "none; the sheet needs a column centre"
+        raise McdError(f"{where}: no patient is of {unknown[0]}; the centres are {known}")
+    for subject in subjects:
+        if subject.centre is None or subject.split:
+            why = "has no centre; give it one" if subject.centre is None else "has a part in the split column; empty it"
+            raise McdError(f"{where}: {subject.id} {why}, or leave test_centre out")
+    return [
+        replace(subject, split="test" if subject.centre in test_centre else "train")
+        for subject in subjects
+        if subject.label is not None or subject.centre not in test_centre
+    ]
 
 
 @dataclass(frozen=True)
@@ -129,7 +153,7 @@ def make_split(origin: Origin, seed: int) -> Split:
             [name for name, own in origin.patients.items() if own == part] for part in ("train", "test")
         )
         if told := _torn(origin, fixed_train, fixed_test):
-            raise McdError(f"cohort {cohort}: {told}; correct the sheet's split column, or its column patient")
+            raise McdError(f"cohort {cohort}: {told}; put both on one side, or correct the column patient")
         held_out = set(map(origin.person, fixed_test))
     else:
         count = max(1, math.floor(test * len(persons) + 0.5)) if test < 1 else int(test)
@@ -234,7 +258,7 @@ def mismatch(split: Split, origin: Origin) -> str | None:
         told.append(torn)
     if split.drawn_from:
         moved = [name for name in there if origin.patients[name] != before.patients[name]]
-        told += [f"the split column was changed for {_named(sorted(moved))}"] * bool(moved)
+        told += [f"the split column or test_centre was changed for {_named(sorted(moved))}"] * bool(moved)
         if origin.test != before.test and not origin.fixed:
             told.append(f"`test` was {before.test:g} and is {origin.test:g}")
         if origin.cohort != before.cohort:

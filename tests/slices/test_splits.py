@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mcd.errors import McdError
 from mcd.files import read_json, write_json
 from mcd.slices.splits import Origin, Split, check_split, extend, keep, make_split, mismatch, read_split, write_split
+from mcd.subject import Subject
 
 
 def names(count: int) -> list[str]:
@@ -84,7 +85,10 @@ def test_the_drawing_is_the_one_that_results_stand_on() -> None:
         (Origin("c", 2, dict.fromkeys([*names(5), "x"])), "x is new, p005 is gone"),
         (origin(6, 3), "`test` was 2 and is 3"),
         (origin(6, 2, "other"), "the cohort was called c"),
-        (origin(6, 2, **dict.fromkeys(names(2), "train")), "the split column was changed for 2 patients (p000, p001)"),
+        (
+            origin(6, 2, **dict.fromkeys(names(2), "train")),
+            "the split column or test_centre was changed for 2 patients (p000, p001)",
+        ),
     ],
 )  # fmt: skip
 def test_a_cohort_that_has_changed_is_noticed(tmp_path: Path, now: Origin, told: str | None) -> None:
@@ -214,9 +218,7 @@ def test_persons_of_one_scan_each_change_nothing() -> None:
 
 def test_a_person_on_both_sides_is_refused_and_noticed(tmp_path: Path) -> None:
     halves = {name: "test" if name == "a1-0" else "train" for name in SCANS}
-    with pytest.raises(
-        McdError, match="a1-1 trains and a1-0 tests, and both are scans of a1; correct the sheet's split"
-    ):
+    with pytest.raises(McdError, match="a1-1 trains and a1-0 tests, and both are scans of a1; put both on one side"):
         make_split(people(fixed=halves), 0)
     split = make_split(people(), 0)
     write_split(split, tmp_path / "s.json")
@@ -240,6 +242,32 @@ def test_a_new_scan_follows_its_person() -> None:
     assert extended.unlabelled == []
     assert "new2" in extended.labelled(0.01)  # labelled with the person's other scans
     assert mismatch(extended, now) is None
+
+
+def of_centres() -> list[Subject]:
+    centres = {"p000": "MDA", "p001": "CHUM", "p002": "MDA", "p003": "HGJ"}
+    return [Subject(name, {}, Path("label"), centre=centre) for name, centre in centres.items()] + [
+        Subject(name, {}, centre=centre) for name, centre in (("p004", "MDA"), ("p005", "CHUM"))
+    ]
+
+
+def test_centres_that_are_not_to_be_seen_test() -> None:
+    origin = Origin.of("c", 0.5, of_centres(), ["MDA"])
+    split = make_split(origin, 0)
+    assert (split.test, sorted(split.train), split.unlabelled) == (["p000", "p002"], ["p001", "p003"], ["p005"])
+    assert mismatch(split, origin) is None
+    moved = mismatch(split, Origin.of("c", 0.5, of_centres(), ["CHUM"]))
+    assert moved
+    assert "test_centre was changed for 3 patients (p000, p001, p002)" in moved
+    one, *others = of_centres()
+    for subjects, centre, message in (
+        ([one, *others], "USZ", "no patient is of USZ; the centres are CHUM, HGJ, MDA"),
+        ([replace(one, centre=None), *others], "MDA", "p000 has no centre; give it one"),
+        ([replace(one, split="train"), *others], "MDA", "p000 has a part in the split column; empty it"),
+        ([replace(subject, centre=None) for subject in others], "MDA", "the sheet needs a column centre"),
+    ):
+        with pytest.raises(McdError, match=message):
+            Origin.of("c", 0.5, subjects, [centre])
 
 
 def test_files_round_trip_and_edits_are_checked(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A cohort with and without labels, from a sheet to the table, and what it cannot have."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -55,10 +56,10 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write(folder: Path, scans: Path, labelled: int) -> str:
     """A sheet in which the first so many have a label, and its configuration, whose path is returned."""
-    rows = ["subject\tA\tB\tlabel"]
+    rows = ["subject\tA\tB\tlabel\tcentre"]
     for number in range(7):
         label = f"p{number}_label.nii.gz" if number < labelled else ""
-        rows.append(f"p{number}\tp{number}_A.nii.gz\tp{number}_B.nii.gz\t{label}")
+        rows.append(f"p{number}\tp{number}_A.nii.gz\tp{number}_B.nii.gz\t{label}\t{'north' if number % 2 else 'south'}")
     (folder / "sheet.tsv").write_text("\n".join(rows) + "\n")
     config = json.loads(json.dumps(CONFIGURATION))
     config["cohorts"]["mine"] |= {"sheet": str(folder / "sheet.tsv"), "folder": str(scans)}
@@ -68,10 +69,14 @@ def write(folder: Path, scans: Path, labelled: int) -> str:
 
 def test_the_unlabelled_pretrain_and_teach_and_the_table_says_so(scans: Path, tmp_path: Path) -> None:
     config = write(tmp_path, scans, labelled=4)
-    run = snakemake("--cores", "2", "results/table2.csv", folder=tmp_path, config=config)
+    run = snakemake("--cores", "2", "results/table2.csv", "results/by_centre.csv", folder=tmp_path, config=config)
     assert run.returncode == 0, run.stdout[-3000:]
     split = read_split(tmp_path / "splits/mine/seed0.json")
     assert (len(split.train), len(split.test), split.unlabelled) == (2, 2, ["p4", "p5", "p6"])
+    by_centre = pd.read_csv(tmp_path / "results/by_centre.csv")
+    one = by_centre[(by_centre["method"] == "mt") & (by_centre["modality"] == "A") & (by_centre["metric"] == "DSC")]
+    tested = Counter("north" if int(name[1:]) % 2 else "south" for name in split.test)
+    assert dict(zip(one["centre"], one["patients"], strict=True)) == tested
     assert set(pd.read_csv(tmp_path / "results/table2.csv")["method"]) == {"Fully Supervised", "MT", "Multi-ConDoS"}
     page = (tmp_path / "results/table2.html").read_text()
     assert "mine: 3 of 7 patients have no label. They pre-train" in page
