@@ -79,7 +79,7 @@ rule shards:
     """Stage 2: all slices in HDF5, and the splits."""
     input:
         [shard_files(cohort) for cohort in COHORTS],
-        expand(SPLIT, cohort=COHORTS, seed=CONFIG.seeds),
+        SPLIT_FILES,
 
 
 rule pretrain:

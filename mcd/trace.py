@@ -19,8 +19,9 @@ def trace(result: str | Path, row: Sequence[str] = ()) -> Iterator[str]:
 
     Args:
         result: a file, or a folder that a job made, of a run's folder.
-        row: words that name a part of a table: a cohort, modality, pair, method, label ratio (0.05 or 5%) or seed (seed0), by
-            key or as the table shows it; or one number, of a row of the CSV from 1. Other rows' inputs are left out.
+        row: words that name a part of a table: a cohort, modality, pair, method, label ratio (0.05 or 5%), seed (seed0) or draw
+            (draw1), by key or as the table shows it; or one number, of a row of the CSV from 1. What other rows are made of is
+            left out.
 
     Raises:
         McdError: where there is no record of it, or nothing in it is called so.
@@ -133,10 +134,16 @@ def _matching(paths: Iterable[str], words: Sequence[str], record: Record) -> lis
     return [path for path in paths if all(any(_means(word, part, spec) for part in Path(path).parts) for word in words)]
 
 
+def _training(part: str) -> list[str]:
+    """The words for a seed and its draw, of a folder's name: seed0 is its first draw, seed0-draw1 its second."""
+    seed, _, draw = part.partition("-")
+    return [seed, draw or "draw0"]
+
+
 def _means(word: str, part: str, spec: Mapping[str, Mapping[str, str]]) -> bool:
     """Whether a word may stand for a part of a path: the same, what a table shows for it, or its label ratio."""
     shown = [(spec.get(names) or {}).get(part) for names in ("methods", "cohort_labels", "row_of_pair")]
-    if word == part or word in shown:
+    if word == part or word in shown or (part.startswith("seed") and word in _training(part)):
         return True
     try:
         per_cent = float(word.removesuffix("%")) * (1 if word.endswith("%") else 100)

@@ -12,8 +12,9 @@ Wildcards
     modality     one of the cohort's; first and second are those of a pair
     percent      label ratio in per cent, such as 5 or 12.5
     seed         one of `seeds`
-    trait        what tells patients apart, centre or scanner
-    split        a cohort and a seed, such as brats/seed0, for the rule that draws a split
+    draw         of the labelled patients: nothing for a seed's first, then -draw1, -draw2, ...
+    trait        centre or scanner, which a cohort's sheet names
+    split        a cohort and a seed, such as brats/seed0, or a further draw, brats/seed0-draw1, for the rules that draw them
 """
 
 import os
@@ -36,7 +37,7 @@ from mcd.imaging.registration_summary import flagged, registrations
 from mcd.leftovers import clear_states
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.paths import file_and_channel
-from mcd.slices.splits import check_split, make_split
+from mcd.slices.splits import check_draw, check_split, draw_labels, make_split
 from mcd.subject import MODALITY, ORIGIN, SUBJECT_ID
 
 
@@ -87,6 +88,7 @@ wildcard_constraints:
     second=MODALITY.pattern,
     percent=alternatives(RATIOS),
     seed=r"\d+",
+    draw=r"(-draw[1-9]\d*)?",
 
 
 def shard_subjects(cohort, shard):

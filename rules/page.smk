@@ -29,7 +29,8 @@ rule report_page:
             "methods": {
                 key: {"label": METHODS[key].label, "group": METHODS[key].group} for key in plan.methods(CONFIG)
             },
-            "shown": f"{plan.percent(max(CONFIG.label_ratios))} % of the labels, seed {CONFIG.seeds[0]}",
+            "shown": f"{plan.percent(max(CONFIG.label_ratios))} % of the labels, seed {CONFIG.seeds[0]}"
+            + (", first draw" if CONFIG.label_draws > 1 else ""),
             "ratio": max(CONFIG.label_ratios),
             "reference": "multi_condos" if "multi_condos" in plan.methods(CONFIG) else None,
             "tables": reported_contents(),

@@ -9,6 +9,8 @@ DATA = "data/{cohort}"
 # Training and test patients: kept outside `work`, since somebody may have edited it.
 DRAWN_SPLIT = "splits/{split}.json"
 SPLIT = DRAWN_SPLIT.replace("{split}", "{cohort}/seed{seed}")
+# The same patients, and the labels of one draw: the first draw's are those of the split itself.
+LABELS = DRAWN_SPLIT.replace("{split}", "{cohort}/seed{seed}{draw}")
 
 INDEX = "work/{cohort}/index.tsv"
 SUBJECT = "work/{cohort}/subjects/{subject}"
@@ -16,8 +18,8 @@ SHARD = "work/{cohort}/shards/{shard}.h5"
 PRETRAINING = "work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}"
 CHECKPOINT = f"{PRETRAINING}/checkpoint.pt"
 # What identifies a run, and a pair's two runs, which share a job.
-OF_RUN = "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}"
-OF_BOTH_RUNS = "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}"
+OF_RUN = "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}{draw}"
+OF_BOTH_RUNS = "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}{draw}"
 RUN = f"work/{OF_RUN}"
 MODEL = f"{RUN}/model.pt"
 LOSSES = f"{RUN}/losses.csv"
@@ -83,6 +85,7 @@ def of_run(pattern, run):
         modality=run.modality,
         percent=plan.percent(run.ratio),
         seed=run.seed,
+        draw=plan.draw_text(run.draw),
     )
 
 

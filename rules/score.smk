@@ -6,7 +6,7 @@ rule score_modality:
     input:
         predictions=rules.finetune_modality.output.predictions,
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=SPLIT,
+        split=LABELS,
     output:
         scores=[fix(SCORES, pair=plan.SINGLE)],
     log:
@@ -30,7 +30,7 @@ use rule score_modality as score_pair with:
     input:
         predictions=rules.finetune_pair.output.predictions,
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=SPLIT,
+        split=LABELS,
     output:
         scores=both(SCORES),
     log:
@@ -44,13 +44,13 @@ rule fuse_pair:
     input:
         predictions=lambda wildcards: [predictions_file(run) for run in plan.fused_from(CONFIG, fused_run(wildcards))],
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=SPLIT,
+        split=LABELS,
     output:
         scores=fix(SCORES, modality="{pair}"),
     log:
-        log_of("fuse_pair", "{cohort}/{pair}/{method}/labels{percent}/seed{seed}"),
+        log_of("fuse_pair", "{cohort}/{pair}/{method}/labels{percent}/seed{seed}{draw}"),
     benchmark:
-        benchmark_of("fuse_pair", "{cohort}/{pair}/{method}/labels{percent}/seed{seed}")
+        benchmark_of("fuse_pair", "{cohort}/{pair}/{method}/labels{percent}/seed{seed}{draw}")
     conda:
         "../envs/reporting.yaml"
     resources:

@@ -55,11 +55,12 @@ def pretraining_task(wildcards):
 def labelled_split(wildcards):
     """The split of what learns from labels or is tested on them: ends before anything runs where it leaves nobody for that."""
     cohort = wildcards.cohort
-    if split := SPLITS.get((cohort, int(wildcards.seed))):
+    draw = wildcards.get("draw", "")
+    if split := SPLITS.get((cohort, int(wildcards.seed), plan.draw_number(draw))):
         or_explain(plan.check_labels, cohort, split)
         if "method" in wildcards.keys():
             or_explain(plan.check_unlabelled, cohort, split, wildcards.method, RATIOS[wildcards.percent])
-    return fix(SPLIT, cohort=cohort, seed=wildcards.seed)
+    return fix(LABELS, cohort=cohort, seed=wildcards.seed, draw=draw)
 
 
 def finetuned_runs(wildcards):
@@ -74,6 +75,8 @@ def finetuned_runs(wildcards):
             "method": wildcards.method,
             "label_ratio": RATIOS[wildcards.percent],
             "seed": int(wildcards.seed),
+            # the first goes unnamed, as in paths: a run that has no other is what it was
+            **({"draw": plan.draw_number(wildcards.draw)} if wildcards.draw else {}),
         }
         for modality in modalities
     ]
@@ -82,7 +85,7 @@ def finetuned_runs(wildcards):
 def finetuned_run(names):
     """One of `finetuned_runs` as a run of the plan."""
     keys = ["cohort", "pair", "method", "modality", "label_ratio", "seed"]  # in the order of a Run
-    return plan.Run(*(names[key] for key in keys))
+    return plan.Run(*(names[key] for key in keys), draw=names.get("draw", 0))
 
 
 def pretrained(wildcards):
@@ -103,8 +106,8 @@ def finetuning_tasks(wildcards):
 
 def fused_run(wildcards):
     """The run that fuses a pair's networks; its modality is the pair."""
-    ratio, seed = RATIOS[wildcards.percent], int(wildcards.seed)
-    return plan.Run(wildcards.cohort, wildcards.pair, wildcards.method, wildcards.pair, ratio, seed)
+    ratio, seed, draw = RATIOS[wildcards.percent], int(wildcards.seed), plan.draw_number(wildcards.draw)
+    return plan.Run(wildcards.cohort, wildcards.pair, wildcards.method, wildcards.pair, ratio, seed, draw)
 
 
 FUSED_RUNS = plan.fused_runs(CONFIG)
@@ -227,9 +230,9 @@ def reported_contents():
 
 
 def browsed_runs():
-    """The runs whose outlines the page can show: those of `methods` at the largest of `label_ratios`, first seed."""
-    ratio, seed = max(CONFIG.label_ratios), CONFIG.seeds[0]
-    return [run for run in CONFIGURED_RUNS if (run.ratio, run.seed) == (ratio, seed)]
+    """The runs whose outlines the page can show: those of `methods` at the largest of `label_ratios`, first seed and draw."""
+    ratio = max(CONFIG.label_ratios)
+    return [run for run in CONFIGURED_RUNS if run.ratio == ratio and plan.is_first(CONFIG, run)]
 
 
 def caption(name):

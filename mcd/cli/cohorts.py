@@ -1,7 +1,8 @@
 """Cohorts of raw files."""
 
 import argparse
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,9 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         choices=["keep", "extend", "redraw"],
         help="keep it, without new patients; extend it, with new ones to train (or where the sheet says); draw it anew",
     )
-    sub.add_argument("files", type=Path, nargs="+", metavar="FILE", help="splits/<cohort>/seed<seed>.json")
+    sub.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="splits/<cohort>/seed<seed>.json, and those of its draws"
+    )
     sub.add_argument("--config", type=Path, required=True, help="the configuration of the run")
 
     sub = command(
@@ -261,24 +264,28 @@ def _split(options: argparse.Namespace) -> None:
 
     from mcd import plan
     from mcd.config import read_config
-    from mcd.slices.splits import extend, keep, make_split, mismatch, read_split, write_split
+    from mcd.slices.splits import draw_labels, extend, keep, make_split, mismatch, read_split, write_split
 
     config = read_config(options.config)
-    for path in options.files:
-        name, seed = path.parent.name, path.stem.removeprefix("seed")
-        if name not in config.cohorts or not seed.isdecimal():
-            raise McdError(
-                f"{path}: not named splits/<cohort>/seed<seed>.json after {', '.join(config.cohorts)}; correct the path"
-            )
+    named = {path: _seeds_of(path, config.cohorts) for path in options.files}
+    for path, (seed, *draw) in sorted(
+        named.items(), key=lambda item: (item[0].parent, item[1])
+    ):  # a seed before its draws
+        name = path.parent.name
         split = read_split(path)
         origin = plan.origin(config, name, plan.patients(config, name, "data"))  # whoever they are, wherever they lie
         told = mismatch(split, origin)
         if options.decision == "keep":
             decided = keep(split, origin)
         elif options.decision == "extend":
-            decided = extend(split, origin, int(seed))
+            decided = extend(split, origin, seed, *draw)
+        elif draw:
+            base = path.with_name(f"seed{seed}.json")
+            if its := mismatch(read_split(base), origin):
+                raise McdError(f"{base}: has to be decided first, since {path.name} follows it: {its}; name it, too")
+            decided = draw_labels(read_split(base), name, seed, *draw)
         else:
-            decided = make_split(origin, int(seed))
+            decided = make_split(origin, seed)
         persons = split.drawn_from.persons if split.drawn_from else {}
         changed = replace(decided, drawn_from=None) != replace(split, drawn_from=None) or persons != origin.persons
         times = path.stat()
@@ -289,6 +296,15 @@ def _split(options: argparse.Namespace) -> None:
         if split.unlabelled or decided.unlabelled:
             moved += " + train without a label"
         print(f"{path}: {told or 'as it was drawn'}; {moved if changed else 'train and test stay'}")
+
+
+def _seeds_of(path: Path, cohorts: Collection[str]) -> list[int]:
+    """The seed in a split's name, and its draw where it is a further one."""
+    match = re.fullmatch(r"seed(\d+)(?:-draw([1-9]\d*))?\.json", path.name)
+    if path.parent.name not in cohorts or not match:
+        known = ", ".join(cohorts)
+        raise McdError(f"{path}: not named splits/<cohort>/seed<seed>.json after {known}; correct the path")
+    return [int(number) for number in match.groups() if number]
 
 
 def _counts(split: "Split") -> str:

@@ -23,8 +23,8 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         nargs="+",
         default=[],
         metavar="WORD",
-        help="of a table, what these words name alone: cohort, modality, pair, method, label ratio (0.05 or 5%%), seed0; "
-        "or the number of a row of the CSV, from 1",
+        help="of a table, what these words name alone: cohort, modality, pair, method, label ratio (0.05 or 5%%), seed0, "
+        "draw1; or the number of a row of the CSV, from 1",
     )
 
     sub = command(

@@ -23,6 +23,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     _training_inputs(sub)
     sub.add_argument("--modality", required=True)
     sub.add_argument("--ratio", type=float, required=True, help="share of the training patients whose labels are used")
+    sub.add_argument("--draw", type=whole, default=0, help="that of the split (seed0-draw1.json: 1), to be recorded")
     sub.add_argument("--pretrained", type=Path, help="checkpoint of `mcd pretrain`; none for random weights")
 
     sub = command("evaluate", _evaluate, "Predict and score the test patients of a split.")
@@ -103,7 +104,12 @@ def _finetune(options: argparse.Namespace) -> None:
         pretrained=options.pretrained,
         compute=config.compute,
         resume=resume,
-        about={"cohort": options.cohort, "method": options.method, **plan.cohort_facts(config, options.cohort)},
+        about={
+            "cohort": options.cohort,
+            "method": options.method,
+            "draw": options.draw,
+            **plan.cohort_facts(config, options.cohort),
+        },
     )
     write_history(history, options.output.with_suffix(".csv"))
     resume.unlink(missing_ok=True)
@@ -112,7 +118,7 @@ def _finetune(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from mcd.evaluation.score_rows import RUN, VERSION
+    from mcd.evaluation.score_rows import RUN, TRAINING, VERSION
     from mcd.prediction.run import predict_test
     from mcd.prediction.score import score_predictions
     from mcd.training.checkpoint import load_checkpoint
@@ -126,6 +132,6 @@ def _evaluate(options: argparse.Namespace) -> None:
         **data,
         predictions=predictions,
         scores=options.output / "scores.csv",
-        columns={name: about.get(name, "") for name in (*RUN, "seed")},
+        columns={name: {"draw": 0, **about}.get(name, "") for name in (*RUN, *TRAINING)},
     )
-    print(pd.DataFrame(rows).drop(columns=[*RUN, "seed", VERSION]).to_string(index=False))
+    print(pd.DataFrame(rows).drop(columns=[*RUN, *TRAINING, VERSION]).to_string(index=False))

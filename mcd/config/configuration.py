@@ -28,6 +28,14 @@ class Config(Section):
             "one, no method is said to be better than another (our choice: the paper names none)"
         ),
     )
+    label_draws: Count = Field(
+        1,
+        description=(
+            "how often the labelled patients of each seed are drawn, all on its one pre-training, which sees no label: "
+            "S seeds and D draws are S pre-trainings, and S times D fine-tunings a row and column (our choice: one, for the "
+            "paper has nothing of it; more say how much depends on whose labels there are)"
+        ),
+    )
     filters: Count = Field(
         64,
         description=(

@@ -18,33 +18,24 @@ import pandas as pd
 from mcd.csv_files import read_csv
 from mcd.errors import McdError, first_line
 from mcd.evaluation.metrics import METRIC_KEYS, METRICS
-from mcd.evaluation.score_rows import COLUMNS, IDENTITY, RUN, VERSION
+from mcd.evaluation.score_rows import COLUMNS, IDENTITY, PERSON, RUN, TRAINING, VERSION
 from mcd.evaluation.statistics import Floats, effects
 from mcd.version import UNKNOWN
 
-TRAINING = ["seed", "draw"]
-"""What identifies a training of a run; rows without a draw have the one, 0."""
-
-OPTIONAL = ["draw", "person"]
-"""Columns that a score file may have besides `COLUMNS`."""
-
 
 def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read score files into one table with `COLUMNS`, those of `OPTIONAL` that a file has, and `VERSION`.
+    """Read score files into one table with `COLUMNS` and `VERSION`; also `PERSON`, for every row, where any file has it.
 
     Raises `McdError` for a file that is missing or damaged, a column or a region of a patient that is missing, a score that
     cannot be, or a row that appears twice.
     """
     tables = [_read(path) for path in paths]
     scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, VERSION])
-    if "draw" in scores:
-        scores["draw"] = scores["draw"].fillna(0).astype(int)
-    if "person" in scores:
-        scores["person"] = scores["person"].fillna(scores["subject"])
-    identity = list(dict.fromkeys([*IDENTITY, *_training(scores)]))
-    twice = scores.duplicated(identity)
+    if PERSON in scores:
+        scores[PERSON] = scores[PERSON].fillna(scores["subject"])
+    twice = scores.duplicated(IDENTITY)
     if twice.any():
-        row = ", ".join(str(value) for value in scores.loc[twice, identity].iloc[0])
+        row = ", ".join(str(value) for value in scores.loc[twice, IDENTITY].iloc[0])
         raise McdError(f"scores: {row} appears twice; name each score file once")
     return scores
 
@@ -54,25 +45,21 @@ def _read(path: str | Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(
             read_csv(path),
-            dtype=dict.fromkeys(["cohort", "pair", "modality", "method", "subject", "person", "region", VERSION], str),
+            dtype=dict.fromkeys(["cohort", "pair", "modality", "method", "subject", PERSON, "region", VERSION], str),
             keep_default_na=False,  # a patient may be called "NA"; only an empty score is undefined
             na_values={key: [""] for key in METRIC_KEYS},
         )
+        table["draw"] = table.get("draw", 0)
         missing = [column for column in COLUMNS if column not in table]
         if missing:
             raise McdError(f"{path}: no column {', '.join(missing)}; delete the file to regenerate it")
-        table = table.astype(dict.fromkeys(["label_ratio", *METRIC_KEYS], float) | dict.fromkeys(_training(table), int))
+        table = table.astype(dict.fromkeys(["label_ratio", *METRIC_KEYS], float) | dict.fromkeys(TRAINING, int))
     except ValueError as error:  # pandas' parser errors and failed conversions alike
         raise McdError(f"{path}: not a score file ({first_line(error)}); delete it to regenerate it") from None
     for reason in _impossible(table):
         raise McdError(f"{path}: {reason}; delete it to regenerate it")
     table[VERSION] = table.get(VERSION, UNKNOWN)
-    return table[[*COLUMNS, *(name for name in OPTIONAL if name in table and name not in COLUMNS), VERSION]]
-
-
-def _training(table: pd.DataFrame) -> list[str]:
-    """The columns of `TRAINING` that a table has."""
-    return [name for name in TRAINING if name in table]
+    return table[[*COLUMNS, *([PERSON] if PERSON in table else []), VERSION]]
 
 
 def _impossible(table: pd.DataFrame) -> Iterator[str]:
@@ -87,10 +74,10 @@ def _impossible(table: pd.DataFrame) -> Iterator[str]:
         if wrong.any():
             at = table[wrong].iloc[0]
             yield f"{metric.key} of {at['subject']}, {at['region']} is {at[metric.key]:g}, and goes from {low:g} to {high:g}"
-    for name, rows in table.groupby([*RUN, *_training(table), "subject"], sort=False):
+    for name, rows in table.groupby([*RUN, *TRAINING, "subject"], sort=False):
         if rows["region"].duplicated().any():
             yield f"a region of {name[-1]} appears twice"
-    for _, run in table.groupby([*RUN, *_training(table)], sort=False):
+    for _, run in table.groupby([*RUN, *TRAINING], sort=False):
         regions = run.groupby("subject")["region"].nunique()
         if (regions != run["region"].nunique()).any():
             yield f"a region of {regions.idxmin()} is missing"
@@ -102,7 +89,7 @@ def training_values(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) 
     A value is the mean over the patient's regions, then over its scans; undefined scores are left out, and a patient none of
     whose scores is defined has NaN.
     """
-    person = scores.get("person", scores["subject"]).fillna("")
+    person = scores.get(PERSON, scores["subject"]).fillna("")
     units = scores.assign(draw=scores.get("draw", 0), patient=person.where(person != "", scores["subject"]))
     key = [*RUN, "metric"]
     values = units.melt([*RUN, *TRAINING, "subject", "patient"], list(metrics), var_name="metric")

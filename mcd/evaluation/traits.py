@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from mcd.evaluation.metrics import METRIC_KEYS
-from mcd.evaluation.score_rows import PERSON, RUN
-from mcd.evaluation.scores import TRAINING
+from mcd.evaluation.score_rows import PERSON, RUN, TRAINING
 
 
 def by_trait(
@@ -26,7 +25,7 @@ def by_trait(
     known = [
         traits.get(cohort, {}).get(subject) for cohort, subject in zip(scores["cohort"], scores["subject"], strict=True)
     ]
-    units = {name: known, "patient": scores.get(PERSON, scores["subject"]), "draw": scores.get("draw", 0)}
+    units = {name: known, "patient": scores.get(PERSON, scores["subject"])}
     rows = scores.assign(**units).dropna(subset=name)
     key = [*RUN, name, "metric"]
     values = rows.melt([*RUN, name, *TRAINING, "patient"], list(metrics), var_name="metric")

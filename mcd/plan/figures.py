@@ -2,13 +2,13 @@
 
 from mcd.config import Config
 from mcd.methods import METHODS
-from mcd.plan.runs import Run, methods, methods_of_table_2, percent, runs
+from mcd.plan.runs import Run, is_first, methods, methods_of_table_2, percent, runs
 
 
 def shown_runs(config: Config) -> list[Run]:
-    """One run per column for the picture: the last method of the table at the largest of `label_ratios`, first seed."""
+    """One run per column for the picture: the table's last method at the largest of `label_ratios`, first seed and draw."""
     chosen = [(max(config.label_ratios), _drawn(config)[-1])]
-    return [run for run in runs(config, chosen) if run.seed == config.seeds[0]]
+    return [run for run in runs(config, chosen) if is_first(config, run)]
 
 
 def shown_title(config: Config) -> str:
@@ -19,9 +19,9 @@ def shown_title(config: Config) -> str:
 
 
 def compared_runs(config: Config) -> list[Run]:
-    """Fig. 2: every method of Table II at the largest of `label_ratios`, in every column, first seed."""
+    """Fig. 2: every method of Table II at the largest of `label_ratios`, in every column, first seed and draw."""
     chosen = [(max(config.label_ratios), method) for method in _drawn(config)]
-    return [run for run in runs(config, chosen) if run.seed == config.seeds[0]]
+    return [run for run in runs(config, chosen) if is_first(config, run)]
 
 
 def compared_title(config: Config) -> str:

@@ -7,7 +7,7 @@ from mcd.config import Config
 from mcd.methods import METHODS
 from mcd.pair import Pair
 from mcd.plan.comparison import Comparison, about_cohorts
-from mcd.plan.runs import Run, pair_of
+from mcd.plan.runs import Run, pair_of, trainings
 from mcd.plan.settings import pretrained_layers
 from mcd.reporting.tables.spec import TableSpec
 
@@ -56,10 +56,10 @@ def fusion_comparison(config: Config) -> dict[str, Comparison]:
         **about_cohorts(config, pairs),
     )
     made = [
-        Run(cohort, pair, method, pair, ratio, seed)
+        Run(cohort, pair, method, pair, ratio, seed, draw)
         for ratio, method in rows
         for cohort, pair in pairs
-        for seed in config.seeds
+        for seed, draw in trainings(config)
     ]
     return {spec.name: Comparison(spec, made)}
 

@@ -6,7 +6,7 @@ from mcd.config import Config
 from mcd.methods import METHODS
 from mcd.pair import Pair
 from mcd.plan.comparison import Comparison, about_cohorts
-from mcd.plan.runs import Run, columns
+from mcd.plan.runs import Run, columns, trainings
 from mcd.reporting.tables.spec import TableSpec
 
 
@@ -51,11 +51,11 @@ def grouping_comparison(
         **about_cohorts(config, shown),
     )
     made = [
-        Run(cohort, pair, "multi_condos", modality, ratio, seed)
+        Run(cohort, pair, "multi_condos", modality, ratio, seed, draw)
         for cohort, ways in pairings.items()
         for pairs in ways.values()
         for pair in pairs
         for modality in pair.modalities
-        for seed in config.seeds
+        for seed, draw in trainings(config)
     ]
     return Comparison(spec, made)

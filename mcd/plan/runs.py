@@ -15,7 +15,10 @@ SINGLE = "single"
 
 @dataclass(frozen=True)
 class Run:
-    """One fine-tuning with its test: a U-Net for one modality, trained on a share of the labels."""
+    """One fine-tuning with its test: a U-Net for one modality, trained on a share of the labels.
+
+    A seed decides the pre-training, the initial weights and the batches; a draw whose labels are used.
+    """
 
     cohort: str
     pair: str
@@ -23,6 +26,27 @@ class Run:
     modality: str
     ratio: float
     seed: int
+    draw: int = 0
+
+
+def trainings(config: Config) -> list[tuple[int, int]]:
+    """(seed, draw) of every training of a row in a column."""
+    return list(product(config.seeds, range(config.label_draws)))
+
+
+def is_first(config: Config, run: Run) -> bool:
+    """Whether a run is of the first seed and draw, which are shown where one has to do."""
+    return (run.seed, run.draw) == trainings(config)[0]
+
+
+def draw_text(draw: int) -> str:
+    """A draw as paths show it, behind the seed: nothing for the first, so that more of them move nothing."""
+    return f"-draw{draw}" if draw else ""
+
+
+def draw_number(text: str) -> int:
+    """The draw that `draw_text` shows."""
+    return int(text.removeprefix("-draw") or 0)
 
 
 def percent(ratio: float) -> str:
@@ -79,12 +103,12 @@ def configured_runs(config: Config) -> list[Run]:
 
 
 def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
-    """Every run that rows need, for every seed and every column to which the method applies."""
+    """Every run that rows need, for every seed and draw and every column to which the method applies."""
     return [
-        Run(cohort, pair, method, modality, ratio, seed)
+        Run(cohort, pair, method, modality, ratio, seed, draw)
         for ratio, method in table_rows
         for cohort, modality in columns(config)
-        for seed in config.seeds
+        for seed, draw in trainings(config)
         if (pair := pair_of(config, cohort, modality)) != SINGLE or not needs_pair(method)
     ]
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRICS
-from mcd.evaluation.score_rows import RUN
+from mcd.evaluation.score_rows import RUN, TRAINING
 from mcd.evaluation.scores import read_scores, summarise
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -39,8 +39,8 @@ def scores_of(
     if not scores and not path.exists():
         return None
     table = read_scores([path])
-    keys = [*RUN, "seed"]
-    own = tuple(description.get(key, "") for key in keys)
+    keys = [*RUN, *TRAINING]
+    own = tuple({"draw": 0, **description}.get(key, "") for key in keys)
     others = set(table[keys].itertuples(index=False, name=None)) - {own}
     if not others:
         return table

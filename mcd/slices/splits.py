@@ -5,7 +5,8 @@ and where the cohort has others now, somebody decides (`mcd split`).
 
 `train` is in the order in which labels are used: a label ratio takes its first so many, so that 5 % lies inside
 10 % by construction, and any ratio can be asked of one file. The test subjects depend on the cohort alone, the order also on
-the run's seed: several seeds differ in whose labels they see and are scored on the same patients.
+the run's seed: several seeds differ in whose labels they see and are scored on the same patients. A further draw of a seed is
+a file with the same patients in another order: what needs no label is trained once for all of them.
 
 A subject is a scan. What is counted and drawn are persons: all scans of one train or test, and are given labels together.
 A subject without a label never tests, and trains whatever needs no label.
@@ -188,12 +189,18 @@ def _torn(origin: Origin, train: Iterable[str], test: Iterable[str]) -> str | No
     return None
 
 
-def _label_order(names: Sequence[str], origin: Origin, seed: int) -> list[str]:
-    """Subjects in a random order of persons; scans of one person in the order given."""
+def draw_labels(split: Split, cohort: str, seed: int, draw: int) -> Split:
+    """The same patients with another order of labels, that of a further draw (from 1) of a cohort's seed."""
+    origin = split.drawn_from or Origin(cohort, 0, {})
+    return replace(split, train=_label_order(sorted(split.train), origin, seed, draw))
+
+
+def _label_order(names: Sequence[str], origin: Origin, *seeds: int) -> list[str]:
+    """Subjects in a random order of persons; scans of one person in the order given. `seeds`: of the run, and of its draw."""
     scans: dict[str, list[str]] = {}
     for name in names:
         scans.setdefault(origin.person(name), []).append(name)
-    order = np.random.default_rng(derive_seed("label order", origin.cohort, seed)).permutation(sorted(scans))
+    order = np.random.default_rng(derive_seed("label order", origin.cohort, *seeds)).permutation(sorted(scans))
     return [name for person in order for name in scans[str(person)]]
 
 
@@ -208,17 +215,18 @@ def keep(split: Split, origin: Origin) -> Split:
     return _checked(Split(train, [one for one in split.test if one in labelled], origin, unlabelled))
 
 
-def extend(split: Split, origin: Origin, seed: int) -> Split:
+def extend(split: Split, origin: Origin, *seeds: int) -> Split:
     """The same with new patients to train, last to be labelled, or to test where the sheet says so.
 
     So is a patient that trained without a label and has one now. Scans of a person who tests test too, or stay out of it.
+    `seeds`: the run's, and its draw where it has further ones.
     """
     _check_tests_have_labels(origin)
     kept = keep(split, origin)
     tested = {origin.person(name) for name in split.test}
     new = [name for name in origin.labelled if name not in (*kept.train, *kept.test)]
     test = [name for name in new if origin.patients[name] == "test" or origin.person(name) in tested]
-    train = _label_order([name for name in new if name not in test], origin, seed)
+    train = _label_order([name for name in new if name not in test], origin, *seeds)
     tested |= {origin.person(name) for name in test}
     others = [name for name in origin.unlabelled if name not in kept.unlabelled and origin.person(name) not in tested]
     unlabelled = [name for name in kept.unlabelled if name in origin.unlabelled] + others
@@ -281,6 +289,15 @@ def check_split(path: str | Path, origin: Origin, remedy: str) -> Split:
     if told := mismatch(split, origin):
         raise McdError(f"{path}: the cohort is no longer the one that it was drawn from: {told}; {remedy}")
     return split
+
+
+def check_draw(path: str | Path, split: Split, base: Split, remedy: str) -> None:
+    """Raise `McdError` where a draw has other patients than the split of its seed, on which its pre-training stands."""
+    for part in ("train", "test", "unlabelled"):
+        own, others = set(getattr(split, part)), set(getattr(base, part))
+        if own != others:
+            name = min(own ^ others)
+            raise McdError(f"{path}: differs from its seed's split in `{part}`, by {name}; {remedy}")
 
 
 def write_split(split: Split, path: str | Path) -> None:

@@ -17,7 +17,8 @@ from mcd.evaluation.score_rows import COLUMNS, write_scores
 from mcd.evaluation.scores import DRAWS, PATIENTS, SEEDS, crossed, read_scores, summarise, training_values
 from mcd.evaluation.statistics import mean_interval
 
-RUN = {"cohort": "brats", "pair": "T1CE-T2", "modality": "T2", "method": "dsgan", "label_ratio": 0.05, "seed": 0}
+RUN = {"cohort": "brats", "pair": "T1CE-T2", "modality": "T2", "method": "dsgan", "label_ratio": 0.05}
+RUN |= {"seed": 0, "draw": 0}
 
 
 def row(subject: Any = "p1", region: Any = "WT", **values: Any) -> Any:
@@ -103,7 +104,7 @@ def test_round_trip_keeps_names_and_undefined(tmp_path: Path) -> None:
     rows = [row(subject="007", Sen=math.nan), row(subject="NA", DSC=1 / 3, HD95=373.128684)]
     write_scores(rows, path)
     assert path.read_text().splitlines()[0] == ",".join([*COLUMNS, "digest"])
-    assert path.read_text().splitlines()[1].startswith("brats,T1CE-T2,T2,dsgan,0.05,0,007,WT,0.5,,0.5,0.5,0.5,")
+    assert path.read_text().splitlines()[1].startswith("brats,T1CE-T2,T2,dsgan,0.05,0,0,007,WT,0.5,,0.5,0.5,0.5,")
     scores = read_scores([path])
     assert list(scores["subject"]) == ["007", "NA"]
     assert math.isnan(scores["Sen"][0])
@@ -116,7 +117,7 @@ def test_round_trip_keeps_names_and_undefined(tmp_path: Path) -> None:
     [
         ("cohort,pair\nx,y\n", "no column modality"),
         ("", "its end or a part of a row is missing"),
-        (",".join(COLUMNS) + "\nb,single,T2,m,0.05,0,p,WT,good,1,1,1,1\n", "not a score file"),
+        (",".join(COLUMNS) + "\nb,single,T2,m,0.05,0,0,p,WT,good,1,1,1,1\n", "not a score file"),
     ],
     ids=["columns", "empty", "words for numbers"],
 )
@@ -188,6 +189,25 @@ def test_seeds_are_averaged_within_a_patient_and_their_spread_reported() -> None
     assert (summary["patients"], summary["seeds"]) == (2, 2)
     assert summary["seed_sd"] == pytest.approx(np.std([0.3, 0.7], ddof=1))
     assert math.isnan(summarise(scores[scores["seed"] == 0], ["DSC"])["seed_sd"].item())
+
+
+def test_draws_are_trainings_too(tmp_path: Path) -> None:
+    """A file without the column, of an earlier version, holds the first draw; draws are not taken for copies."""
+    first = [
+        {key: value for key, value in row(DSC=dsc, seed=seed).items() if key != "draw"}
+        for seed, dsc in ((0, 0.1), (1, 0.2))
+    ]
+    write_scores([row(DSC=dsc, seed=seed, draw=1) for seed, dsc in ((0, 0.5), (1, 0.8))], tmp_path / "second.csv")
+    write_scores(first, tmp_path / "first.csv")
+    pd.read_csv(tmp_path / "first.csv").drop(columns=["draw", "digest"]).to_csv(tmp_path / "early.csv", index=False)
+    for name in ("first.csv", "early.csv"):
+        scores = read_scores([tmp_path / name, tmp_path / "second.csv"])
+        assert scores["draw"].tolist() == [0, 0, 1, 1]
+        summary = summarise(scores, ["DSC"]).iloc[0]
+        assert (summary["value"], summary["seeds"], summary["draws"]) == (pytest.approx(0.4), 2, 2)
+        assert summary["seed_sd"] == pytest.approx(np.std([0.1, 0.2, 0.5, 0.8], ddof=1))
+    with pytest.raises(McdError, match="appears twice"):
+        read_scores([tmp_path / "second.csv", tmp_path / "second.csv"])
 
 
 def test_a_region_undefined_in_one_seed_does_not_lighten_that_seed() -> None:

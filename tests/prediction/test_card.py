@@ -24,7 +24,15 @@ from mcd.testing.cohort import TinyCohort
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.schedule import Schedule
 
-RUN = {"cohort": "tiny", "pair": "single", "modality": "A", "method": "fully_supervised", "label_ratio": 0.5, "seed": 0}
+RUN = {
+    "cohort": "tiny",
+    "pair": "single",
+    "modality": "A",
+    "method": "fully_supervised",
+    "label_ratio": 0.5,
+    "seed": 0,
+    "draw": 0,
+}
 
 
 @pytest.fixture(scope="module")

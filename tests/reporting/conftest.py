@@ -33,6 +33,7 @@ def made_up_scores() -> Any:
                                     "method": method,
                                     "label_ratio": ratio,
                                     "seed": seed,
+                                    "draw": 0,
                                     "subject": f"{subject:03d}",
                                     "region": region,
                                     "DSC": good,

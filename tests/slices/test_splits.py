@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 
 from mcd.errors import McdError
 from mcd.files import read_json, write_json
-from mcd.slices.splits import Origin, Split, check_split, extend, keep, make_split, mismatch, read_split, write_split
+from mcd.slices.splits import (
+    Origin,
+    Split,
+    check_draw,
+    check_split,
+    draw_labels,
+    extend,
+    keep,
+    make_split,
+    mismatch,
+    read_split,
+    write_split,
+)
 from mcd.subject import Subject
 
 
@@ -131,6 +143,27 @@ def test_keeping_and_extending_leave_who_was_labelled_first() -> None:
         assert mismatch(decided, now) is None
     where = {**patients, "p008": "test", "p009": "train", "p010": "train"}
     assert extend(drawn, Origin("c", 2, where), 0).test == [*drawn.test, "p008"]
+
+
+def test_a_further_draw_gives_labels_to_others_and_changes_nothing_else(tmp_path: Path) -> None:
+    split = make_split(origin(40, 0.2), 0)
+    draws = [draw_labels(split, "c", 0, draw) for draw in (1, 2)]
+    assert draw_labels(split, "c", 0, 1) == draws[0]
+    orders = [one.labelled(0.2) for one in (split, *draws, draw_labels(split, "c", 1, 1))]
+    assert len({tuple(sorted(order)) for order in orders}) == 4
+    for one in draws:
+        assert replace(one, train=split.train) == split
+        assert sorted(one.train) == sorted(split.train)
+        check_draw(tmp_path / "s-draw1.json", one, split, "do this")
+    moved = replace(draws[0], train=draws[0].train[1:], test=[*split.test, draws[0].train[0]])
+    with pytest.raises(
+        McdError, match=rf"s-draw1\.json: differs from its seed's split in `train`, by {draws[0].train[0]}; do"
+    ):
+        check_draw(tmp_path / "s-draw1.json", moved, split, "do this")
+    now = origin(43, 0.2)
+    bases, others = extend(split, now, 0), extend(draws[0], now, 0, 1)
+    check_draw("s", others, bases, "")
+    assert others.train[: len(split.train)] == draws[0].train
 
 
 def few(labelled: int, unlabelled: int, test: float = 0.25) -> Origin:

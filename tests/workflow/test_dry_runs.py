@@ -210,11 +210,12 @@ def test_every_table_and_figure_stands_in_snakemakes_report() -> None:
 
 def written_sheet(folder: Path, patients: list[str], **columns: str) -> None:
     """A sheet of empty files; `columns` are texts of cells that every row has."""
-    header = ["subject", "A", "B", *columns]
-    rows = [[name, f"{name}_A.nii.gz", f"{name}_B.nii.gz", *columns.values()] for name in patients]
+    files = ("A", "B", "label")
+    header = ["subject", *files, *columns]
+    rows = [[name, *(f"{name}_{file}.nii.gz" for file in files), *columns.values()] for name in patients]
     (folder / "sheet.tsv").write_text("".join("\t".join(row) + "\n" for row in [header, *rows]))
     for row in rows:
-        for cell in row[1:3]:
+        for cell in row[1:4]:
             (folder / cell).touch()
 
 
@@ -249,7 +250,7 @@ def test_a_split_that_is_there_is_never_drawn_again(tmp_path: Path) -> None:
         ("patient", "P5 is new"),
         ("gone", "P4 is gone"),
         ("test", "`test` was 1 and is 2"),
-        ("column", "the split column was changed for 4 patients"),
+        ("column", "the split column or test_centre was changed for 4 patients"),
     ],
 )
 def test_a_cohort_that_has_changed_stops_the_run_until_somebody_decides(tmp_path: Path, change: str, told: str) -> None:

@@ -1,74 +1,26 @@
 """A cohort with and without labels, from a sheet to the table, and what it cannot have."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from small_patients import make_scans, write_configuration
 from snakemake_run import snakemake
 
-from mcd.imaging.geometry import Grid
-from mcd.imaging.write_volume import write_volume
 from mcd.slices.splits import read_split
-from mcd.testing.cohort import tiny_subject
 from mcd.training.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.workflow
 
-CONFIGURATION = {
-    "cohorts": {
-        "mine": {
-            "layout": "samplesheet",
-            "modalities": ["A", "B"],
-            "pairs": ["A-B"],
-            "regions": {"core": [1], "whole": [1, 2]},
-            "preprocessing": {"size": [32, 32], "spacing": [1, 1, 2]},
-            "test": 2,
-            "batch_size": {"pretraining": 4, "finetuning": {0.5: 4}},
-        }
-    },
-    "methods": ["fully_supervised", "mt", "multi_condos"],
-    "label_ratios": [1.0],
-    "full_ratios": [],
-    "curve_ratios": [0.5],
-    "filters": 2,
-    "pretraining": {"epochs": 1, "steps_per_epoch": 1},
-    "finetuning": {"epochs": 1, "steps_per_epoch": 1, "warmup_epochs": 0},
-    "algorithms": {"dsgan": {"discriminator_filters": 2}},
-    "compute": {"device": "cpu"},
-}
-
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven small patients, each with a label on disk."""
-    folder = tmp_path_factory.mktemp("scans")
-    for number in range(7):
-        made = tiny_subject(number)
-        grid = Grid.from_json(made.info["grid"])
-        for name, volume in made.volumes.items():
-            write_volume(grid.image(volume), folder / f"p{number}_{name}.nii.gz")
-        assert made.label is not None
-        write_volume(grid.image(made.label), folder / f"p{number}_label.nii.gz")
-    return folder
-
-
-def write(folder: Path, scans: Path, labelled: int) -> str:
-    """A sheet in which the first so many have a label, and its configuration, whose path is returned."""
-    rows = ["subject\tA\tB\tlabel\tcentre"]
-    for number in range(7):
-        label = f"p{number}_label.nii.gz" if number < labelled else ""
-        rows.append(f"p{number}\tp{number}_A.nii.gz\tp{number}_B.nii.gz\t{label}\t{'north' if number % 2 else 'south'}")
-    (folder / "sheet.tsv").write_text("\n".join(rows) + "\n")
-    config = json.loads(json.dumps(CONFIGURATION))
-    config["cohorts"]["mine"] |= {"sheet": str(folder / "sheet.tsv"), "folder": str(scans)}
-    (folder / "mine.yaml").write_text(json.dumps(config))
-    return str(folder / "mine.yaml")
+    return make_scans(tmp_path_factory.mktemp("scans"))
 
 
 def test_the_unlabelled_pretrain_and_teach_and_the_table_says_so(scans: Path, tmp_path: Path) -> None:
-    config = write(tmp_path, scans, labelled=4)
+    config = write_configuration(tmp_path, scans, labelled=4)
     run = snakemake("--cores", "2", "results/table2.csv", "results/by_centre.csv", folder=tmp_path, config=config)
     assert run.returncode == 0, run.stdout[-3000:]
     split = read_split(tmp_path / "splits/mine/seed0.json")
@@ -85,7 +37,7 @@ def test_the_unlabelled_pretrain_and_teach_and_the_table_says_so(scans: Path, tm
         assert (sizes["subjects"], sizes["labelled"], sizes["unlabelled"]) == (5, 2, 3)
     log = next(tmp_path.glob("logs/mine/pretrain_pair/**/seed0.log")).read_text()
     assert "slices of 5 subjects" in log
-    write(tmp_path, scans, labelled=5)  # p4 has been labelled since
+    write_configuration(tmp_path, scans, labelled=5)  # p4 has been labelled since
     run = snakemake("--cores", "2", "results/table2.csv", "-n", folder=tmp_path, config=config)
     assert (
         "seed0.json: the cohort is no longer the one that it was drawn from: p4 has a label now; mcd split"
@@ -94,7 +46,7 @@ def test_the_unlabelled_pretrain_and_teach_and_the_table_says_so(scans: Path, tm
 
 
 def test_without_a_label_a_table_is_refused_before_anything_runs(scans: Path, tmp_path: Path) -> None:
-    config = write(tmp_path, scans, labelled=0)
+    config = write_configuration(tmp_path, scans, labelled=0)
     run = snakemake("--cores", "2", "results/table2.csv", folder=tmp_path, config=config)
     assert run.returncode == 1
     assert "error: mine: no patient has a label, so nothing can be fine-tuned or scored; add labels" in run.stdout
@@ -105,7 +57,7 @@ def test_without_a_label_a_table_is_refused_before_anything_runs(scans: Path, tm
 
 
 def test_a_semi_supervised_method_needs_somebody_without_a_label(scans: Path, tmp_path: Path) -> None:
-    config = write(tmp_path, scans, labelled=7)
+    config = write_configuration(tmp_path, scans, labelled=7)
     run = snakemake("--cores", "2", "results/table2.csv", folder=tmp_path, config=config)
     assert run.returncode == 1
     assert "error: mine: a label ratio of 1 leaves mt no training patient without a label to learn from" in run.stdout
