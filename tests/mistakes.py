@@ -118,6 +118,7 @@ class Scene:
         names = self.cohort.subjects
         self.text("stranger", f'{{"format": "mcd-split/1", "train": ["{names[0]}", "nobody"], "test": ["{names[1]}"]}}')
         self.text("twice_split", f'{{"format": "mcd-split/1", "train": ["{names[0]}"], "test": ["{names[0]}"]}}')
+        self.text("no_labels", f'{{"format": "mcd-split/1", "train": [], "test": [], "unlabelled": ["{names[0]}"]}}')
         self.text("list_split", "[1, 2]")
         self.text("wrong_split", '{"format": "mcd-split/1", "train": 3, "test": ["a"]}')
 
@@ -239,6 +240,8 @@ MISTAKES: dict[str, list[str]] = {
     "Splits": [
         *_files(_PRETRAIN, "--split", *_UNREADABLE, "empty", "words", "noise", "shard", "list_split", "wrong_split"),
         *_files(_PRETRAIN, "--split", "twice_split", "stranger"),
+        *_files(_FINETUNE, "--split", "no_labels"),
+        "evaluate --model {model.pt} --shards {shards} --split {no_labels} --output {scores}",
         "split keep --config {config} {nothing}",
     ],
     "Shards": [
