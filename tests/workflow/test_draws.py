@@ -57,7 +57,7 @@ def test_draws_are_added_to_a_run_that_has_one(tmp_path: Path) -> None:
     assert set(long["seeds"]) == {2}
     row = long[(long["method"] == "Multi-ConDoS") & (long["modality"] == "A") & (long["metric"] == "DSC")].iloc[0]
     assert row["value"] == pytest.approx(scores.groupby("subject")["DSC"].mean().mean(), abs=1e-4)
-    assert "3</b> draws of the labelled patients" in re.sub(r"\s+", " ", (tmp_path / "results/table2.html").read_text())
+    assert "3</b> draws for each seed" in re.sub(r"\s+", " ", (tmp_path / "results/table2.html").read_text())
 
     text = "\n".join(trace(tmp_path / "results/table2.csv", ["Multi-ConDoS", "A", "seed0", "draw1"]))
     assert f"{RUN}/seed0-draw1/model.pt" in text
