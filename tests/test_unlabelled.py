@@ -45,9 +45,9 @@ def watched() -> Iterator[dict[str, set[str]]]:
     read: dict[str, set[str]] = {"images": set(), "labels": set()}
     original = Shards.read
 
-    def spy(self: Shards, name: str, dataset: str, *rest: Any) -> np.ndarray:
+    def spy(self: Shards, name: str, dataset: str, *rest: Any, **more: Any) -> np.ndarray:
         read.setdefault("labels" if dataset == "code_voxels" else dataset, set()).add(name)
-        return original(self, name, dataset, *rest)
+        return original(self, name, dataset, *rest, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Shards, "read", spy)
