@@ -33,6 +33,7 @@ from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_VERSIONS
 from mcd.files import ACCESS, read_json
 from mcd.imaging.alike import empty_regions, unlike_others
+from mcd.imaging.incomplete import clear_incomplete
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.leftovers import clear_states
 from mcd.methods import METHODS, PRETRAININGS
@@ -69,6 +70,11 @@ SUBJECTS = {
 
 # Text of a label ratio in paths -> its number: read once, and never converted back.
 RATIOS = {plan.percent(ratio): ratio for ratio in plan.ratios(CONFIG)}
+
+
+if workflow.is_main_process:
+    for sentence in clear_incomplete(Path(folder) for folder in subject_files(SUBJECT, COHORTS)):
+        print(f"note: {sentence}", file=sys.stderr)
 
 
 def alternatives(names):

@@ -20,17 +20,18 @@ from mcd.errors import McdError, first_line
 from mcd.evaluation.metrics import METRIC_KEYS, METRICS
 from mcd.evaluation.score_rows import COLUMNS, IDENTITY, PERSON, RUN, TRAINING, VERSION
 from mcd.evaluation.statistics import Floats, effects
+from mcd.training.history import LENGTH
 from mcd.version import UNKNOWN
 
 
 def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read score files into one table with `COLUMNS` and `VERSION`; also `PERSON`, for every row, where any file has it.
+    """Read score files into one table with `COLUMNS`, `VERSION`, `LENGTH`, and for every row `PERSON`, where any file has it.
 
     Raises `McdError` for a file that is missing or damaged, a column or a region of a patient that is missing, a score that
     cannot be, or a row that appears twice.
     """
     tables = [_read(path) for path in paths]
-    scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, VERSION])
+    scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, VERSION, *LENGTH])
     if PERSON in scores:
         scores[PERSON] = scores[PERSON].fillna(scores["subject"])
     twice = scores.duplicated(IDENTITY)
@@ -59,7 +60,9 @@ def _read(path: str | Path) -> pd.DataFrame:
     for reason in _impossible(table):
         raise McdError(f"{path}: {reason}; delete it to regenerate it")
     table[VERSION] = table.get(VERSION, UNKNOWN)
-    return table[[*COLUMNS, *([PERSON] if PERSON in table else []), VERSION]]
+    for measure in LENGTH:  # not of fused scores
+        table[measure] = pd.to_numeric(table.get(measure, np.nan), errors="coerce")
+    return table[[*COLUMNS, *([PERSON] if PERSON in table else []), VERSION, *LENGTH]]
 
 
 def _impossible(table: pd.DataFrame) -> Iterator[str]:

@@ -20,11 +20,12 @@ from mcd.reporting.printed.paper import CELL
 from mcd.reporting.tables import html
 from mcd.reporting.tables.content import table_content
 from mcd.reporting.tables.spec import TableSpec, label_ratio
+from mcd.training.history import LENGTH
 from mcd.version import UNKNOWN, lineage
 
 LONG_COLUMNS = [
     *[*CELL, "value", "ci_low", "ci_high", "interval_over", "patients", "seeds", "draws", "seed_sd", "undefined"],
-    *["pair", VERSION],
+    *["pair", *LENGTH, VERSION],
 ]
 COMPARED = ["difference", "difference_low", "difference_high", "p", "p_holm"]
 
@@ -34,7 +35,8 @@ def long_table(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) -> pd
 
     The numbers are those of `mcd.evaluation.scores.summarise`.
     """
-    long = summarise(scores, metrics).merge(versions(scores, RUN), on=RUN, how="left", validate="many_to_one")
+    about = versions(scores, RUN).merge(_lengths(scores), on=RUN, validate="one_to_one")
+    long = summarise(scores, metrics).merge(about, on=RUN, how="left", validate="many_to_one")
     return long.rename(columns={"cohort": "dataset"})[LONG_COLUMNS]
 
 
@@ -43,6 +45,12 @@ def versions(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     known = rows if VERSION in rows else rows.assign(**{VERSION: UNKNOWN})
     distinct = known[[*key, VERSION]].drop_duplicates()
     return distinct.groupby(key, sort=False, as_index=False)[VERSION].agg(lambda words: lineage(*words))
+
+
+def _lengths(scores: pd.DataFrame) -> pd.DataFrame:
+    """For each `RUN`, the mean over its trainings of `LENGTH`; NaN where scores do not know it."""
+    known = scores.reindex(columns=[*RUN, *LENGTH])
+    return known.groupby(RUN, sort=False, as_index=False)[LENGTH].mean()
 
 
 def compare(scores: pd.DataFrame, metrics: Sequence[str], reference: str) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pytest
 
 from mcd.errors import McdError
 from mcd.evaluation.score_rows import write_scores
+from mcd.evaluation.scores import read_scores
 from mcd.evaluation.statistics import effects
 from mcd.files import read_json
 from mcd.reporting.printed.paper import CELL
@@ -180,6 +181,21 @@ def test_a_table_of_several_versions_of_the_code_says_so(
     long = pd.read_csv(out[1]).set_index("method")
     assert set(long.loc["Multi-ConDoS", "mcd_version"]) == {versions.get("dsgan", "unknown")}
     assert set(long.loc["SimCLR", "mcd_version"]) == {versions.get("simclr", "unknown")}
+
+
+def test_the_long_table_says_how_long_trainings_were(scores: pd.DataFrame, tmp_path: Path) -> None:
+    one = scores[(scores["method"] == "simclr") & (scores["modality"] == "PET") & (scores["label_ratio"] == 0.05)]
+    other = scores[(scores["method"] == "scratch") & (scores["modality"] == "PET") & (scores["label_ratio"] == 0.05)]
+    files = []
+    for number, (seed, rows) in enumerate(one.groupby("seed")):
+        files.append(tmp_path / f"{number}.csv")
+        known = rows.assign(steps=100 + 10 * int(str(seed)), targets_seen=800)
+        write_scores(known.to_dict("records"), files[-1])  # type: ignore[arg-type]
+    files.append(tmp_path / "old.csv")
+    write_scores(other.to_dict("records"), files[-1])  # type: ignore[arg-type]
+    long = long_table(read_scores(files), ["DSC", "HD95"]).set_index(["method", "metric"])
+    assert long.loc[("simclr", "DSC"), ["steps", "targets_seen"]].tolist() == [105, 800]
+    assert long.loc["scratch", ["steps", "targets_seen"]].isna().all(axis=None)
 
 
 def test_without_reference_no_test(written: Any) -> None:
