@@ -17,6 +17,7 @@ import pandas as pd
 
 from mcd.csv_files import read_csv, write_frame
 from mcd.errors import McdError, first_line
+from mcd.evaluation.score_rows import VERSION
 from mcd.evaluation.scores import DRAWS, PATIENTS, SEEDS, crossed, training_values
 from mcd.evaluation.statistics import LEVEL, Floats, Means, effects, total
 from mcd.pair import Pair
@@ -35,6 +36,7 @@ from mcd.reporting.printed.paper import doubtful, reported
 from mcd.reporting.tables.score_tables import table_scores
 from mcd.reporting.tables.spec import Key, TableSpec, label_ratio
 from mcd.reporting.tables.translation_table import read_translations
+from mcd.version import UNKNOWN, code_version, lineage
 
 NOT_COMPUTED = "not computed"
 
@@ -357,11 +359,17 @@ def write_claims(
         datasets: cohort -> the paper's data set whose layout it has, for claims that name one.
         simulated: the cohorts whose patients are simulated.
     """
-    cells = {name: cells_of(table_scores(files, spec), spec.metrics) for name, (spec, files) in comparisons.items()}
+    cells, means, versions = {}, {}, {}
+    for name, (spec, files) in comparisons.items():
+        rows_of_table = table_scores(files, spec)
+        cells[name], versions[name] = cells_of(rows_of_table, spec.metrics), _versions(rows_of_table)
     for name, (spec, scores, distances) in translations.items():
         made = read_translations(scores, distances, spec)
         cells[name] = cells_of(made.scores, ["SSIM"]) | cells_of(made.distances, [made.metric])
-    means = {name: means_of(pd.read_csv(read_csv(file))) for name, file in measured.items()}
+        versions[name] = _versions(made.scores)
+    for name, file in measured.items():
+        long = pd.read_csv(read_csv(file))
+        means[name], versions[name] = means_of(long), _versions(long)
     looks = looks_of(rankings, comparisons["fig8"][0]) if "fig8" in comparisons else {}
     rows = []
     for claim in read_claims():
@@ -375,8 +383,14 @@ def write_claims(
             judgement = Judgement(NOT_COMPUTED)
         if not judgement.compared:
             judgement = replace(judgement, remark=_joined(absent.get(table, ""), judgement.remark))
-        rows.append(_row(claim, judgement, judge_print(claim), simulated))
+        version = lineage(versions.get(table, ""), code_version())
+        rows.append({**_row(claim, judgement, judge_print(claim), simulated), VERSION: version})
     write_frame(pd.DataFrame(rows).convert_dtypes(), path, "%.6g")
+
+
+def _versions(table: pd.DataFrame) -> str:
+    """The versions of the code that a table's rows went through."""
+    return lineage(*table.get(VERSION, [UNKNOWN]))
 
 
 def _row(claim: Claim, run: Judgement, printed: Judgement, simulated: Collection[str]) -> dict[str, Any]:

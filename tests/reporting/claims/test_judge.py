@@ -28,6 +28,7 @@ from mcd.reporting.claims.judge import (
 )
 from mcd.reporting.claims.sentences import CLOSE, OVER, Claim, Terms
 from mcd.reporting.tables.spec import Key, TableSpec
+from mcd.version import code_version
 
 PATIENTS = 20
 
@@ -480,6 +481,7 @@ def test_the_file_says_what_was_tested_on_whom(
             "label_ratio": np.nan,
             "metric": "pretraining_hours",
             "value": [2.0, 9.0, 1.0],
+            "mcd_version": ["1+aa", "1+bb", "1+aa"],
         }
     )
     times.to_csv(tmp_path / "table9_long.csv", index=False)
@@ -494,6 +496,9 @@ def test_the_file_says_what_was_tested_on_whom(
     best = rows[6, "DSC", "at 5, 10 %"]  # Multi-ConDoS is better by 0.4 than Fully Supervised by construction
     assert (best.verdict, best.better, best.compared, best.seeds, best.patients) == ("holds", "6", "6", "3", "12")
     assert best.interval_over == "seeds and patients"
+    assert best.mcd_version == f"unknown {code_version()}"
+    (timed, *_) = (row for row in claims.itertuples() if "1+aa" in row.mcd_version)
+    assert timed.mcd_version == f"1+aa 1+bb {code_version()}"
     assert float(best.difference) == pytest.approx(0.4, abs=0.02)
     assert float(best.ci_low) < float(best.difference) < float(best.ci_high)
     assert (best.cohorts, best.simulated) == ("hecktor brats2018", "hecktor")
