@@ -28,6 +28,7 @@ include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
 include: "rules/score.smk"
 include: "rules/translate.smk"
+include: "rules/diagnosis.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/page.smk"
@@ -54,6 +55,7 @@ rule all:
         rules.preprocess_all.input,
         [path for files in REPORTABLE.values() for path in files.values()],
         expand(BY_TRAIT, trait=TRAITS),
+        rules.aggregate_diagnoses.output if DIAGNOSED else [],
         PAGE,
 
 

@@ -2,6 +2,7 @@
 
 from mcd.plan.comparison import Comparison, paper_datasets
 from mcd.plan.costs import costs
+from mcd.plan.diagnosis import diagnosed
 from mcd.plan.figures import compared_runs, compared_title, shown_runs, shown_title
 from mcd.plan.fusion import FUSED_WAYS, fused_from, fused_runs, fusion_comparison
 from mcd.plan.groupings import groupings
@@ -52,6 +53,7 @@ __all__ = [
     "comparisons",
     "configured_runs",
     "costs",
+    "diagnosed",
     "draw_number",
     "draw_text",
     "finetuning_task",

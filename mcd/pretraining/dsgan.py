@@ -96,8 +96,8 @@ class DSGAN(Pretraining):
 
     def _generator_losses(self, images: Tensor) -> Losses:
         weights = self.options
-        x, y_at_x = self._placed(images)
-        x_at_y, y = self._placed(images)
+        x, y_at_x = self.placed(images)
+        x_at_y, y = self.placed(images)
         y_translated, feature_x = shared(self.to_y, x)
         x_translated, feature_y = shared(self.to_x, y)
         losses: Losses = {}
@@ -136,7 +136,7 @@ class DSGAN(Pretraining):
         )
         return {"total": of_x + of_y}
 
-    def _placed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def placed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The pair (x, y) where a branch sees it: every slice moved by as much in both modalities."""
         if self.options.shift:
             images = shifted(images, self.options.shift)

@@ -33,11 +33,15 @@ Statistics = list[tuple[Tensor, Tensor]]
 
 
 class Passes:
-    """A DSGAN's passes. `made`: the names of the images that it makes; without L_R no reconstructions, as in Table IV."""
+    """A DSGAN's passes. `made`: the names of the images that it makes; without L_R no reconstructions, as in Table IV.
 
-    def __init__(self, method: DSGAN, compute: Compute) -> None:
+    Args:
+        reconstructions: False where they are not needed.
+    """
+
+    def __init__(self, method: DSGAN, compute: Compute, *, reconstructions: bool = True) -> None:
         self.method, self.compute = method, compute
-        self.made = IMAGES if method.options.reconstruction else IMAGES[:2]
+        self.made = IMAGES if reconstructions and method.options.reconstruction else IMAGES[:2]
         self.statistics: dict[str, Statistics] = {}
 
     @torch.inference_mode()
@@ -49,7 +53,7 @@ class Passes:
             branch = self._branch(name)
             # first all that the pass is given, by the passes before it: they may share layers with it
             given = [self.images(slices.batch(indices).images, before=name)[_source(name)] for indices in batches]
-            with _estimating(branch):
+            with estimating(branch):
                 for source in given:
                     self._run(name, source)
             self.statistics[name] = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in _norms(branch)]
@@ -96,7 +100,7 @@ def _norms(branch: nn.Module) -> list[BatchNorm2d]:
 
 
 @contextmanager
-def _estimating(branch: nn.Module) -> Iterator[None]:
+def estimating(branch: nn.Module) -> Iterator[None]:
     """Batch normalisations use their batches' statistics, and keep the plain mean of them."""
     norms = _norms(branch)
     momenta = [norm.momentum for norm in norms]

@@ -1,0 +1,29 @@
+"""Which pre-trainings are diagnosed, each with the fine-tunings that started from it."""
+
+from mcd.config import Config
+from mcd.methods import METHODS
+from mcd.plan.runs import Run, pretrained_on
+from mcd.plan.tables import comparisons
+
+Pretrained = tuple[str, str, str, int]
+"""Cohort, pair (or a modality that is in none), pre-training, seed."""
+
+
+def diagnosed(config: Config) -> dict[Pretrained, list[Run]]:
+    """The pre-trainings of Table II and of everything else that `report` names; nothing is trained for a diagnosis.
+
+    The fine-tunings are those at `label_ratios` by the method that is called as its pre-training; other methods that share it
+    (Table VIII) differ in what they transfer.
+    """
+    found: dict[Pretrained, list[Run]] = {}
+    for name, comparison in comparisons(config).items():
+        if name != "table2" and config.report != "all" and name not in config.report:
+            continue
+        for run in comparison.runs:
+            pretraining = METHODS[run.method].pretraining
+            if pretraining is None:
+                continue
+            runs = found.setdefault((run.cohort, pretrained_on(run), pretraining, run.seed), [])
+            if run.method == pretraining and run.ratio in config.label_ratios and run not in runs:
+                runs.append(run)
+    return found
