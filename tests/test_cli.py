@@ -99,7 +99,15 @@ def test_a_ratio_is_one_of_the_configurations(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize(
     "module",
-    ["mcd", "mcd.plan", "mcd.cohorts.check_cohort", "mcd.cohorts.guess", "mcd.slices.write_shards", "mcd.cli"],
+    [
+        "mcd",
+        "mcd.plan",
+        "mcd.cohorts.check_cohort",
+        "mcd.cohorts.guess",
+        "mcd.slices.write_shards",
+        "mcd.cli",
+        "mcd.reporting.diagnosis.page",
+    ],
 )
 def test_everything_without_torch_does_not_load_it(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

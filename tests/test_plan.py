@@ -325,6 +325,26 @@ def test_table_9_says_which_pretrainings_it_leaves_out(paper: Config) -> None:
         assert any("Without the pre-trainings of modalities in no pair" in note for note in measured[0].notes) == said
 
 
+def test_every_pretraining_is_diagnosed_with_the_networks_that_started_from_it() -> None:
+    """T2 and T1CE are a pair, T1 is alone; a method that shares a pre-training with another has no part in it."""
+    made = {"modalities": ["T1CE", "T2", "T1"], "pairs": ["T1CE-T2"], "label_ratios": [0.05, 0.1], "seeds": [0, 1]}
+    config = planned(**made, methods=["fully_supervised", "simclr", "multi_condos"], report=["table2"])
+    found = plan.diagnosed(config)
+    pretrained = {("T1CE-T2", "simclr"), ("T1", "simclr"), ("T1CE-T2", "multi_condos")}
+    assert set(found) == {("mine", pair, name, seed) for pair, name in pretrained for seed in (0, 1)}
+    for (_, pair, name, seed), runs in found.items():
+        modalities = pair.split("-")
+        assert {(run.modality, run.ratio) for run in runs} == set(product(modalities, (0.05, 0.1)))
+        assert {(run.method, run.seed) for run in runs} == {(name, seed)}
+        assert len(runs) == 2 * len(modalities)
+    everything = plan.diagnosed(planned(**made, methods=["fully_supervised", "multi_condos"], report="all"))
+    assert {name for _, _, name, _ in everything} > {"multi_condos", "con_only", "loss_t", "sl2"}
+    runs = everything["mine", "T1CE-T2", "multi_condos", 0]
+    assert {run.method for run in runs} == {"multi_condos"}  # without those of Table VIII
+    assert {run.ratio for run in runs} == {0.05, 0.1}  # without those of Fig. 5
+    assert len(runs) == len(set(runs))
+
+
 def test_one_modality_has_all_that_needs_none() -> None:
     config = planned(modalities=["T2"], pairs=[], methods=["fully_supervised", "simclr", "mt"])
     assert {run.method for run in plan.comparisons(config)["table2"].runs} == {"fully_supervised", "simclr", "mt"}

@@ -127,6 +127,32 @@ def test_claims_make_the_runs_of_the_tables_that_they_are_about(tmp_path: Path) 
     assert runs("results/claims.csv") == runs(*tables) == runs("results/claims.csv", *tables)
 
 
+def test_a_diagnosis_takes_every_pretraining_and_trains_nothing_else(tmp_path: Path) -> None:
+    """Eleven pre-trainings of Table II on three pairs; `all` has it."""
+
+    def jobs(*targets: str) -> dict[str, int]:
+        run = snakemake(*targets, "-n", "--quiet", "rules", "--cores", "1", folder=tmp_path, config="config.yaml")
+        assert run.returncode == 0, run.stdout[-3000:]
+        return job_counts(run.stdout)
+
+    alone = jobs("results/diagnosis.html")
+    assert alone["diagnose_pretraining"] == alone["pretrain_pair"] == 11 * 3
+    both = jobs("results/diagnosis.html", "results/table2.csv")
+    table = jobs("results/table2.csv")
+    assert [both[name] for name in ("pretrain_pair", "finetune_pair")] == [
+        table[name] for name in ("pretrain_pair", "finetune_pair")
+    ]
+    assert jobs("all")["aggregate_diagnoses"] == 1
+
+
+def test_without_a_pretraining_there_is_no_diagnosis(tmp_path: Path) -> None:
+    arguments = ("-n", "--quiet", "rules", "--cores", "1", "--config", "methods=[fully_supervised]", "report=[table2]")
+    run = snakemake("all", *arguments, folder=tmp_path)
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "aggregate_table" in run.stdout
+    assert "aggregate_diagnoses" not in run.stdout
+
+
 def mistakes() -> Iterator[tuple[list[str], dict[str, str], str]]:
     yield ["--config", "filter=8"], {}, "error: configuration: filter: unknown key; did you mean filters?"
     yield (

@@ -32,7 +32,8 @@ pytestmark = pytest.mark.workflow
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("miniature")
-    run = snakemake("--cores", "2", "results/table2.csv", "results/index.html", folder=folder)
+    targets = ("results/table2.csv", "results/index.html", "results/diagnosis.html")
+    run = snakemake("--cores", "2", *targets, folder=folder)
     assert run.returncode == 0, run.stdout[-5000:]
     run = snakemake("--cores", "2", "results/claims.csv", "--config", "claims=[table2]", folder=folder)
     assert run.returncode == 0, run.stdout[-5000:]
@@ -368,6 +369,18 @@ def test_a_job_that_is_given_two_gpus_trains_by_two_processes_to_the_same_losses
     after = pd.read_csv(folder / "losses.csv")[losses]
     pd.testing.assert_frame_equal(after, before, rtol=2e-3)
     assert not after.equals(before)  # sums over two processes round otherwise than over one
+
+
+def test_every_pretraining_is_diagnosed_with_its_networks(finished: Path) -> None:
+    numbers = pd.read_csv(finished / "results/diagnosis.csv")
+    assert set(numbers["test"]) == {"translation", "retrieval", "probe", "knock_out", "moved", "loss"}
+    moved = numbers[numbers["test"] == "moved"]
+    diagnosed = {("hecktor", "CT"), ("hecktor", "PET"), ("brats", "T1CE"), ("brats", "T2")}
+    assert set(zip(moved["cohort"], moved["modality"], strict=True)) == diagnosed
+    assert set(moved["label_ratio"]) == {0.5}
+    page = (finished / "results/diagnosis.html").read_text()
+    assert page.count("<section") == 2
+    assert "simulated" in page
 
 
 def test_table_4_and_its_figures_train_nothing_that_is_trained(finished: Path) -> None:
