@@ -122,6 +122,19 @@ def test_perfect_generators_have_no_error_and_find_every_partner(tiny_cohort: Ti
     assert retrieved(tiny_cohort, pretrained, perfect(tiny_cohort))["features"] == pytest.approx(1)
 
 
+def test_partners_are_sought_by_the_cosine_of_what_the_contrast_compares(
+    tiny_cohort: TinyCohort, pretrained: Path
+) -> None:
+    passes = Passes(load_generators(pretrained), CPU, reconstructions=False)
+    with torch.inference_mode():
+        features = passes.features(torch.from_numpy(content(tiny_cohort, "test"))).flatten(1).double().numpy()
+    of_x, of_y = np.split(features / np.linalg.norm(features, axis=1, keepdims=True), 2)
+    nearest = [(of_y @ x).argmax() for x in of_x], [(of_x @ y).argmax() for y in of_y]
+    expected = np.mean([found == np.arange(12) for found in nearest])
+    assert 0 < expected < 1
+    assert retrieved(tiny_cohort, pretrained, lambda passes: None)["features"] == pytest.approx(expected)
+
+
 def test_the_same_silhouette_everywhere_tells_nothing(tiny_cohort: TinyCohort, pretrained: Path) -> None:
     """The tiny cohort's bodies are one disc, but for pixels whose value is 0 by chance."""
     numbers = retrieved(tiny_cohort, pretrained, lambda passes: None)
