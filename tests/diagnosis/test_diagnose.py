@@ -100,7 +100,8 @@ def test_no_label_of_a_test_patient_is_read(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    labels, images = set(), set()
+    labels: set[str] = set()
+    images: set[str] = set()
     read = Shards.read
 
     def watched(shards: Shards, name: str, dataset: str, *rest: Any) -> Any:

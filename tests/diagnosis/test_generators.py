@@ -80,8 +80,8 @@ def test_errors_are_those_of_the_images(tiny_cohort: TinyCohort, pretrained: Pat
 def test_generators_that_give_nothing_have_the_error_of_nothing(tiny_cohort: TinyCohort, pretrained: Path) -> None:
     def silence(passes: Passes) -> None:
         for branch in (passes.method.generator.a, passes.method.generator.b):
-            torch.nn.init.zeros_(branch.output.weight)
-            torch.nn.init.zeros_(branch.output.bias)
+            for parameter in branch.output.parameters():
+                torch.nn.init.zeros_(parameter)
 
     found_errors, _ = errors(tiny_cohort, pretrained, silence)
     for modality in "AB":

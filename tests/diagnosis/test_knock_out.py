@@ -35,8 +35,8 @@ def test_nothing_of_the_innermost_layers_gets_through(layers: int) -> None:
     assert not torch.allclose(without, whole)
     assert torch.equal(network(images), whole)
     # a transposed convolution without weights hands on its bias, whatever comes in
-    torch.nn.init.zeros_(network.upsample[layers].weight)
-    network.upsample[layers].bias.data = mean.detach()
+    state = network.upsample[layers].state_dict()
+    network.upsample[layers].load_state_dict({"weight": torch.zeros_like(state["weight"]), "bias": mean.detach()})
     torch.testing.assert_close(network(images), without)
 
 
@@ -61,7 +61,7 @@ def test_what_segmentation_loses_is_measured_on_patients_whose_labels_were_not_u
                 with knocked_out(network, 3):
                     without = network(images).numpy() >= 0
             for measure, found in (("DSC", whole), ("DSC_without", without)):
-                expected[measure].append(np.mean([dice(truth[:, r], found[:, r]) for r in range(2)]))
+                expected[measure].append(float(np.mean([dice(truth[:, r], found[:, r]) for r in range(2)])))
     assert {number.measure: number.value for number in numbers} == pytest.approx(
         {measure: np.mean(values) for measure, values in expected.items()}
     )
