@@ -1,14 +1,5 @@
 """Why a pre-training helps or not: a diagnosis of each, from what the workflow has trained anyway (beyond the paper)."""
 
-# (cohort, pair, pre-training, seed) -> the fine-tunings that started from it
-DIAGNOSED = plan.diagnosed(CONFIG)
-
-
-def diagnosed_models(wildcards):
-    """The fine-tuned networks of a pre-training."""
-    names = wildcards.cohort, wildcards.pair, wildcards.pretraining, int(wildcards.seed)
-    return [model_file(run) for run in DIAGNOSED.get(names, [])]
-
 
 rule diagnose_pretraining:
     """Test one pre-training: its translations, L_C's task, its features, its shared layers, and what fine-tuning left of it."""

@@ -180,6 +180,16 @@ def drawn_prediction(run):
     }
 
 
+# (cohort, pair, pre-training, seed) -> the fine-tunings that started from it
+DIAGNOSED = plan.diagnosed(CONFIG)
+
+
+def diagnosed_models(wildcards):
+    """The fine-tuned networks of a pre-training that is diagnosed."""
+    names = wildcards.cohort, wildcards.pair, wildcards.pretraining, int(wildcards.seed)
+    return [model_file(run) for run in DIAGNOSED.get(names, [])]
+
+
 COSTS = plan.costs(CONFIG)
 
 KINDS = plan.reportable(CONFIG)
