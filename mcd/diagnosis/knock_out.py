@@ -56,9 +56,9 @@ def segmentation_without(
     """
     network, about = load_network(model, device)
     scores: dict[str, list[float]] = {"DSC": [], "DSC_without": []}
-    for subject in with_region(shards, split.train[len(split.labelled(about["label_ratio"])) :], about["regions"])[
-        :PATIENTS
-    ]:
+    used = set(split.labelled(about["label_ratio"]))
+    others = [name for name in split.train if name not in used]
+    for subject in with_region(shards, others, about["regions"])[:PATIENTS]:
         slices = SliceSet(shards, [subject], [about["modality"]], regions=about["regions"], select="all", device=device)
         batch = slices.batch(np.arange(len(slices)))
         assert batch.targets is not None

@@ -5,6 +5,7 @@ only cells with tissue count, since background is told apart by anything. The pr
 patients and is scored on the other, so that test patients are never looked at.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,7 @@ def probe(
     regions: dict[str, list[int]],
     *,
     seed: int,
+    person: Callable[[str], str] = str,
     compute: Compute,
     device: torch.device,
 ) -> list[Number]:
@@ -49,19 +51,22 @@ def probe(
     Args:
         state: the pre-trained U-Net's, or its encoder's.
         subjects: training subjects, in an order that says nothing. Those without a region are left out.
+        person: whose scan a subject is; nobody is in both halves.
 
     Returns:
         Nothing where fewer than two subjects hold a region; a region that is not in both halves is left out.
     """
     subjects = with_region(shards, subjects, regions)
-    if len(subjects) < 2:
+    persons = list(dict.fromkeys(map(person, subjects)))
+    if len(persons) < 2:
         return []
-    middle = len(subjects) // 2
+    learning = set(persons[: len(persons) // 2])
+    parts = [[name for name in subjects if (person(name) in learning) == learns] for learns in (True, False)]
     halves = [
         Half(
             SliceSet(shards, part, [modality], regions=regions, select="target", device=device), derive_seed(seed, name)
         )
-        for name, part in (("learn", subjects[:middle]), ("score", subjects[middle:]))
+        for name, part in zip(("learn", "score"), parts, strict=True)
     ]
     torch.manual_seed(derive_seed(seed, "weights"))
     networks = {"random": UNet(filters), "pretrained": UNet(filters)}

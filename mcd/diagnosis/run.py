@@ -66,7 +66,7 @@ def diagnose(
             passes, limit = Passes(method, compute, reconstructions=False), compute.memory_limit_gb * 1e9 / 2
             learned, unseen = (
                 SliceSet(opened, part, method.modalities, device=device, memory_limit=limit)
-                for part in (parts.train, parts.test)
+                for part in (parts.seen, parts.test)
             )
             passes.estimate(learned, derive_seed(seed, "statistics"))
             if method.translates:
@@ -82,6 +82,7 @@ def diagnose(
                 parts.train,
                 groups,
                 seed=derive_seed(seed, "probe", modality),
+                person=parts.person,
                 compute=compute,
                 device=device,
             )

@@ -13,8 +13,8 @@ Pretrained = tuple[str, str, str, int]
 def diagnosed(config: Config) -> dict[Pretrained, list[Run]]:
     """The pre-trainings of Table II and of everything else that `report` names; nothing is trained for a diagnosis.
 
-    The fine-tunings are those at `label_ratios` by the method that is called as its pre-training; other methods that share it
-    (Table VIII) differ in what they transfer.
+    The fine-tunings are those at `label_ratios`, of the first draw, by the method that is called as its pre-training; other
+    methods that share it (Table VIII) differ in what they transfer.
     """
     found: dict[Pretrained, list[Run]] = {}
     for name, comparison in comparisons(config).items():
@@ -25,6 +25,7 @@ def diagnosed(config: Config) -> dict[Pretrained, list[Run]]:
             if pretraining is None:
                 continue
             runs = found.setdefault((run.cohort, pretrained_on(run), pretraining, run.seed), [])
-            if run.method == pretraining and run.ratio in config.label_ratios and run not in runs:
+            own = run.method == pretraining and run.draw == 0 and run.ratio in config.label_ratios
+            if own and run not in runs:
                 runs.append(run)
     return found

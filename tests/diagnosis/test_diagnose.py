@@ -104,9 +104,9 @@ def test_no_label_of_a_test_patient_is_read(
     images: set[str] = set()
     read = Shards.read
 
-    def watched(shards: Shards, name: str, dataset: str, *rest: Any) -> Any:
+    def watched(shards: Shards, name: str, dataset: str, *rest: Any, **named: Any) -> Any:
         (images if dataset == "images" else labels).add(name) if dataset != "content" else None
-        return read(shards, name, dataset, *rest)
+        return read(shards, name, dataset, *rest, **named)
 
     monkeypatch.setattr(Shards, "read", watched)
     done(tiny_cohort, pretrained, tmp_path / "n.csv", regions, models=[finetuned])

@@ -1,5 +1,6 @@
 """The linear probe against one by hand, and on weights that are known."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,19 @@ def test_too_few_patients_with_a_region_are_not_probed(tiny_cohort: TinyCohort, 
     write_subjects(tmp_path / "0.h5", made)
     cohort = TinyCohort(tmp_path, TRAIN, [tmp_path / "0.h5"], tmp_path / "none.json")
     assert {number.region for number in probed(cohort, state_of(1))} == {"WT"}
+
+
+def test_nobody_is_in_both_halves(tiny_cohort: TinyCohort) -> None:
+    """Three scans of one person learn together, though they are more than half."""
+
+    def run(subjects: list[str], person: Callable[[str], str]) -> list[Number]:
+        device, compute = torch.device("cpu"), Compute(device="cpu")
+        with Shards(tiny_cohort.shards) as shards:
+            return probe(
+                state_of(1), 2, "B", shards, subjects, REGIONS, seed=0, person=person, compute=compute, device=device
+            )
+
+    persons = dict(zip(TRAIN, "aaab", strict=True))
+    assert run(TRAIN, persons.__getitem__) == run(["p0", "p1", "p2", "p3"], lambda name: "b" if name == "p3" else "a")
+    assert run(TRAIN, persons.__getitem__) != run(TRAIN, str)
+    assert run(TRAIN, lambda name: "one") == []
