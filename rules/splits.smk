@@ -30,11 +30,8 @@ for cohort, (seed, draw) in product(COHORTS, plan.trainings(CONFIG)):
         if draw:
             remedy = f"mcd split redraw {path} --config {shlex.quote(str(CONFIG_FILE))}"
             or_explain(check_draw, path, SPLITS[cohort, seed, draw], base, remedy)
-
-
-def missing_splits(further):
-    """The names of the splits that are not there yet: of further draws, or of seeds."""
-    return alternatives(name for name, (_, _, draw) in MISSING_SPLITS.items() if bool(draw) == further)
+MISSING_OF_SEEDS = alternatives(name for name, (_, _, draw) in MISSING_SPLITS.items() if not draw)
+MISSING_DRAWS = alternatives(name for name, (_, _, draw) in MISSING_SPLITS.items() if draw)
 
 
 rule make_split:
@@ -48,7 +45,7 @@ rule make_split:
     benchmark:
         benchmark_of("make_split", "{split}")
     wildcard_constraints:
-        split=missing_splits(further=False),
+        split=MISSING_OF_SEEDS,
     conda:
         "../envs/imaging.yaml"
     resources:
@@ -76,7 +73,7 @@ rule draw_labels:
     benchmark:
         benchmark_of("draw_labels", "{split}")
     wildcard_constraints:
-        split=missing_splits(further=True),
+        split=MISSING_DRAWS,
     conda:
         "../envs/imaging.yaml"
     resources:

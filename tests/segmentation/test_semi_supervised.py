@@ -72,9 +72,9 @@ def test_it_trains_saves_a_plain_unet_and_is_scored(
     read: set[tuple[str, str]] = set()
     original, counts = Shards.read, Shards.code_voxels
 
-    def spy(self: Shards, name: str, dataset: str, *rest: Any) -> np.ndarray:
+    def spy(self: Shards, name: str, dataset: str, *rest: Any, **named: Any) -> np.ndarray:
         read.add((name, dataset))
-        return original(self, name, dataset, *rest)
+        return original(self, name, dataset, *rest, **named)
 
     def spy_counts(self: Shards, name: str) -> dict[int, np.ndarray]:
         read.add((name, "labels"))
