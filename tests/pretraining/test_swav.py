@@ -109,9 +109,9 @@ def test_the_total_and_its_gradients_are_those_of_the_swapped_prediction(
     options |= {"small_crop": (0.05, 0.3), "small_size": 0.5, "queue_start": 0.5, "frozen_epochs": 7 if frozen else 1}
     method = make(prototypes=5, small_views=3, queue=10, **options)
     past = F.normalize(torch.randn(2, 10, 6), dim=2)
-    method.before_epoch(5, 10)
     if queued:
         method.queue.copy_(past)
+    method.before_epoch(5, 10)
     with torch.no_grad():
         method.prototypes.weight.mul_(torch.rand(5, 1) + 2)  # as after a step of the optimiser
     before = method.prototypes.weight.detach().clone()

@@ -147,6 +147,7 @@ def run_evaluation(cohort: TinyCohort, model: Path) -> tuple[pd.DataFrame, Path]
         "method": "multi_condos",
         "label_ratio": 0.5,
         "seed": 0,
+        "draw": 0,
     }
     predictions = model.parent / "predictions.h5"
     data: dict[str, Any] = {"shards": cohort.shards, "split": cohort.split, "predictions": predictions}

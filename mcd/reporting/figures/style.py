@@ -134,7 +134,9 @@ def _looks() -> dict[str, Look]:
     others = [key for key in METHODS if key not in found]
     colours = cycle([BLUE, ORANGE, GREEN, PURPLE, SKY_BLUE])
     markers = cycle(["^", "v", "D", "p", "X", "<", ">", "h", "P", "*", "d"])  # eleven and five have no common factor
-    for key, colour, marker in zip(others, colours, markers, strict=False):
+    taken = {(look.color, look.marker) for look in found.values()}
+    free = (pair for pair in zip(colours, markers, strict=False) if pair not in taken)
+    for key, (colour, marker) in zip(others, free, strict=False):
         found[key] = Look(colour, marker, lines.get(METHODS[key].group, ":"))
     return found
 
