@@ -206,9 +206,7 @@ class MJigsawOptions(PretrainingOptions):
         "grid": ours("as Jigsaw's; the paper (Taleb et al., IPMI 2021) varies it, and no code is published"),
         "iterations": Published(20, "Mena et al., ICLR 2018, for puzzles"),
         "temperature": Published(1.0, "Mena et al., ICLR 2018, for puzzles"),
-        "tile_share": ours(
-            "the paper speaks of no gaps. Tiles that abut can be matched by their edges: see the table above"
-        ),
+        "tile_share": ours("the paper speaks of no gaps, without which edges give some of the order away"),
     }
 
 
