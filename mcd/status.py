@@ -13,7 +13,7 @@ from mcd.durations import duration
 from mcd.errors import McdError
 from mcd.locks import holder_of
 from mcd.records import LOGS, read_records
-from mcd.training.history import warnings_of
+from mcd.training.history import seconds_left, warnings_of
 
 STATES = "work/.resume"
 """Of trainings that are not done, relative to a run's folder (`rules/places.smk`)."""
@@ -46,7 +46,7 @@ def _training(losses: Path, states: Path) -> Iterator[str]:
     rows = list(csv.DictReader(read_csv(losses)))
     last, total = rows[-1], int(rows[-1]["epochs"])
     own = [row for row in rows if row.get("modality") == last.get("modality")]
-    left = sum(float(row["seconds"]) for row in own) / len(own) * (total - len(own))
+    left = seconds_left([float(row["seconds"]) for row in own], total)
     alive = holder_of(losses.with_name(losses.name.removesuffix(_ENDING) + ".lock"))
     name = losses.relative_to(states).as_posix().removesuffix(_ENDING)
     words = [f"{last['modality']}, " if last.get("modality") else "", f"epoch {last['epoch']}/{total}"]

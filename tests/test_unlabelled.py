@@ -20,7 +20,7 @@ from mcd.reporting.tables.spec import TableSpec
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
 from mcd.slices.shards import Shards
-from mcd.slices.splits import Origin, Split, make_split, subjects_to_test, write_split
+from mcd.slices.splits import Origin, Split, make_split, split_to_test, write_split
 from mcd.testing.cohort import TinyCohort, make_tiny_cohort
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.schedule import Schedule
@@ -143,4 +143,4 @@ def test_without_any_label_only_pretraining_works(tmp_path: Path) -> None:
     with pytest.raises(McdError, match=r"split\.json: no training patient has a label"):
         train(cohort, "fully_supervised", 1.0, None)
     with pytest.raises(McdError, match=r"split\.json: has no test patient, since none has a label"):
-        subjects_to_test(cohort.split)
+        split_to_test(cohort.split)

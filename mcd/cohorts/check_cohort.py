@@ -22,7 +22,7 @@ import SimpleITK as sitk
 from mcd.cohorts.findings import Finding
 from mcd.cohorts.fit import gain, misfits
 from mcd.errors import McdError
-from mcd.imaging.alike import empty_region, some, unlike_others
+from mcd.imaging.alike import absent_regions, empty_region, some, unlike_others
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_label, read_volume
 from mcd.imaging.options import PreprocessOptions
@@ -273,10 +273,9 @@ def _labels(examined: Sequence[Examined], regions: Mapping[str, Sequence[int]]) 
         problem = f"code {code} is in no region, and in {len(holders[code])} labels: {some(holders[code])}"
         found.append(Finding("warning", "", "", problem, "add it to `regions`, if it is not meant to be background"))
     if any(one.codes is not None for one in examined):
-        for region, codes in regions.items():
-            if not set(codes) & set(holders):
-                empty = empty_region(region, codes)
-                found.append(Finding("error", "", "", empty.problem, empty.remedy))
+        for region in absent_regions(regions, holders):
+            empty = empty_region(region, regions[region])
+            found.append(Finding("error", "", "", empty.problem, empty.remedy))
     return found
 
 

@@ -11,6 +11,7 @@ from mcd.cohorts.layout import HEAD_BOX
 from mcd.cohorts.proposal import LEFT_OUT, Progress, Proposal, codes_in_labels, with_boxes, with_contents
 from mcd.cohorts.recognise import recognise
 from mcd.errors import McdError
+from mcd.imaging.alike import absent_regions
 
 
 def propose(
@@ -90,7 +91,7 @@ def _with_codes_told(proposal: Proposal) -> Proposal:
     codes = ", ".join(f"{code} (in {count})" for code, count in sorted(proposal.codes.items()))
     rows = [replace(row, remark=f"codes: {codes or 'none'}") if row.what == "label" else row for row in proposal.rows]
     remarks = list(proposal.remarks)
-    absent = [name for name, of in proposal.regions.items() if proposal.codes and not set(of) & set(proposal.codes)]
+    absent = absent_regions(proposal.regions, proposal.codes) if proposal.codes else []
     if absent:
         remarks.append(f"regions left out, since no label has their codes: {', '.join(absent)}")
         held = {name: of for name, of in proposal.regions.items() if name not in absent}

@@ -36,6 +36,7 @@ ALIKE = 0.1
 """Of the largest loss term: Sec. V has the weights so that terms do not differ by orders of magnitude."""
 
 TERM_NAMES = {"adversarial": "L_GAN", "translation": "L_T", "reconstruction": "L_R", "contrastive": "L_C"}
+"""The losses of Eq. 7, by their columns in `losses.csv` and their weights in `DSGANOptions`."""
 
 
 @dataclass(frozen=True)

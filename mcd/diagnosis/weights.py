@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 
 from mcd.csv_files import read_csv
+from mcd.diagnosis.findings import TERM_NAMES
 from mcd.diagnosis.numbers import LAYERS, Number
 from mcd.errors import McdError
 from mcd.training.checkpoint import Checkpoint
-
-TERMS = ("adversarial", "translation", "reconstruction", "contrastive")
-"""The losses of Eq. 7, by their columns in `losses.csv` and their weights in `DSGANOptions`."""
 
 
 def moved(before: Mapping[str, Tensor], model: Checkpoint) -> list[Number]:
@@ -56,7 +54,9 @@ def loss_terms(losses: str | Path, options: Mapping[str, Any], algorithm: str) -
     last: dict[str, dict[str, str]] = {}
     for row in csv.DictReader(read_csv(losses)):
         last[row.get("modality", "")] = row
-    weights = {term: options[term] for term in TERMS if options.get(term)} if algorithm == "dsgan" else {"total": 1.0}
+    weights = (
+        {term: options[term] for term in TERM_NAMES if options.get(term)} if algorithm == "dsgan" else {"total": 1.0}
+    )
     try:
         return [
             Number("loss", term, weight * float(row[term]), modality)

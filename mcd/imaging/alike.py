@@ -7,7 +7,7 @@ patients are held against the training data by the same measures (`mcd.predictio
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,10 +64,15 @@ def unlike_others(infos: Mapping[str, Mapping[str, Any]]) -> list[Unlike]:
     return found
 
 
+def absent_regions(regions: Mapping[str, Sequence[int]], held: Collection[int]) -> list[str]:
+    """The regions none of whose codes is among those that a cohort's labels hold."""
+    return [region for region, codes in regions.items() if not set(codes) & set(held)]
+
+
 def empty_regions(infos: Mapping[str, Mapping[str, Any]], regions: Mapping[str, Sequence[int]]) -> list[Unlike]:
     """The regions that are in no label of a whole cohort: an empty prediction would be right for everyone, with a DSC of 1."""
     held = {int(code) for info in infos.values() for code in (info.get("label") or {}).get("ml", {})}
-    return [empty_region(region, codes) for region, codes in regions.items() if held and not held & set(codes)]
+    return [empty_region(region, regions[region]) for region in absent_regions(regions, held)] if held else []
 
 
 def empty_region(region: str, codes: Sequence[int]) -> Unlike:

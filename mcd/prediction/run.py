@@ -9,7 +9,7 @@ from mcd.prediction.masks import write_predictions
 from mcd.prediction.slices import BATCH_SIZE, load_network, predict_slices
 from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
-from mcd.slices.splits import subjects_to_test
+from mcd.slices.splits import split_to_test
 from mcd.training.device import prepare
 from mcd.training.history import LENGTH
 from mcd.training.schedule import Compute
@@ -40,7 +40,7 @@ def predict_test(
     with Shards(shards) as opened:
 
         def predicted() -> Iterator[tuple[str, np.ndarray]]:
-            for subject in subjects_to_test(split):
+            for subject in split_to_test(split).test:
                 slices = SliceSet(opened, [subject], [description["modality"]], select="all", device=device)
                 yield subject, predict_slices(network, slices, batch_size, compute)
 

@@ -23,7 +23,7 @@ from mcd.prediction.masks import (
     read_probabilities,
 )
 from mcd.slices.shards import Shards
-from mcd.slices.splits import read_split, subjects_to_test
+from mcd.slices.splits import split_to_test
 from mcd.version import code_version, lineage
 
 log = logging.getLogger(__name__)
@@ -123,8 +123,8 @@ def score_fused(
 
 def _tested(split: str | Path) -> list[tuple[str, dict[str, str]]]:
     """The test subjects, each with the columns that say who it is; their persons stand there if any is not its own."""
-    subjects, parts = subjects_to_test(split), read_split(split)
-    persons = {subject: parts.person(subject) for subject in subjects}
+    parts = split_to_test(split)
+    persons = {subject: parts.person(subject) for subject in parts.test}
     named = any(subject != person for subject, person in persons.items())
     return [
         (subject, {"subject": subject, **({PERSON: person} if named else {})}) for subject, person in persons.items()

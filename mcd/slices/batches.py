@@ -83,7 +83,8 @@ class SliceSet:
         self.regions = dict(regions) if regions is not None else None
         self.device = torch.device(device)
         self._channels = shards.modality_positions(modalities)
-        rows = [self._select(name, select) for name in self.subjects]
+        targets = [self._target_rows(name) for name in self.subjects] if self.regions is not None else []
+        rows = targets if select == "target" else [self._select(name, select) for name in self.subjects]
         self.rows = np.concatenate(rows)
         self.subject_of = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
         lengths = np.array([max(len(shards.subject(name)) - 1, 1) for name in self.subjects])
@@ -94,7 +95,6 @@ class SliceSet:
             raise McdError(no_target(subjects) if select == "target" else _no_slice(subjects, "content"))
         self.has_target = np.zeros(len(self.rows), bool)
         if self.regions is not None:
-            targets = [self._target_rows(name) for name in self.subjects]
             self.has_target = np.concatenate([np.isin(own, of) for own, of in zip(rows, targets, strict=True)])
             self._table = torch.zeros(256, len(self.regions), dtype=torch.bool)
             for column, codes in enumerate(self.regions.values()):
@@ -133,8 +133,6 @@ class SliceSet:
         count = len(self.shards.subject(subject))
         if select == "content":
             return np.flatnonzero(self.shards.read(subject, "content")[:, self._channels].all(axis=1))
-        if select == "target":
-            return self._target_rows(subject)
         return np.arange(count)
 
     def _target_rows(self, subject: str) -> np.ndarray:

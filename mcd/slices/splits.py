@@ -350,8 +350,9 @@ def read_split(path: str | Path) -> Split:
     return split
 
 
-def subjects_to_test(path: str | Path) -> list[str]:
-    """The test subjects of a split; `McdError` where it has none, because no patient of the cohort has a label."""
-    if not (test := read_split(path).test):
+def split_to_test(path: str | Path) -> Split:
+    """Read a split with test subjects; `McdError` where it has none, because no patient of the cohort has a label."""
+    split = read_split(path)
+    if not split.test:
         raise McdError(f"{path}: has no test patient, since none has a label; add labels, and redraw it by `mcd split`")
-    return test
+    return split

@@ -1,6 +1,6 @@
 """What a training records of every epoch."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,11 @@ def write_history(history: History, path: str | Path) -> None:
     """The losses as CSV with its digest, one row per epoch; the last column is `warning`, though most rows have none."""
     names = [*dict.fromkeys(name for row in history for name in row if name != "warning"), "warning"]
     write_csv([names, *([row.get(name, "") for name in names] for row in history)], path)
+
+
+def seconds_left(seconds: Sequence[float], epochs: int) -> float:
+    """How long the rest of `epochs` takes, going by the seconds of those that are done."""
+    return sum(seconds) / len(seconds) * (epochs - len(seconds))
 
 
 def warnings_of(history: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -24,7 +24,7 @@ from mcd.training.checkpoint import load_resume, save_resume
 from mcd.training.cost import name_of, peak_gpu_memory, peak_memory
 from mcd.training.device import autocast, numerics
 from mcd.training.guards import warnings
-from mcd.training.history import SEPARATOR, History, Watch
+from mcd.training.history import SEPARATOR, History, Watch, seconds_left
 from mcd.training.method import Losses, Method
 from mcd.training.schedule import Compute, Schedule
 from mcd.version import code_version, foreign_sources
@@ -238,7 +238,7 @@ class _Training:
         if found:
             self.history[-1]["warning"] = SEPARATOR.join(found)
         words = "  ".join(f"{loss} {mean:.4f}" for loss, mean in means.items())
-        left = sum(row["seconds"] for row in self.history) / len(self.history) * (self.schedule.epochs - epoch - 1)
+        left = seconds_left([row["seconds"] for row in self.history], self.schedule.epochs)
         ending = f"  {duration(left)} left" if left else ""
         log.info("epoch %d/%d  %s  %.0f slices/s%s", epoch + 1, self.schedule.epochs, words, seen / seconds, ending)
         for sentence in found:

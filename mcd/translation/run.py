@@ -27,7 +27,7 @@ from mcd.pretraining.options import DSGANOptions
 from mcd.seeding import derive_seed
 from mcd.slices.batches import Regions, SliceSet
 from mcd.slices.shards import Shards
-from mcd.slices.splits import read_split, subjects_to_test
+from mcd.slices.splits import split_to_test
 from mcd.training.checkpoint import load_checkpoint
 from mcd.training.device import prepare
 from mcd.training.schedule import Compute
@@ -101,8 +101,9 @@ def translate(
     passes = Passes(method, compute)
     features = _Features(extractor, passes.made)
     with Shards(shards) as opened, torch.inference_mode():
-        test, limit = subjects_to_test(split), compute.memory_limit_gb * 1e9
-        learned = SliceSet(opened, read_split(split).seen, method.modalities, device=device, memory_limit=limit / 2)
+        parts, limit = split_to_test(split), compute.memory_limit_gb * 1e9
+        test = parts.test
+        learned = SliceSet(opened, parts.seen, method.modalities, device=device, memory_limit=limit / 2)
         passes.estimate(learned, derive_seed(seed, "statistics"))
         slices = SliceSet(opened, test, method.modalities, device=device, memory_limit=limit / 2)
         shown = _shown_slice(opened, slices, regions)

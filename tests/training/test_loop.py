@@ -201,6 +201,17 @@ def test_a_warning_is_logged_once_and_stands_in_every_row_that_it_holds_in(
     assert warnings_of(rows) == warnings_of(history)
 
 
+def bare_steps(method: Method, slices: SliceSet, optimizer: torch.optim.Optimizer, epochs: int) -> None:
+    """What a training with seed 7 and batches of 5 comes down to."""
+    for epoch in range(epochs):
+        torch.manual_seed(derive_seed(7, "epoch", epoch))
+        method.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        for indices in method.batches(slices, 5, np.random.default_rng(derive_seed(7, "batches", epoch))):
+            optimizer.zero_grad()
+            method.losses(slices.batch(indices), "network")["total"].backward()
+            optimizer.step()
+
+
 def test_what_is_watched_and_recorded_changes_no_bit(slices: SliceSet) -> None:
     """The weights are those of bare steps of Adam; SimCLR draws random views, so that a number drawn beside would show."""
 
@@ -213,13 +224,7 @@ def test_what_is_watched_and_recorded_changes_no_bit(slices: SliceSet) -> None:
     pooled = PooledSlices(slices)
     train(ours, pooled, schedule, Compute(), seed=7)
     optimizer = torch.optim.Adam(bare.players()["network"], lr=1e-3, betas=schedule.betas, fused=True)
-    for epoch in range(schedule.epochs):
-        torch.manual_seed(derive_seed(7, "epoch", epoch))
-        bare.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        for indices in bare.batches(pooled, 5, np.random.default_rng(derive_seed(7, "batches", epoch))):
-            optimizer.zero_grad()
-            bare.losses(pooled.batch(indices), "network")["total"].backward()
-            optimizer.step()
+    bare_steps(bare, pooled, optimizer, schedule.epochs)
     for key, value in bare.state_dict().items():
         assert torch.equal(ours.state_dict()[key], value), key
 
@@ -234,13 +239,7 @@ def test_weight_decay_is_torch_s_in_either_form(slices: SliceSet, form: Any, ref
     ours, bare, pooled = make(), make(), PooledSlices(slices)
     train(ours, pooled, schedule, Compute(), seed=7)
     optimizer = reference(bare.players()["network"], lr=1e-2, betas=schedule.betas, weight_decay=0.3, fused=True)
-    for epoch in range(schedule.epochs):
-        torch.manual_seed(derive_seed(7, "epoch", epoch))
-        bare.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        for indices in bare.batches(pooled, 5, np.random.default_rng(derive_seed(7, "batches", epoch))):
-            optimizer.zero_grad()
-            bare.losses(pooled.batch(indices), "network")["total"].backward()
-            optimizer.step()
+    bare_steps(bare, pooled, optimizer, schedule.epochs)
     for key, value in bare.state_dict().items():
         assert torch.allclose(ours.state_dict()[key], value, atol=1e-6), key
 
