@@ -21,7 +21,10 @@ help: ## list the commands
 run: $(VENV)/.installed ## install into .venv and make Table II of the embedded default, and the page
 	$(BIN)/snakemake --cores $(CORES) results/table2.csv results/segmentations.png results/index.html
 	@echo "The page: $(CURDIR)/results/index.html (Table II alone: results/table2.html, .csv; pictures: results/segmentations.png)"
-	@echo "Next:     README.md, \"Look at results\" and \"Your own scans\""
+	@echo "Next, from what is there:"
+	@echo "  $(BIN)/snakemake --cores $(CORES) results/claims.csv        # the paper's sentences, tested on this run"
+	@echo "  $(BIN)/snakemake --cores $(CORES) results/diagnosis.html    # what each pre-training learnt, and what is left of it"
+	@echo "Then your own scans: $(BIN)/mcd init-cohort FOLDER (README.md, \"Your own scans\")"
 
 demo: $(VENV)/.installed ## install, and make a page of one small cohort and three methods, in demo/ (two minutes)
 	$(BIN)/snakemake --cores $(CORES) --configfile configs/demo.yaml --directory demo results/index.html

@@ -12,6 +12,11 @@ BY_DEFAULT = ("table2", "table_beyond", "segmentations")
 """What the page shows, as far as the configuration supports it, where the key `report` says nothing."""
 
 
+def is_made(config: Config, name: str) -> bool:
+    """Whether a run makes a table or figure without being asked for it by name: Table II, and what the page shows."""
+    return name == "table2" or config.report == "all" or name in (config.report or BY_DEFAULT)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A table, or the numbers behind a figure: what it shows, and the runs that it needs."""

@@ -2,7 +2,7 @@
 
 from mcd.config import Config
 from mcd.methods import METHODS
-from mcd.plan.comparison import BY_DEFAULT
+from mcd.plan.comparison import is_made
 from mcd.plan.runs import Run, pretrained_on
 from mcd.plan.tables import comparisons
 
@@ -18,7 +18,7 @@ def diagnosed(config: Config) -> dict[Pretrained, list[Run]]:
     """
     found: dict[Pretrained, list[Run]] = {}
     for name, comparison in comparisons(config).items():
-        if name != "table2" and config.report != "all" and name not in (config.report or BY_DEFAULT):
+        if not is_made(config, name):
             continue
         for run in comparison.runs:
             pretraining = METHODS[run.method].pretraining

@@ -6,7 +6,7 @@ from mcd.config import Config
 from mcd.errors import McdError
 from mcd.methods import METHODS
 from mcd.plan import tables as score_tables
-from mcd.plan.comparison import BY_DEFAULT
+from mcd.plan.comparison import BY_DEFAULT, is_made
 from mcd.plan.costs import costs
 from mcd.plan.fusion import fusion_comparison
 from mcd.plan.tables import comparisons
@@ -61,13 +61,18 @@ def claimable(there: Mapping[str, Kinds]) -> dict[str, str]:
 
 
 def claimed(config: Config, there: Mapping[str, str]) -> list[str]:
-    """The tables and figures whose claims are tested: what the key `claims` names of `claimable`."""
+    """The tables and figures whose claims are tested: what the key `claims` names of `claimable`; else what is made anyway."""
+    if config.claims is None:
+        return [name for name in there if is_made(config, name)]
     return _named(config, "claims", list(there))
 
 
 def claims_absent(there: Container[str], chosen: Container[str]) -> dict[str, str]:
     """Table or figure -> why its claims are not tested, or only as far as the runs of others allow."""
-    why = {True: "not among the configuration's claims", False: "not made as a table by this configuration"}
+    why = {
+        True: "not among the configuration's claims (`claims: all` trains what they take)",
+        False: "not made as a table by this configuration",
+    }
     return {name: f"{source} is {why[name in there]}" for name, source in _sources().items() if name not in chosen}
 
 
