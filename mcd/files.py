@@ -8,8 +8,9 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,52 @@ def atomic_path(path: str | Path, *, images: bool = False) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def together(folder: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder in `folder`, whose files are moved into `folder` when the block ends without an error.
+
+    All of them get there or none does, and those that they replace stay where one cannot be moved. Only a kill amid the moves,
+    which take no time, leaves some of them.
+
+    Raises:
+        McdError: where the system does not let the folder or a file be made there.
+    """
+    folder = Path(folder)
+    with explained(folder / "files"):
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        temporary = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=folder))
+    try:
+        yield temporary
+        _move_all(sorted(temporary.iterdir()), folder, temporary)
+    except McdError as error:  # of a file by its name in the temporary folder
+        raise McdError(str(error).replace(str(temporary), str(folder))) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move_all(files: Sequence[Path], folder: Path, aside: Path) -> None:
+    """Move files into a folder, or none of them: what they replace waits in `aside` until the last one is there."""
+    moved: list[tuple[Path, Path | None]] = []
+    try:
+        for file in files:
+            target = folder / file.name
+            with explained(target):
+                before = aside / f"{file.name}.before" if target.is_file() else None
+                if before:
+                    os.replace(target, before)
+                moved.append((target, before))
+                os.replace(file, target)
+        sync(folder)
+    except BaseException:
+        for target, before in reversed(moved):
+            if before:
+                os.replace(before, target)
+            elif target.is_file():
+                target.unlink()
+        raise
 
 
 def access_mode(*, images: bool, folder: bool = False) -> int:

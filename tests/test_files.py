@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mcd.errors import McdError
-from mcd.files import ACCESS, atomic_path, read_json, write_json
+from mcd.files import ACCESS, atomic_path, read_json, together, write_json, write_text
 from mcd.imaging.preprocess import write_preprocessed
 from mcd.slices.write_shards import write_subjects
 from mcd.testing.cohort import tiny_subject
@@ -23,6 +23,39 @@ def test_a_failed_writer_leaves_the_old_file_and_no_litter(tmp_path: Path) -> No
         raise RuntimeError
     assert target.read_text() == "old"
     assert [path.name for path in target.parent.iterdir()] == ["result.csv"]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_files_appear_together_or_none_does(tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    with together(folder) as temporary:
+        write_text(temporary / "a", "old a")
+        write_text(temporary / "b", "old b")
+        assert not contents(folder)
+    assert contents(folder) == {"a": "old a", "b": "old b"}
+    with pytest.raises(RuntimeError), together(folder) as temporary:  # noqa: PT012
+        write_text(temporary / "a", "new a")
+        raise RuntimeError
+    (folder / "c").mkdir()
+    with pytest.raises(McdError, match="deep/c: is a folder; remove it"), together(folder) as temporary:  # noqa: PT012
+        for name in ("a", "aa", "c"):  # c cannot be moved there, after a and aa have been
+            write_text(temporary / name, f"new {name}")
+    assert contents(folder) == {"a": "old a", "b": "old b"}
+    (folder / "c").rmdir()
+    with together(folder) as temporary:
+        write_text(temporary / "a", "new a")
+    assert contents(folder) == {"a": "new a", "b": "old b"}
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
+
+
+def test_a_file_among_several_is_named_by_its_place(tmp_path: Path) -> None:
+    with pytest.raises(McdError, match=rf"^{tmp_path}/name: "), together(tmp_path) as temporary:  # noqa: PT012
+        (temporary / "name").mkdir()
+        write_text(temporary / "name", "text")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_temporary_file_keeps_the_suffix_and_the_result_is_readable(tmp_path: Path) -> None:
