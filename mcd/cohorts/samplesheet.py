@@ -29,12 +29,18 @@ log = logging.getLogger(__name__)
 
 
 def subjects(
-    sheet: Path, modalities: list[str] | None = None, fault: Fault = refuse, root: Path | None = None
+    sheet: Path,
+    modalities: list[str] | None = None,
+    fault: Fault = refuse,
+    root: Path | None = None,
+    *,
+    complete: bool = True,
 ) -> list[Subject]:
     """Return the patients of `sheet`, sorted by id.
 
     `modalities` names the columns that hold images (None: every column but those of `RESERVED`);
-    the first is the reference. A relative path counts from `root`, or from the sheet's own folder.
+    the first is the reference. A relative path counts from `root`, or from the sheet's own folder. A patient has all of them if
+    `complete`, else one at least.
     Raises `McdError` naming the sheet, the line (the header is line 1), the column and the remedy; a mistake in a row goes
     to `fault`, and where that returns, the patient has the files that are there.
     """
@@ -75,10 +81,12 @@ def subjects(
                 with faults(fault, identifier):
                     place = f"{where}, column {column}"
                     paths[column] = _existing(expand(row[column], place, base), place)
-            elif column in chosen:
+            elif complete and column in chosen:
                 message = f"{where}, column {column}: empty; give the image's file or remove the row"
                 fault(McdError(message), identifier)
         images = {modality: paths[modality] for modality in chosen if modality in paths}
+        if not any(row.get(column) for column in chosen) and not complete:
+            fault(McdError(f"{where}: no image; give one of {', '.join(chosen)}, or remove the row"), identifier)
         label, mask = paths.get("label"), paths.get("mask")
         found.append(Subject(identifier, images, label=label, mask=mask, box=box, split=split, **origin))
     if not found:
