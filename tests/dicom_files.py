@@ -12,6 +12,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 CT, PET, ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.128", "1.2.840.10008.5.1.4.1.1.2.1"
 STRUCTURES = "1.2.840.10008.5.1.4.1.1.481.3"
+COLOURS = ["#e69f00", "#56b4e9"]
+"""Of a SEG's segments."""
 AXIAL = np.array([1.0, 0, 0, 0, 1, 0])
 
 Edit = Callable[[Dataset, int], Any]

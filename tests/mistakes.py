@@ -83,6 +83,7 @@ class Scene:
 
     def text(self, name: str, content: str | bytes) -> None:
         path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         self.files[name] = path
 
@@ -158,12 +159,19 @@ class Scene:
         self.text("no_sheet", good.replace("sheet.tsv", f"{self.folder}/nothing.tsv"))
         volume = np.random.default_rng(0).normal(size=(8, 32, 32)).astype(np.float32)
         sitk.WriteImage(sitk.GetImageFromArray(volume), str(self.folder / "volume.nii.gz"))
+        self.text("patients/p1/a.nii.gz", "damaged")
+        for name in (
+            "flat/p1_a.nii.gz",
+            *(f"parts/{part}/{one}/a.nii.gz" for part in ("train", "test") for one in "12"),
+        ):
+            self.text(name, "")
 
     def _train(self) -> None:
         """A model, a pre-training, one of another width, and damaged ones."""
         self.text("wide_config", yaml.safe_dump({**CONFIGURATION, "filters": 4}, sort_keys=False))
         for command in (
             _FINETUNE.replace("{out.pt}", "{model.pt}"),
+            _FINETUNE.replace("{out.pt}", "{model_b.pt}").replace("--modality A", "--modality B"),
             _PRETRAIN.replace("{out.pt}", "{pretrained.pt}"),
             _PRETRAIN.replace("{out.pt}", "{wide.pt}").replace("{config}", "{wide_config}"),
         ):
@@ -183,6 +191,7 @@ _FINETUNE = (
     "--method fully_supervised --output {out.pt}"
 )
 _PREDICT = "predict --model {model.pt} --image {volume.nii.gz} --output {out.nii.gz}"
+_PREDICT_ALL = "predict --model {model.pt} --patients {patients} --output {out}"
 _UNREADABLE = ("nothing", "directory", "loop", "pipe", "socket")
 
 
@@ -263,6 +272,14 @@ MISTAKES: dict[str, list[str]] = {
         *_files(_PREDICT, "--image", *_UNREADABLE, "empty", "words", "noise", "shard"),
         *_with(_PREDICT, "--image", "C={words}", "A=", "/dev/zero"),
         *_files(_PREDICT, "--mask", "words", "pipe"),
+        _PREDICT.replace("--image {volume.nii.gz} ", ""),
+        f"{_PREDICT} --largest-component whole other",
+        f"{_PREDICT_ALL} --box 0 1 2 3 4 5",
+        f"{_PREDICT_ALL} --fill-holes other",
+        *_with(_PREDICT_ALL, "--output", "{words}"),
+        *_files(_PREDICT_ALL, "--patients", "nothing", "words", "commas.tsv", "sheet.tsv", "directory", "patients"),
+        *_with(_PREDICT_ALL.replace("{patients}", "{flat}"), "--image", "A=x.nii.gz", "A=*/x.nii.gz", "C=*.nii.gz"),
+        *_files(_PREDICT_ALL.replace("model.pt", "model_b.pt") + " --model {model.pt}", "--patients", "flat", "parts"),
     ],
     "Folders, sheets and scores": [
         "init-cohort {nothing}",

@@ -1,19 +1,26 @@
 """`mcd predict`: what it writes, what it says, and that nothing of a header gets out but into the DICOM SEG."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
 
 from mcd.cli import main
-from mcd.cli.predict import by_modality
+from mcd.cli.predict import SUMMARY, by_modality
+from mcd.csv_files import read_csv
 from mcd.errors import McdError
-from mcd.imaging.geometry import Grid, array_of
+from mcd.imaging.geometry import Grid, array_of, to_raw_grid
 from mcd.imaging.io import read_volume
 from mcd.models.unet import UNet
-from mcd.training.checkpoint import Checkpoint, save_checkpoint
+from mcd.prediction.patient import load_models, predict_patient
+from mcd.prediction.postprocess import PostProcessing, largest_component
+from mcd.prediction.slices import load_network
+from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mcd.training.schedule import Compute
 
 GRID = Grid((36, 30, 12), (2.0, 2.0, 4.0), (5.0, 6.0, 7.0), (-1, 0, 0, 0, -1, 0, 0, 0, 1))
 
@@ -95,8 +102,8 @@ def test_one_modality_is_enough(files: dict[str, Path], tmp_path: Path, capsys: 
     assert "PET" not in printed.out
 
 
-def test_a_dicom_folder_gives_a_seg_with_the_niftis_voxels(
-    files: dict[str, Path], real_patients: Path, tmp_path: Path
+def test_a_dicom_folder_gives_a_seg_with_the_niftis_voxels_or_nothing(
+    files: dict[str, Path], real_patients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     highdicom = pytest.importorskip("highdicom")
     series = real_patients / "sarcoma_pet_ct/STS_001/PET/dicom"
@@ -110,6 +117,141 @@ def test_a_dicom_folder_gives_a_seg_with_the_niftis_voxels(
     volume = seg.get_volume(combine_segments=False)
     assert volume.array.sum() == label.sum()
     assert sorted(volume.array.sum(axis=(1, 2, 3))) == sorted(count for count in label.sum(axis=(1, 2)) if count)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("a.*")}
+    assert set(before) == {"a.nii.gz", "a.dcm", "a.png", "a.pdf"}
+
+    def broken(*_: object) -> None:
+        raise McdError("no SEG; no remedy")
+
+    monkeypatch.setattr("mcd.imaging.dicom_seg.write_seg", broken)
+    arguments = ["predict", "--model", str(files["PET"]), "--image", str(series), "--probabilities", "--output"]
+    for output in ("a.nii.gz", "b.nii.gz"):  # one that replaces earlier files, and a new one
+        assert main([*arguments, str(tmp_path / output)]) == 1
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("[ab].*")} == before
+    assert main([*arguments, str(tmp_path / "b.nii.gz"), "--no-seg"]) == 0
+    assert not (tmp_path / "b.dcm").exists()
+
+
+@pytest.fixture
+def folder(files: dict[str, Path], tmp_path: Path) -> Path:
+    """Three patients: one with both images, one with a CT alone, one whose CT is damaged."""
+    for name, modalities in {"p1": ["CT", "PET"], "p2": ["CT"], "p3": ["PET"]}.items():
+        (tmp_path / "patients" / name).mkdir(parents=True)
+        for modality in modalities:
+            content = files[f"{modality} image"].read_bytes()
+            (tmp_path / "patients" / name / f"{modality.lower()}.nii.gz").write_bytes(content)
+    (tmp_path / "patients/p3/ct.nii.gz").write_bytes(content[:100])
+    return tmp_path / "patients"
+
+
+@pytest.fixture
+def scattered(files: dict[str, Path], tmp_path: Path) -> Path:
+    """A model of a CT that finds many small components."""
+    checkpoint = load_checkpoint(files["CT"])
+    state = checkpoint.weights["network"]
+    unet = UNet(2).eval()
+    unet.load_state_dict(state)
+    with torch.no_grad():
+        state["output.bias"] -= unet(torch.randn(2, 1, 48, 48)).quantile(0.97)
+    save_checkpoint(checkpoint, tmp_path / "scattered.pt")
+    return tmp_path / "scattered.pt"
+
+
+def both_models(files: dict[str, Path]) -> list[str]:
+    return ["predict", "--model", str(files["CT"]), "--model", str(files["PET"]), "--device", "cpu"]
+
+
+def test_a_folder_of_patients(
+    files: dict[str, Path], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others are written where one fails, each like alone, and the summary says of all."""
+    output = tmp_path / "out"
+    assert main([*both_models(files), "--patients", str(folder), "--output", str(output)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == f"{output}: 2 patients written, 2 of them with warnings ({SUMMARY})\n".replace("(", "(in ")
+    *_, failure, last = printed.err.splitlines()
+    assert failure.startswith(f"p3: {folder}/p3/ct.nii.gz: not a readable volume")
+    assert last.startswith(f"error: {folder}: 1 of 3 patients were not segmented (above); ")
+    assert "patient/s" not in printed.err  # a bar is for a terminal
+    written = {f"{name}.{suffix}" for name in ("p1", "p2") for suffix in ("nii.gz", "png", "pdf")}
+    assert {path.name for path in output.iterdir()} == written | {SUMMARY}
+    table = pd.read_csv(read_csv(output / SUMMARY), keep_default_na=False).set_index("patient")
+    assert list(table.index) == ["p1", "p2", "p3"]
+    assert list(table["modalities"]) == ["CT PET", "CT", "CT PET"]
+    assert "intensities from" in table.loc["p1", "warnings"]
+    assert f"{files['PET']}: no PET image is given, so it is left out; no box" in table.loc["p2", "warnings"]
+    assert (table.loc["p3", "GTV_ml"], table.loc["p1", "error"]) == ("", "")
+    assert "not a readable volume" in table.loc["p3", "error"]
+    for name, images in {"p1": ["CT image", "PET image"], "p2": ["CT image"]}.items():
+        alone = [option for image in images for option in ("--image", str(files[image]))]
+        assert main([*both_models(files), *alone, "--output", str(tmp_path / f"{name}.nii.gz")]) == 0
+        assert (tmp_path / f"{name}.nii.gz").read_bytes() == (output / f"{name}.nii.gz").read_bytes()
+        label = array_of(read_volume(output / f"{name}.nii.gz"))
+        assert float(table.loc[name, "GTV_ml"]) == pytest.approx(label.sum() * GRID.voxel_ml, rel=1e-5)
+
+
+def test_models_are_loaded_once_and_a_mistake_of_ours_costs_one_patient(
+    files: dict[str, Path],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from mcd.prediction import patient
+    from mcd.reporting.figures import prediction_sheet
+
+    loaded = []
+    draw = prediction_sheet.draw_prediction
+
+    def load(*given: Any) -> Any:
+        loaded.append(given)
+        return load_network(*given)
+
+    monkeypatch.setattr(patient, "load_network", load)
+
+    def fails_once(*given: Any) -> None:
+        if given[3] == "p1":
+            raise ValueError("of ours")
+        draw(*given)
+
+    monkeypatch.setattr(prediction_sheet, "draw_prediction", fails_once)
+    output = tmp_path / "out"
+    assert main([*both_models(files), "--patients", str(folder), "--output", str(output)]) == 1
+    assert len(loaded) == 2
+    assert {path.name for path in output.iterdir()} == {"p2.nii.gz", "p2.png", "p2.pdf", SUMMARY}
+    errors = capsys.readouterr().err
+    assert "p1: ValueError: of ours" in errors
+    assert "2 of 3 patients were not segmented" in errors
+
+
+def test_a_sheet_of_patients(files: dict[str, Path], scattered: Path, tmp_path: Path) -> None:
+    rows = ["subject\tCT\tbox", f"a\t{files['CT image']}\t-60 0 -50 0 7 40", f"b\t{files['CT image']}\t"]
+    (tmp_path / "sheet.tsv").write_text("\n".join(rows) + "\n")
+    arguments = ["predict", "--model", str(scattered), "--patients", str(tmp_path / "sheet.tsv"), "--device", "cpu"]
+    assert main([*arguments, "--output", str(tmp_path / "out"), "--largest-component", "--fill-holes", "GTV"]) == 0
+    table = pd.read_csv(read_csv(tmp_path / "out" / SUMMARY), keep_default_na=False).set_index("patient")
+    assert "no box" in table.loc["b", "warnings"]
+    assert "no box" not in table.loc["a", "warnings"]
+    assert list(table["largest_component"]) == list(table["fill_holes"]) == ["GTV", "GTV"]
+    label = sitk.ReadImage(str(tmp_path / "out/b.nii.gz"))
+    assert sitk.GetArrayFromImage(sitk.ConnectedComponent(label, True)).max() == 1
+    assert main([*arguments, "--output", str(tmp_path / "plain")]) == 0
+    plain = sitk.ReadImage(str(tmp_path / "plain/b.nii.gz"))
+    assert sitk.GetArrayFromImage(sitk.ConnectedComponent(plain, True)).max() > 1
+
+
+def test_the_page_shows_what_is_written(files: dict[str, Path], scattered: Path) -> None:
+    (model,) = load_models([scattered], Compute(device="cpu"))
+    images = {"CT": files["CT image"]}
+    after = PostProcessing(["GTV"])
+    plain, found = predict_patient([model], images), predict_patient([model], images, after=after)
+    np.testing.assert_array_equal(found.masks["GTV"], largest_component(plain.masks["GTV"]))
+    np.testing.assert_array_equal(found.probabilities["GTV"], plain.probabilities["GTV"])
+    assert found.masks["GTV"].any()
+    assert (found.masks["GTV"] != plain.masks["GTV"]).any()
+    assert found.seen["GTV"].any()
+    back = array_of(to_raw_grid(found.seen["GTV"], found.prepared.grid, found.grid)) > 0
+    assert not (back & ~found.masks["GTV"]).any()
 
 
 @pytest.mark.parametrize(
@@ -123,6 +265,14 @@ def test_a_dicom_folder_gives_a_seg_with_the_niftis_voxels(
         (["--image", "{CT image}", "--image", "x.nii"], "--image x.nii: there is no model for it; give one by --model"),
         (["--image", "{CT image}", "--image", "CT=x.nii"], "--image CT=x.nii: there is a CT image already"),
         (["--image", "CT=nowhere.nii"], "nowhere.nii: no such file or folder; correct the path"),
+        (["--image", "{CT image}", "--fill-holes", "TC"], "region TC: the models predict GTV; name one of theirs"),
+        ([], "--image: is missing; give a patient's images, or several patients by --patients"),
+        (["--patients", "nowhere", "--output", "out"], "--patients nowhere: no such sheet or folder; correct the path"),
+        (["--patients", "{CT}", "--image", "{CT image}", "--output", "out"], "--image: the sheet {CT} has them"),
+        (
+            ["--patients", "{CT}", *["--box", *"010101"], "--output", "out"],
+            "--box: is one patient's; give those of several in the column box of a sheet",
+        ),
     ],
 )
 def test_mistakes_are_one_line(

@@ -12,11 +12,12 @@ import numpy as np
 from torch import nn
 
 from mcd.errors import McdError
-from mcd.imaging.geometry import Grid, array_of, to_raw_grid
+from mcd.imaging.geometry import Grid, array_of, nearest, to_raw_grid
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import Preprocessed, preprocess_subject
 from mcd.prediction.fusion import THRESHOLD, fuse
 from mcd.prediction.origin import unlike_training
+from mcd.prediction.postprocess import PostProcessing
 from mcd.prediction.slices import load_network, predict_volume
 from mcd.subject import Subject
 from mcd.training.device import prepare
@@ -83,6 +84,7 @@ def predict_patient(
     mask: str | Path | None = None,
     box: Sequence[float] | None = None,
     how: str = "mean",
+    after: PostProcessing = PostProcessing(),  # noqa: B008, it cannot be changed
     compute: Compute | None = None,
 ) -> PatientPrediction:
     """Segment a patient with the networks of the available modalities, fused if there are several.
@@ -98,6 +100,7 @@ def predict_patient(
         mask: where intensities count; required if the training patients had one.
         box: (x1, x2, y1, y2, z1, z2) in mm, LPS; its slices are the ones predicted.
         how: `mean` or `staple`, see `mcd.prediction.fusion.fuse`.
+        after: what is done to the masks on the first image's grid; probabilities stay.
 
     Raises:
         McdError: for models that do not fit together, an image without a model, and whatever preprocessing refuses.
@@ -113,6 +116,7 @@ def predict_patient(
         )
     regions = list(used[0].description["regions"])
     _check_together(used)
+    after.check(regions)
     if mask is None and (masked := [model.name for model in used if model.description["masked"]]):
         raise McdError(f"{masked[0]}: its training patients all had a mask; give this patient's by --mask")
     subject = Subject(
@@ -135,14 +139,12 @@ def predict_patient(
     warnings += [sentence for model in used for sentence in unlike_training(model.description, prepared.info)]
     if box is None and all(model.description["boxed"] for model in used):
         warnings.append("no box: each training patient was cropped to a box, this one around the centre of its content")
-    return PatientPrediction(
-        raw,
-        probabilities,
-        {region: probability >= THRESHOLD for region, probability in probabilities.items()},
-        prepared,
-        {region: volume >= THRESHOLD for region, volume in zip(regions, found, strict=True)},
-        warnings,
-    )
+    masks = {region: probability >= THRESHOLD for region, probability in probabilities.items()}
+    seen = {region: volume >= THRESHOLD for region, volume in zip(regions, found, strict=True)}
+    if after:  # the picture shows what is written: another component may be the largest on another grid
+        masks = after.apply(masks)
+        seen = {region: nearest(raw.image(mask), prepared.grid) > 0 for region, mask in masks.items()}
+    return PatientPrediction(raw, probabilities, masks, prepared, seen, warnings)
 
 
 def _check_together(models: Sequence[Model]) -> None:

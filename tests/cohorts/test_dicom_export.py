@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import CT, PET, new_object, write_enhanced, write_series, write_structures
+from dicom_files import COLOURS, CT, PET, new_object, write_enhanced, write_series, write_structures
 from pydicom.dataset import Dataset
 
 from mcd.cli import main
@@ -98,7 +98,7 @@ def test_a_segmentation_among_the_series_comes_back_on_its_image(tmp_path: Path)
         examination(tmp_path / name, f"id{seed}", seed)
         mask = np.zeros((6, 16, 16), bool)
         mask[2:4, 5:9, 3 + seed : 8] = True
-        write_seg({"tumour": mask}, tmp_path / name / "A003", tmp_path / name / "SEG.dcm", "test")
+        write_seg({"tumour": mask}, tmp_path / name / "A003", tmp_path / name / "SEG.dcm", "test", COLOURS)
         one = subjects(tmp_path)[seed - 1]
         assert one.label == tmp_path / name / "SEG.dcm"
         raw = read_raw(one, PreprocessOptions(size=(16, 16)))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import read_headers, write_series, write_structures
+from dicom_files import COLOURS, read_headers, write_series, write_structures
 
 from mcd.errors import McdError
 from mcd.imaging.dicom_seg import write_seg
@@ -48,19 +48,23 @@ def test_a_seg_that_we_write_comes_back(series: Path, tmp_path: Path, place: str
     """Two segments in other slices each; empty frames are left out of the file."""
     tumour, node = block((2, 3, 4), (6, 9, 11)), block((7, 10, 2), (9, 14, 6))
     (tmp_path / "seg").mkdir()
-    write_seg({"tumour": tumour, "node": node}, series, tmp_path / "seg/one.dcm", "test")
+    write_seg({"tumour": tumour, "node": node}, series, tmp_path / "seg/one.dcm", "test", COLOURS)
     np.testing.assert_array_equal(codes_on(series, tmp_path / place), np.where(tumour, 1, np.where(node, 2, 0)))
 
 
 def test_nested_regions_come_back_with_the_inner_number(series: Path, tmp_path: Path) -> None:
     whole, core = block((1, 2, 2), (8, 12, 14)), block((3, 4, 4), (6, 8, 8))
-    write_seg({"whole": whole, "core": core}, series, tmp_path / "seg.dcm", "test")
+    write_seg({"whole": whole, "core": core}, series, tmp_path / "seg.dcm", "test", COLOURS)
     np.testing.assert_array_equal(codes_on(series, tmp_path / "seg.dcm"), np.where(core, 2, np.where(whole, 1, 0)))
 
 
 def test_segments_that_overlap_are_refused(series: Path, tmp_path: Path) -> None:
     write_seg(
-        {"a": block((1, 2, 2), (5, 8, 8)), "b": block((3, 4, 4), (8, 12, 12))}, series, tmp_path / "seg.dcm", "test"
+        {"a": block((1, 2, 2), (5, 8, 8)), "b": block((3, 4, 4), (8, 12, 12))},
+        series,
+        tmp_path / "seg.dcm",
+        "test",
+        COLOURS,
     )
     with pytest.raises(McdError, match=r"seg\.dcm: the segments 2 and 1 overlap in 32 voxels"):
         codes_on(series, tmp_path / "seg.dcm")
@@ -68,7 +72,7 @@ def test_segments_that_overlap_are_refused(series: Path, tmp_path: Path) -> None
 
 def test_a_gap_between_frames_stays_empty(series: Path, tmp_path: Path) -> None:
     mask = block((1, 2, 2), (3, 8, 8)) | block((7, 2, 2), (9, 8, 8))
-    write_seg({"a": mask}, series, tmp_path / "seg.dcm", "test")
+    write_seg({"a": mask}, series, tmp_path / "seg.dcm", "test", COLOURS)
     np.testing.assert_array_equal(codes_on(series, tmp_path / "seg.dcm"), mask)
 
 
@@ -89,7 +93,7 @@ def edited(path: Path, move: float = 0.0, spacing: bool = True) -> Path:
 def test_without_a_spacing_the_nearest_frames_say_it(series: Path, tmp_path: Path) -> None:
     """Empty frames are left out, so that others lie farther apart."""
     mask = block((1, 2, 2), (3, 8, 8)) | block((5, 2, 2), (6, 8, 8)) | block((9, 2, 2), (10, 8, 8))
-    write_seg({"a": mask}, series, tmp_path / "seg.dcm", "test")
+    write_seg({"a": mask}, series, tmp_path / "seg.dcm", "test", COLOURS)
     np.testing.assert_array_equal(codes_on(series, edited(tmp_path / "seg.dcm", spacing=False)), mask)
 
 
@@ -98,7 +102,7 @@ def test_without_a_spacing_the_nearest_frames_say_it(series: Path, tmp_path: Pat
     ["PlaneOrientationSequence", "PixelMeasuresSequence", "PlanePositionSequence", "SegmentIdentificationSequence"],
 )
 def test_a_seg_without_a_place_says_what_it_lacks(series: Path, tmp_path: Path, lacking: str) -> None:
-    write_seg({"a": block((1, 2, 2), (6, 8, 8))}, series, tmp_path / "seg.dcm", "test")
+    write_seg({"a": block((1, 2, 2), (6, 8, 8))}, series, tmp_path / "seg.dcm", "test", COLOURS)
     header = pydicom.dcmread(tmp_path / "seg.dcm")
     for group in [*header.SharedFunctionalGroupsSequence, *header.PerFrameFunctionalGroupsSequence]:
         if lacking in group:
@@ -110,7 +114,7 @@ def test_a_seg_without_a_place_says_what_it_lacks(series: Path, tmp_path: Path, 
 
 def test_frames_beside_their_places_are_refused_and_rounding_is_not(series: Path, tmp_path: Path) -> None:
     mask = block((1, 2, 2), (6, 8, 8))  # slices are 3 mm apart
-    write_seg({"a": mask}, series, tmp_path / "seg.dcm", "test")
+    write_seg({"a": mask}, series, tmp_path / "seg.dcm", "test", COLOURS)
     np.testing.assert_array_equal(codes_on(series, edited(tmp_path / "seg.dcm", move=0.3)), mask)
     with pytest.raises(McdError, match=r"seg\.dcm: the frames of the SEG are unevenly spaced"):
         codes_on(series, edited(tmp_path / "seg.dcm", move=0.6))
@@ -149,7 +153,7 @@ def test_a_structure_set_beside_the_slices_is_neither_image_nor_label(series: Pa
 
 
 def test_a_segmentation_is_no_image(series: Path, tmp_path: Path) -> None:
-    write_seg({"a": block((1, 2, 2), (5, 8, 8))}, series, tmp_path / "seg.dcm", "test")
+    write_seg({"a": block((1, 2, 2), (5, 8, 8))}, series, tmp_path / "seg.dcm", "test", COLOURS)
     with pytest.raises(McdError, match=r"seg\.dcm: a segmentation, not an image; give it as `label`"):
         read_volume(tmp_path / "seg.dcm")
 
@@ -159,7 +163,7 @@ def test_a_seg_on_part_of_the_image_is_preprocessed_like_it(series: Path, tmp_pa
     mask = block((3, 5, 4), (7, 11, 12))
     values = np.random.default_rng(0).integers(500, 600, SHAPE)
     write_series(tmp_path / "bright", np.where(mask, 1500, values).astype(np.int16))
-    write_seg({"a": mask}, tmp_path / "bright", tmp_path / "seg.dcm", "test")
+    write_seg({"a": mask}, tmp_path / "bright", tmp_path / "seg.dcm", "test", COLOURS)
     options = PreprocessOptions(size=(16, 16), spacing=(1.0, 1.5, 6.0), statistics_region="all", percentiles=(0, 100))
     pre = preprocess_subject(Subject("p", {"CT": tmp_path / "bright"}, label=tmp_path / "seg.dcm"), options)
     assert pre.label is not None
