@@ -25,14 +25,15 @@ def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000
     """
     style = verbatim("tables/table.css", "page/page.css")
     script = verbatim("page/page.js")
+    all_scores = read_scores(contents.scores)
     views = [
-        overview(contents),
+        overview(contents, all_scores),
         *_table_views(contents),
         figures_view(contents),
         claims_view(contents, contents.claims) if contents.claims is not None else None,
     ]
     room = limit - len(style) - len(script) - sum(len(view.content) for view in views if view)
-    scores = scores_of(read_scores(contents.scores))
+    scores = scores_of(all_scores)
     patients = patient_texts(contents, scores, room)
     views += [
         View.of("patients", "Patients", "patients"),

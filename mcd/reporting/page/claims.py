@@ -1,4 +1,4 @@
-"""The claims as a table, to be filtered by this run's verdict, by that of the printed numbers, and by words."""
+"""The claims, a block for each sentence, filtered by this run's verdict, by that of the printed numbers, and by words."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,8 +28,21 @@ def claims_view(contents: PageContents, path: str | Path) -> View:
             _filter("run", "this run", claims["verdict"]),
             _filter("paper", "the paper’s numbers", claims["paper_verdict"]),
         ],
-        claims=[_row(claim) for claim in sorted(claims.to_dict("records"), key=_missing)],  # those computed come first
+        sentences=_sentences(claims.to_dict("records")),
     )
+
+
+def _sentences(claims: list[dict[Any, str]]) -> dict[str, list[dict[str, Any]]]:
+    """The blocks of `computed` sentences, of which this run has at least one verdict, and of `missing` ones."""
+    found: dict[str, list[dict[str, Any]]] = {"computed": [], "missing": []}
+    for number in dict.fromkeys(claim["number"] for claim in claims):
+        own = [claim for claim in claims if claim["number"] == number]
+        said = {name: own[0][name] for name in ("number", "section", "source", "sentence", "note")}
+        readings = {claim["reading"] for claim in own}
+        said["reading"] = readings.pop() if len(readings) == 1 else ""  # else each row says its own
+        rows = [{**_row(claim), "reading": "" if said["reading"] else claim["reading"]} for claim in own]
+        found["missing" if all(map(_missing, own)) else "computed"].append({**said, "rows": rows})
+    return found
 
 
 def _filter(by: str, words: str, verdicts: pd.Series) -> dict[str, Any]:
@@ -46,10 +59,8 @@ def _missing(claim: Mapping[Any, str]) -> bool:
 
 
 def _row(claim: Mapping[Any, str]) -> dict[str, Any]:
-    """The sentence, then the results of the run and of the printed numbers."""
-    said = {name: claim[name] for name in ("number", "section", "source", "sentence", "reading", "note")}
-    metric = MEASURES[claim["metric"]]
-    return {**said, "metric": metric.key, "run": _said(claim, ""), "paper": _said(claim, "paper_")}
+    """The results of the run and of the printed numbers, in one metric."""
+    return {"metric": MEASURES[claim["metric"]].key, "run": _said(claim, ""), "paper": _said(claim, "paper_")}
 
 
 def _said(claim: Mapping[Any, str], prefix: str) -> dict[str, str]:

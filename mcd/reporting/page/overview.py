@@ -1,12 +1,15 @@
-"""The first view: what was run, what to be wary of, how long every stage took, and with which libraries."""
+"""The first view: the result, what to be wary of, what was run, how long every stage took, and with which libraries."""
 
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
+import pandas as pd
+
 from mcd.reporting.page.contents import PageCohort, PageContents
 from mcd.reporting.page.elements import View
 from mcd.reporting.page.patients import patients_in
+from mcd.reporting.page.result import results
 from mcd.reporting.page.timing import time_tables
 from mcd.reporting.page.warnings import warnings_in
 from mcd.version import code_version
@@ -14,8 +17,8 @@ from mcd.version import code_version
 LIBRARIES = ("torch", "numpy", "scipy", "pandas", "h5py", "SimpleITK", "matplotlib", "snakemake")
 
 
-def overview(contents: PageContents) -> View:
-    """The first view of the page."""
+def overview(contents: PageContents, scores: pd.DataFrame) -> View:
+    """The first view of the page; `scores` are all of the run's."""
     rows = [(cohort, _facts(cohort, contents)) for cohort in contents.cohorts]
     return View.of(
         "overview",
@@ -24,6 +27,7 @@ def overview(contents: PageContents) -> View:
         title=contents.title,
         simulated=[cohort.title for cohort in contents.cohorts if cohort.simulated],
         absent=contents.absent,
+        results=results(contents, scores),
         warnings=list(warnings_in(contents)),
         heads=list(dict.fromkeys(head for _, facts in rows for head in facts)),
         rows=rows,

@@ -26,10 +26,12 @@ function route() {
     else link.removeAttribute("aria-current");
   }
   main.dataset.view = view.dataset.view;
-  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   if (view.dataset.view === "patients") showPatient(address);
-  else if (inside) inside.scrollIntoView();
-  else window.scrollTo(0, 0);
+  else if (inside && inside !== view) {
+    inside.closest("details")?.setAttribute("open", "");
+    inside.scrollIntoView();
+  } else window.scrollTo(0, 0);
+  stick();
 }
 
 /* --- tables: a click on a head sorts within each block; the third click brings the printed order back --- */
@@ -86,6 +88,33 @@ function compare(a, b, way) {
   return way * (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
 }
 
+/* --- a table's head sticks to the window: by itself where the table fits, else moved by hand, since its box scrolls sideways --- */
+
+const bar = document.querySelector(".top");
+
+function stick() {
+  const top = getComputedStyle(bar).position === "sticky" ? bar.offsetHeight : 0;
+  document.documentElement.style.setProperty("--top", `${top}px`);
+  for (const box of document.querySelectorAll(".view:not([hidden]) .scroll")) {
+    const table = box.querySelector("table");
+    if (!table?.tHead) continue;
+    const fits = table.offsetWidth <= box.parentElement.clientWidth;
+    box.classList.toggle("fits", fits);
+    if (fits) box.removeAttribute("tabindex");
+    else box.tabIndex = 0; // so that the arrow keys scroll it
+    const place = table.getBoundingClientRect();
+    const hidden = Math.min(Math.max(0, top - place.top), Math.max(0, place.height - table.tHead.offsetHeight));
+    table.tHead.style.transform = !fits && hidden ? `translateY(${hidden}px)` : "";
+  }
+}
+
+addEventListener("scroll", stick, { passive: true });
+addEventListener("resize", stick);
+for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", stick);
+addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll(".view:not([hidden]) details")) fold.open = true;
+});
+
 /* --- what can be switched off in a table goes off in all of them --- */
 
 for (const box of document.querySelectorAll("[data-show]"))
@@ -101,7 +130,10 @@ function filterClaims() {
   const rows = [...document.querySelectorAll("tr[data-run]")];
   for (const row of rows)
     row.hidden =
-      chosen.some(({ by, verdict }) => verdict && row.dataset[by] !== verdict) || !row.textContent.toLowerCase().includes(words);
+      chosen.some(({ by, verdict }) => verdict && row.dataset[by] !== verdict) ||
+      !row.closest(".claim").querySelector(".block").textContent.concat(row.textContent).toLowerCase().includes(words);
+  for (const block of document.querySelectorAll(".claim")) block.hidden = ![...block.querySelectorAll("tr[data-run]")].some((row) => !row.hidden);
+  byId("claims-missing")?.toggleAttribute("open", rows.every((row) => row.hidden || row.closest("#claims-missing")));
   byId("claim-count").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} shown`;
 }
 
@@ -275,6 +307,7 @@ function drawScores() {
     table.append(body);
   }
   sortable(table);
+  stick();
   byId("scores-words").textContent =
     `${words}${unit ? ` in ${unit}` : ""}, ${higher ? "higher" : "lower"} is better; bold is the best of a block. ` +
     "A box draws the outline that the method’s model found; – is undefined or was not computed.";
@@ -489,7 +522,7 @@ const groups = Map.groupBy ? Map.groupBy(known.patients, ([name]) => name) : kno
 for (const [name, patients] of groups)
   byId("patient").append(make("optgroup", { label: known.cohorts[name].title }, ...patients.map((one) => new Option(one[1], one.join("/")))));
 options(byId("metric"), known.metrics.map((metric) => [metric.key, metric.label]), state.metric);
-for (const table of document.querySelectorAll(".view table")) if (table.id !== "scores") sortable(table);
+for (const table of document.querySelectorAll(".view table")) if (!table.matches("#scores, .claims")) sortable(table);
 if (byId("claim-words")) filterClaims();
 addEventListener("hashchange", route);
 route();

@@ -28,6 +28,7 @@ from mcd.reporting.figures.loss_curves import draw_curves
 from mcd.reporting.page.build import write_page
 from mcd.reporting.page.contents import PageCohort, PageContents, Prediction
 from mcd.reporting.page.patients import grey, pack, unpack
+from mcd.reporting.page.result import results
 from mcd.reporting.page.timing import read_benchmarks, summarise
 from mcd.reporting.page.warnings import warnings_in
 from mcd.reporting.tables.score_tables import write_table
@@ -86,6 +87,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
     absent = {claim.table: "none of it here" for claim in read_claims()}
     write_claims({}, {}, {}, {}, absent, {}, [], folder / "claims.csv")
     claims = pd.read_csv(read_csv(folder / "claims.csv"), dtype=str, keep_default_na=False).head(4)
+    claims["number"] = ["1", "2", "3", "4"]
     claims["sentence"] = ["A is better than B", "C is <i>worse</i> than D", "E helps", "F helps"]
     claims["verdict"] = ["holds", "fails", "undecided", "holds"]
     claims["paper_verdict"] = ["holds", "holds", "not computed", "fails"]
@@ -288,7 +290,7 @@ def test_a_page_keeps_to_its_limit_and_says_what_it_leaves_out(
 
 
 def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, page: Path, tmp_path: Path) -> None:
-    assert "<h2>Warnings</h2>" not in page.read_text()
+    assert "<h2>Warnings" not in page.read_text()
     volumes = [tiny_volumes(seed) for seed in range(3)]
     volumes[2].info["statistics"]["A"] |= {"p_low": -1000.0, "p_high": 900.0}
     volumes[1].info["warnings"] = ["the label is empty"]
@@ -301,20 +303,78 @@ def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, 
     write_history(rows, tmp_path / "losses.csv")
     cohort = replace(contents.cohorts[0], shards=[tmp_path / "0.h5"], regions={"GTV": [1], "node": [7]})
     warned = replace(contents, cohorts=[cohort], predictions=[], losses={"tiny/A/seed0": tmp_path / "losses.csv"})
-    assert list(warnings_in(warned)) == [
+    assert [(one.where, one.sentence, one.address) for one in warnings_in(warned)] == [
         (
             "Tiny & small",
             "p2, A: intensities from -1000 to 900 are in another unit than those of 2 of the 2 others: negative values "
             "(p0: 0 to 100); convert it to the others' unit",
+            "check/tiny/p2",
         ),
-        ("Tiny & small", "region node: none of its codes (7) is in any label; correct `regions`"),
-        ("Tiny & small", "p1: the label is empty"),
-        ("tiny/A/seed0", "epochs 2 to 3: it <went> wrong; mend it"),
+        ("Tiny & small", "region node: none of its codes (7) is in any label; correct `regions`", "checks"),
+        ("Tiny & small", "p1: the label is empty", "check/tiny/p1"),
+        ("tiny/A/seed0", "epochs 2 to 3: it <went> wrong; mend it", "training/tiny/A/seed0"),
     ]
     write_page(warned, tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text()
-    assert "<h2>Warnings</h2>" in text
+    assert "<h2>Warnings (4)</h2>" in text
+    assert '<a href="#check/tiny/p1">p1: the label is empty</a>' in text
     assert "epochs 2 to 3: it &lt;went&gt; wrong" in text
+
+
+def scored(dsc: dict[str, float], seeds: int, patients: int = 12, noise: float = 0.02) -> pd.DataFrame:
+    """Scores of methods with these means, at 10 % on two modalities."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"cohort": "tiny", "pair": "A-B", "modality": modality, "method": method, "label_ratio": 0.1, "seed": seed}
+        | {"draw": 0, "subject": f"p{patient:02d}", "region": "WT", "DSC": mean + rng.normal(0, noise)}
+        for method, mean in dsc.items()
+        for modality in "AB"
+        for seed in range(seeds)
+        for patient in range(patients)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_the_result_names_the_best_and_how_far_the_proposed_method_is_from_it(contents: PageContents) -> None:
+    (row,) = results(contents, scored({"scratch": 0.3, "dsgan": 0.5, "late": 0.7}, seeds=3))
+    assert [name for name, _ in row["best"]] == ["Late & last", "Multi-ConDoS", "Scratch <b>"]
+    assert (row["cohort"], row["ratio"], row["place"], row["methods"]) == ("Tiny & small", "10 %", 2, 3)
+    (other,) = row["against"]
+    assert (other["method"], other["verdict"]) == ("Late & last", "worse")
+    assert float(other["difference"]) == pytest.approx(-0.2, abs=0.02)
+    low, high = (float(end) for end in other["interval"].split(" to "))
+    assert low < float(other["difference"]) < high < 0
+    (row,) = results(contents, scored({"scratch": 0.3, "dsgan": 0.8, "late": 0.7}, seeds=3))
+    assert (row["place"], row["against"][0]["verdict"]) == (1, "better")
+    (row,) = results(contents, scored({"scratch": 0.5, "dsgan": 0.5, "late": 0.5}, seeds=3))
+    assert row["against"][0]["verdict"] == "undecided"
+
+
+def test_of_one_training_the_result_is_undecided(contents: PageContents) -> None:
+    (row,) = results(contents, scored({"scratch": 0.3, "dsgan": 0.9, "late": 0.5}, seeds=1))
+    assert row["place"] == 1
+    assert row["against"][0]["verdict"] == "undecided"
+    assert row["against"][0]["remark"] == "one training: nothing is known of another one"
+
+
+def test_the_result_compares_what_both_were_trained_for(contents: PageContents) -> None:
+    """A method that lacks a modality of the proposed one has no place; what is compared with nothing has no row."""
+    scores = scored({"scratch": 0.3, "dsgan": 0.5, "late": 0.7}, seeds=2)
+    (row,) = results(contents, scores[(scores["method"] != "late") | (scores["modality"] == "A")])
+    assert [name for name, _ in row["best"]] == ["Multi-ConDoS", "Scratch <b>"]
+    (row,) = results(contents, scores[(scores["method"] != "dsgan") | (scores["modality"] == "B")])
+    assert (row["modalities"], row["place"], row["methods"]) == ("B", 2, 3)
+    assert results(contents, scores[scores["method"] == "scratch"]) == []
+
+
+def test_training_from_scratch_is_compared_with_too(contents: PageContents) -> None:
+    methods = {key: {"label": key, "group": ""} for key in ("fully_supervised", "dsgan", "late")}
+    told = replace(contents, methods=methods)
+    (row,) = results(told, scored({"fully_supervised": 0.3, "dsgan": 0.5, "late": 0.7}, seeds=3))
+    assert [(one["kind"], one["method"], one["verdict"]) for one in row["against"]] == [
+        ("the best other", "late", "worse"),
+        ("training from scratch", "fully_supervised", "better"),
+    ]
 
 
 def test_the_page_says_what_it_was_not_asked_to_show(contents: PageContents, page: Path, tmp_path: Path) -> None:
@@ -439,7 +499,7 @@ def test_a_claim_stands_with_its_numbers_and_what_is_simulated(page: Path) -> No
     assert "Tiny &amp; small: simulated patients.</strong> A verdict of this run" in view
     assert "C is &lt;i&gt;worse&lt;/i&gt; than D" in view
     first = view[view.index("A is better than B") :]
-    first = first[: first.index("</tr>")]
+    first = first[: first.index("</tbody>")]
     assert (
         "Multi-ConDoS better than Self-supervised, Semi-supervised; at 5, 10 %; each pair of methods on average"
         in first
@@ -462,10 +522,23 @@ def test_claims_that_were_computed_come_first(contents: PageContents, tmp_path: 
     assert places == sorted(places)
 
 
+def test_a_sentence_about_several_metrics_is_one_block(contents: PageContents, tmp_path: Path) -> None:
+    claims = pd.read_csv(read_csv(str(contents.claims)), dtype=str, keep_default_na=False)
+    claims["number"] = ["1", "1", "2", "3"]
+    claims["sentence"] = ["A is better than B", "A is better than B", "E helps", "F helps"]
+    claims.to_csv(tmp_path / "claims.csv", index=False)
+    write_page(replace(contents, claims=tmp_path / "claims.csv"), tmp_path / "page.html")
+    view = (tmp_path / "page.html").read_text().partition('id="view-claims"')[2].partition("</section>")[0]
+    assert view.count("A is better than B") == 1
+    blocks = view.split('<tbody class="claim">')[1:]
+    assert [block.count('<tr class="run"') for block in blocks] == [2, 1, 1]
+
+
 def test_claims_are_filtered_by_both_verdicts_and_words(browser: Browser, page: Path) -> None:
     browser.open(page, "claims")
     rows = "[...document.querySelectorAll('tr[data-run]')]"
-    shown = f"{rows}.filter((row) => !row.hidden).map((row) => row.cells[2].firstChild.textContent)"
+    said = "row.closest('.claim').querySelector('.block p').textContent.slice(2)"
+    shown = f"{rows}.filter((row) => !row.hidden).map((row) => {said})"
 
     def press(by: str, verdict: str) -> None:
         browser.value(f"document.querySelector('button[data-by={by}][data-verdict=\"{verdict}\"]').click()")
@@ -542,6 +615,48 @@ def test_the_picture_is_that_of_the_slice(browser: Browser, page: Path) -> None:
     content = patient(page, "tiny/p4")
     got = browser.value("volume(current.images.A).then((bytes) => [...bytes])")
     np.testing.assert_array_equal(np.reshape(got, content["shape"]), unpack(content["images"]["A"], content["shape"]))
+
+
+def test_a_tables_head_sticks_to_the_window(browser: Browser, page: Path) -> None:
+    """Whether the table fits into the window or scrolls sideways in it; it is never cut to a box of its own."""
+    try:
+        for width in (1280, 320):
+            browser.resize(width, 300)
+            browser.open(page, "table2")
+            box = "document.querySelector('#view-table2 .scroll')"
+            assert browser.value(f"{box}.scrollHeight - {box}.clientHeight") == 0
+            assert browser.value(f"{box}.classList.contains('fits')") == (width == 1280)
+            browser.value(f"scrollBy(0, {box}.getBoundingClientRect().top + 60)")
+            below = (
+                "document.querySelector('.top').offsetHeight" if width == 1280 else "0"
+            )  # the bar sticks to a wide one
+            head = f"{box}.querySelector('thead').getBoundingClientRect()"
+            browser.until(f"Math.abs({head}.top - {below}) < 1")
+            assert browser.value(f"{box}.querySelector('tbody').getBoundingClientRect().top - {head}.bottom") < -30
+    finally:
+        browser.resize(1440, 900)
+
+
+def test_no_menu_is_out_of_sight(browser: Browser, page: Path) -> None:
+    try:
+        browser.resize(700, 900)
+        browser.open(page)
+        ends = browser.value(
+            "[...document.querySelectorAll('nav a')].map((link) => link.getBoundingClientRect().right)"
+        )
+        assert len(ends) == 7
+        assert max(ends) <= 700
+    finally:
+        browser.resize(1440, 900)
+
+
+def test_times_and_versions_are_folded_away(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    seen = "document.getElementById('view-overview').innerText"
+    assert "Time that every stage took" in browser.value(seen)
+    assert "finetune modality" not in browser.value(seen)
+    browser.value("document.querySelector('#view-overview summary').click()")
+    assert "finetune modality" in browser.value(seen)
 
 
 @pytest.mark.parametrize("width", [1440, 420])
