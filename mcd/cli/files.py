@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from mcd.errors import McdError
 from mcd.paths import check_output
 
 
@@ -35,10 +36,15 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     _scores_option(sub)
     sub.add_argument("--licence", help="record this licence in the model file")
 
-    sub = command("export", _export, "Write a model as ONNX, checked against torch.")
-    sub.add_argument("model", type=Path, help="checkpoint of a fine-tuning")
-    sub.add_argument("--output", type=Path, required=True, help="the ONNX file to write")
+    sub = command(
+        "export", _export, "Write a model as ONNX, checked against torch, or an encoder for another library's network."
+    )
+    sub.add_argument("model", type=Path, help="checkpoint of a fine-tuning; with --encoder also of a pre-training")
+    sub.add_argument("--output", type=Path, required=True, help="the file to write")
     _scores_option(sub)
+    sub.add_argument("--encoder", action="store_true", help="the encoder alone, for the network that --to names")
+    sub.add_argument("--to", choices=["monai", "smp", "nnunet"], help="of --encoder: the library")
+    sub.add_argument("--modality", help="of --encoder: whose, where a pre-training has one for each modality")
 
 
 def _scores_option(sub: argparse.ArgumentParser) -> None:
@@ -101,8 +107,24 @@ def _card(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
+    if options.encoder:
+        _export_encoder(options)
+        return
+    if options.to or options.modality:
+        raise McdError(f"--{'to' if options.to else 'modality'}: is for an encoder; add --encoder, or leave it out")
     from mcd.prediction.onnx import export_onnx
 
     check_output(options.output)
     difference = export_onnx(options.model, options.output, options.scores)
     print(f"{options.output}: probabilities in onnxruntime differ from torch's by {difference:.1e} at most")
+
+
+def _export_encoder(options: argparse.Namespace) -> None:
+    from mcd.prediction.other_libraries import export_encoder
+
+    if options.to is None:
+        raise McdError("--encoder: is for another library; name it by --to")
+    if options.scores:
+        raise McdError("--scores: are a whole model's; leave them out")
+    check_output(options.output)
+    print(export_encoder(options.model, options.to, options.output, options.modality), end="")

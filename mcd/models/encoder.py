@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mcd.distributed.shares import shared
-from mcd.models.unet import UNet, bottleneck_channels
+from mcd.models.unet import UNet, bottleneck_channels, feature_maps
 
 
 class Encoder(nn.Module):
@@ -23,6 +23,10 @@ class Encoder(nn.Module):
         super().__init__()
         self.encoder = UNet(filters, in_channels).encoder
         self.channels = bottleneck_channels(filters)
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """The five levels' feature maps, as `UNet.encode`."""
+        return feature_maps(self.encoder, images)
 
     def bottleneck(self, images: Tensor) -> Tensor:
         """(N, in, H, W) -> (N, 16f, H/16, W/16)."""

@@ -65,11 +65,7 @@ class UNet(nn.Module):
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """The five levels' feature maps of (N, in, H, W), finest first; the last is the bottleneck (N, 16f, H/16, W/16)."""
-        features = []
-        for level, block in enumerate(self.encoder):
-            images = block(images if level == 0 else F.max_pool2d(images, 2))
-            features.append(images)
-        return features
+        return feature_maps(self.encoder, images)
 
     def decode(self, features: list[Tensor]) -> list[Tensor]:
         """From the encoder's feature maps, the bottleneck and the outputs of up layers 1 to 4, in this order."""
@@ -87,6 +83,15 @@ class UNet(nn.Module):
         """The output and what `decode` gives: element k is the feature of up layer k, element 0 the bottleneck."""
         stages = self.decode(self.encode(images))
         return self.output(stages[-1]), stages
+
+
+def feature_maps(encoder: Iterable[nn.Module], images: Tensor) -> list[Tensor]:
+    """The output of each level of an encoder for (N, in, H, W), finest first."""
+    features = []
+    for level, block in enumerate(encoder):
+        images = block(images if level == 0 else F.max_pool2d(images, 2))
+        features.append(images)
+    return features
 
 
 def bottleneck_channels(filters: int) -> int:
