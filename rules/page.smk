@@ -12,6 +12,7 @@ rule report_page:
         losses=lambda wildcards: list(reported_losses().values()),
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
         checks=rules.preprocess_all.input.pictures,
+        methods_text=METHODS_TEXT,
     output:
         page=report(PAGE, caption="../report/page.rst", category="Page"),
     log:
@@ -38,6 +39,7 @@ rule report_page:
             "captions": {name: caption(name) for name in reported_files("picture")},
             "claims": next(iter(reported_files("claims").values()), None),
             "losses": reported_losses(),
+            "methods_text": METHODS_TEXT,
             "absent": [name for name in REPORTABLE if name not in REPORTED],
             # not an input: Snakemake lets no rule depend on a benchmark file; each is there when its job's outputs are
             "benchmarks": BENCHMARKS,
@@ -56,3 +58,37 @@ rule report_page:
         ],
     script:
         "../workflow_scripts/report_page.py"
+
+
+rule write_methods:
+    """A paragraph on methods that a paper can use, with the references that it cites."""
+    input:
+        splits=SPLIT_FILES,
+        losses=[path for paths in described_pretrainings()[1].values() for path in paths],
+        scores=[scores_file(run) for run in CONFIGURED_RUNS],
+    output:
+        text=METHODS_TEXT,
+        references=REFERENCES,
+    log:
+        log_of("write_methods"),
+    benchmark:
+        benchmark_of("write_methods")
+    conda:
+        "../envs/reporting.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=10,
+    params:
+        facts=lambda wildcards: {
+            "methods": plan.methods(CONFIG),
+            "ratios": [*CONFIG.label_ratios, *CONFIG.full_ratios],
+            "seeds": len(CONFIG.seeds),
+            "draws": CONFIG.label_draws,
+            "filters": CONFIG.filters,
+            "pretrainings": described_pretrainings()[0],
+            "pretraining_losses": described_pretrainings()[1],
+            "finetuning": CONFIG.finetuning.model_dump(mode="json"),
+        },
+        cohorts=lambda wildcards: [described_cohort(cohort) for cohort in COHORTS],
+    script:
+        "../workflow_scripts/write_methods.py"

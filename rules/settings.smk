@@ -277,6 +277,36 @@ def reported_losses():
     return {str(Path(*Path(folder).parts[1:])): f"{folder}/losses.csv" for folder in folders}
 
 
+def described_pretrainings():
+    """Pre-training of a configured method -> what it was asked for in the first cohort and pair that has it, and all its losses."""
+    tasks, losses = {}, {}
+    for run in CONFIGURED_RUNS:
+        if name := METHODS[run.method].pretraining:
+            made = run.cohort, plan.pretrained_on(run), name, run.seed
+            tasks.setdefault(name, or_explain(plan.pretraining_task, CONFIG, *made).model_dump())
+            path = f"{of_pretraining(PRETRAINING, *made)}/losses.csv"
+            if path not in losses.setdefault(name, []):
+                losses[name].append(path)
+    return tasks, losses
+
+
+def described_cohort(name):
+    """A cohort for the text on methods."""
+    cohort, subjects = CONFIG.cohorts[name], SUBJECTS[name].values()
+    return {
+        "title": cohort.title or name,
+        "settings": cohort.model_dump(mode="json", exclude={"folder", "sheet"}),
+        "subjects": len(subjects),
+        "unlabelled": sum(subject.label is None for subject in subjects),
+        "masked": sum(subject.mask is not None for subject in subjects),
+        "boxed": any(subject.box is not None for subject in subjects),
+        "citation": (plan.cohort_facts(CONFIG, name).get("card", {}).get("data") or {}).get("citation"),
+        "splits": [
+            fix(LABELS, cohort=name, seed=seed, draw=plan.draw_text(draw)) for seed, draw in plan.trainings(CONFIG)
+        ],
+    }
+
+
 def page_cohort(name):
     cohort = CONFIG.cohorts[name]
     preprocessing = cohort.preprocessing

@@ -49,6 +49,7 @@ class PageContents:
     absent: Sequence[str] = ()  # tables and figures that are possible but not requested in `report`
     losses: Mapping[str, str | Path] = field(default_factory=dict)  # a training, as the reader knows it -> its losses
     checks: Sequence[tuple[str, str, str | Path]] = ()  # (cohort, patient, QC picture)
+    methods_text: str | Path | None = None  # of `mcd.reporting.methods_text`; shown, and linked by its name
     benchmarks: str | Path | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
 

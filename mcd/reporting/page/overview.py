@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import pandas as pd
 
@@ -31,6 +32,7 @@ def overview(contents: PageContents, scores: pd.DataFrame) -> View:
         warnings=list(warnings_in(contents)),
         heads=list(dict.fromkeys(head for _, facts in rows for head in facts)),
         rows=rows,
+        methods_text=_methods_text(contents),
         times=time_tables(contents),
         versions=_versions(),
     )
@@ -44,6 +46,13 @@ def _facts(cohort: PageCohort, contents: PageContents) -> Mapping[str, str]:
         "Regions": ", ".join(cohort.regions),
         **cohort.facts,
     }
+
+
+def _methods_text(contents: PageContents) -> dict[str, str] | None:
+    if contents.methods_text is None:
+        return None
+    path = Path(contents.methods_text)
+    return {"name": path.name, "references": path.with_suffix(".bib").name, "text": path.read_text(encoding="utf-8")}
 
 
 def _versions() -> Mapping[str, str]:

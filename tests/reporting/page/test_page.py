@@ -96,6 +96,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
     numbers["interval_over"] = "seeds and patients"
     claims = claims.assign(**{name: [value, "", "", ""] for name, value in numbers.items()})
     claims.to_csv(folder / "claims.csv", index=False)
+    (folder / "methods.md").write_text("We did <it> [@somebody2020].\n")
     for place, seconds in (
         ("tiny/finetune_modality/single/scratch/A/labels10/seed0", 90.0),
         ("aggregate_table/table2", 2.5),
@@ -118,6 +119,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
         claims=folder / "claims.csv",
         absent=["table3", "fig4"],
         checks=[("tiny", "p4", folder / "picture.png")],
+        methods_text=folder / "methods.md",
         benchmarks=folder / "benchmarks",
         configuration={"seeds": [0], "note": "</pre><script>alert(1)</script>"},
     )
@@ -185,8 +187,9 @@ def test_the_page_is_well_formed_and_loads_nothing(page: Path) -> None:
     assert not re.search(r"https?://|@import|url\(", text)
     for tag, attributes in elements.tags:
         for name in ("src", "href"):
-            if value := attributes.get(name):
-                assert value.startswith(("data:", "#")), (tag, value)
+            if value := attributes.get(name):  # links that are followed on request lead to what lies beside the page
+                beside = tag == "a" and value in ("methods.md", "methods.bib")
+                assert beside or value.startswith(("data:", "#")), (tag, value)
     ids = [attributes["id"] for _, attributes in elements.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     targets = {attributes.get("for") for tag, attributes in elements.tags if tag == "label"} - {None}
@@ -389,6 +392,14 @@ def test_pictures_of_any_resolution_are_shown_at_one_scale(contents: PageContent
         Figure(figsize=(4, 2)).savefig(path, dpi=dpi)
     write_page(replace(contents, pictures=pictures), tmp_path / "index.html")
     assert (tmp_path / "index.html").read_text().count('style="width: 600px"') == 2  # 150 an inch
+
+
+def test_the_text_on_methods_is_shown_and_linked(contents: PageContents, page: Path, tmp_path: Path) -> None:
+    text = page.read_text()
+    assert "We did &lt;it&gt; [@somebody2020]." in text
+    assert '<a href="methods.md">' in text
+    write_page(replace(contents, methods_text=None), tmp_path / "without.html")
+    assert "methods.md" not in (tmp_path / "without.html").read_text()
 
 
 def test_times_are_those_of_the_benchmarks(contents: PageContents, page: Path) -> None:
@@ -655,7 +666,9 @@ def test_times_and_versions_are_folded_away(browser: Browser, page: Path) -> Non
     seen = "document.getElementById('view-overview').innerText"
     assert "Time that every stage took" in browser.value(seen)
     assert "finetune modality" not in browser.value(seen)
-    browser.value("document.querySelector('#view-overview summary').click()")
+    browser.value(
+        "[...document.querySelectorAll('#view-overview summary')].find((one) => one.textContent.includes('stage')).click()"
+    )
     assert "finetune modality" in browser.value(seen)
 
 
