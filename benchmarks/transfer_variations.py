@@ -1,135 +1,113 @@
-"""The gain of pre-training by Multi-ConDoS with one thing of the recipe changed: what is transferred, how, and from where.
+"""The gain of pre-training by Multi-ConDoS with something of the recipe changed, on patients whom no study is judged by.
 
-    snakemake --configfile configs/study_cpu.yaml --directory runs/study_cpu --cores 2 results/table2.csv
-    python benchmarks/transfer_variations.py --config configs/study_cpu.yaml --run runs/study_cpu --output runs/variations
+    snakemake --configfile configs/study_choice.yaml --directory runs/study_choice --cores 2 shards
+    python benchmarks/transfer_variations.py --config configs/study_choice.yaml --run runs/study_choice --output runs/variations
 
-continues where it was stopped, and prints a Markdown table: mean DSC over the test patients and seeds for each label ratio
-and modality, and the mean difference from the recipe over all of these trainings, with how many of them gained.
-The recipe's own numbers are those of the run's table.
+pre-trains and fine-tunes once for each variation, seed, draw of the labelled patients, modality and label ratio, and prints a
+Markdown table: the mean DSC of the cohort's test patients, from random weights and from pre-trained ones, and the mean of the
+paired differences with its 95 % interval over trainings and patients. `configs/study_cpu.yaml` took its settings from it; its
+own patients are simulated with another seed. Goes on where it was stopped.
 """
 
 import argparse
+import json
 import multiprocessing
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 import yaml
-from torch import Tensor, nn
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mcd import plan
 from mcd.config import Config, load_config
+from mcd.digests import digest
 from mcd.evaluation.overlap import dsc
+from mcd.evaluation.statistics import effects
 from mcd.files import read_json, write_json
-from mcd.models.unet import UNet
 from mcd.pair import Pair
 from mcd.prediction.fusion import THRESHOLD
 from mcd.prediction.score import true_masks
-from mcd.prediction.slices import BATCH_SIZE, predict_slices
+from mcd.prediction.slices import BATCH_SIZE, load_network, predict_slices
 from mcd.pretraining.run import pretrain
-from mcd.seeding import derive_seed
-from mcd.segmentation.options import SegmentationOptions
-from mcd.segmentation.supervised import Supervised
-from mcd.segmentation.transfer import transfer
-from mcd.slices.batches import Batch, SliceSet
-from mcd.slices.options import Augmentation
+from mcd.segmentation.run import finetune
+from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
-from mcd.training.checkpoint import load_checkpoint
 from mcd.training.device import prepare
-from mcd.training.loop import train
-from mcd.training.method import Losses
 
 
 @dataclass(frozen=True)
-class Variation:
-    """One departure from the recipe.
+class Pretraining:
+    """A pre-training that departs from the configuration's.
 
     Attributes:
-        depth: decoder layers to transfer (Table VIII); None to start from random weights.
-        rate: learning rate of the transferred layers, as a share of the others'.
-        norm: of the transferred layers: `kept`, `fresh` scales, shifts and statistics, or `frozen` statistics of pre-training.
-        epochs: length of the pre-training, as a multiple of the run's.
-        options: of the pre-training, instead of the run's.
+        epochs: its length, as a multiple of the configuration's.
+        options: of the algorithm, instead of the configuration's.
     """
 
-    depth: int | None = 3
-    rate: float = 1.0
-    norm: str = "kept"
+    name: str
     epochs: float = 1.0
     options: dict[str, Any] = field(default_factory=dict)
 
 
-RECIPE = "the recipe"
-VARIATIONS = {
-    RECIPE: Variation(),
-    "from random weights": Variation(depth=None),
-    "only encoder and shared layers transferred": Variation(depth=0),
-    "transferred layers learn at a tenth of the rate": Variation(rate=0.1),
-    "transferred layers stand still": Variation(rate=0.0),
-    "batch norm starts fresh": Variation(norm="fresh"),
-    "batch norm keeps pre-training's statistics": Variation(norm="frozen"),
-    "a quarter of the pre-training": Variation(epochs=0.25),
-    "no L_C": Variation(options={"contrastive": 0.0}),
-    "ten times L_C": Variation(options={"contrastive": 1.0}),
-    "no L_GAN": Variation(options={"adversarial": 0.0}),
-    "twice the pre-training": Variation(epochs=2.0),
+@dataclass(frozen=True)
+class Finetuning:
+    """A fine-tuning that departs from the configuration's.
+
+    Attributes:
+        steps: its length, as a multiple of the configuration's.
+        schedule: step sizes, instead of the configuration's.
+        task: other fields of `FinetuningTask`.
+    """
+
+    name: str
+    steps: float = 1.0
+    schedule: dict[str, Any] = field(default_factory=dict)
+    task: dict[str, Any] = field(default_factory=dict)
+
+
+CONFIGURED = "configured"
+PRETRAININGS = {
+    one.name: one
+    for one in (
+        Pretraining(CONFIGURED),
+        Pretraining("paper's rate", options={"learning_rate": 2e-4, "decay": "constant"}),
+        Pretraining("spread, shifted", options={"batches": "spread", "shift": 0.25}),
+        Pretraining("no L_GAN", options={"adversarial": 0.0}),
+        Pretraining("no L_C", options={"contrastive": 0.0}),
+        Pretraining("ten times L_C", options={"contrastive": 1.0}),
+        Pretraining("least squares", options={"adversarial_form": "least_squares"}),
+        Pretraining("a quarter as long", epochs=0.25),
+        Pretraining("twice as long", epochs=2.0),
+    )
+}
+FINETUNINGS = {
+    one.name: one
+    for one in (
+        Finetuning(CONFIGURED),
+        Finetuning("rate 0.001", schedule={"learning_rate": 0.001}),
+        Finetuning("rate 0.005", schedule={"learning_rate": 0.005}),
+        Finetuning("half the steps", steps=0.5),
+        Finetuning("three times the steps", steps=3.0),
+        Finetuning("coupled decay", schedule={"weight_decay_form": "coupled"}),
+        Finetuning("transferred layers at a third of the rate", task={"transferred_rate": 0.3}),
+        Finetuning("encoder and shared layers alone", task={"depth": 0}),
+    )
 }
 
 
-class Varied(Supervised):
-    """Fine-tuning in which the transferred layers learn more slowly, or keep their batch-norm statistics."""
-
-    def __init__(
-        self, unet: UNet, augmentation: Augmentation, transferred: Sequence[str], variation: Variation
-    ) -> None:
-        super().__init__(unet, augmentation, SegmentationOptions())
-        self.rate = variation.rate
-        self.slow = [value for name, value in unet.named_parameters() if name in transferred]
-        norms = [
-            layer
-            for name, layer in unet.named_modules()
-            if isinstance(layer, nn.BatchNorm2d) and f"{name}.weight" in transferred
-        ]
-        if variation.norm == "fresh":
-            for layer in norms:
-                layer.reset_parameters()
-        self.frozen = norms if variation.norm == "frozen" else []
-        self.before: list[Tensor] = []
-
-    def train(self, mode: bool = True) -> "Varied":
-        super().train(mode)
-        for layer in self.frozen:
-            layer.eval()
-        return self
-
-    def losses(self, batch: Batch, player: str) -> Losses:
-        if self.rate < 1:
-            self.before = [parameter.detach().clone() for parameter in self.slow]
-        return super().losses(batch, player)
-
-    @torch.no_grad()
-    def after_step(self, step: int, steps: int) -> None:
-        """Undo a share of the step: without weight decay, Adam's step is proportional to the rate."""
-        if self.rate < 1:
-            for parameter, before in zip(self.slow, self.before, strict=True):
-                parameter.copy_(before + self.rate * (parameter - before))
-
-
 @dataclass(frozen=True)
-class Study:
-    """A finished run of the workflow with one cohort and one pair."""
+class Place:
+    """The configuration, where the workflow made its shards and splits, and where trainings and scores are kept."""
 
     config: Config
-    folder: Path
+    run: Path
     output: Path
 
     @property
@@ -142,109 +120,135 @@ class Study:
 
     @property
     def shards(self) -> list[Path]:
-        return sorted((self.folder / "work" / self.cohort / "shards").glob("*.h5"))
+        return sorted((self.run / "work" / self.cohort / "shards").glob("*.h5"))
 
-    def split(self, seed: int) -> Path:
-        return self.folder / "splits" / self.cohort / f"seed{seed}.json"
-
-    def output_file(self, name: str, seed: int, ending: str) -> Path:
-        return self.output / f"{name.replace(' ', '_')}_seed{seed}{ending}"
-
-    def checkpoint(self, name: str, seed: int) -> Path:
-        """The run's own checkpoint, or that of a varied pre-training, which is trained if it does not exist."""
-        variation = VARIATIONS[name]
-        if not variation.options and variation.epochs == 1:
-            return self.folder / "work" / self.cohort / self.pair / f"pretraining/multi_condos/seed{seed}/checkpoint.pt"
-        path = self.output_file(name, seed, ".pt")
-        if not path.exists():
-            task = plan.pretraining_task(self.config, self.cohort, self.pair, "multi_condos", seed)
-            changes = {
-                "options": {**task.options, **variation.options},
-                "epochs": round(task.epochs * variation.epochs),
-            }
-            pretrain(
-                task.model_copy(update=changes),
-                shards=self.shards,
-                split=self.split(seed),
-                output=path,
-                compute=self.config.compute,
-                resume=f"{path}.resume",
-            )
-        return path
+    def split(self, seed: int, draw: int) -> Path:
+        return self.run / "splits" / self.cohort / f"seed{seed}{plan.draw_text(draw)}.json"
 
 
-def score(study: Study, name: str, seed: int, modality: str, ratio: float) -> float:
-    """Mean DSC over regions, then test patients, of one fine-tuning: what `mcd.segmentation.run` does, varied."""
-    variation = VARIATIONS[name]
-    method = "fully_supervised" if variation.depth is None else "multi_condos"
-    task = plan.finetuning_task(study.config, study.cohort, method, modality, ratio, seed)
-    compute = study.config.compute
-    device = prepare(compute)
-    own_seed = derive_seed(seed, modality, ratio)
-    torch.manual_seed(derive_seed(own_seed, "weights"))
-    unet = UNet(task.filters, out_channels=len(task.regions))
-    transferred = []
-    if variation.depth is not None:
-        checkpoint = load_checkpoint(study.checkpoint(name, seed), "pretraining")
-        transferred = transfer(checkpoint, unet, modality, variation.depth)
-    parts = read_split(study.split(seed))
-    tuned = Varied(unet, task.augmentation, transferred, variation)
-    with Shards(study.shards) as shards:
-        slices_of = partial(SliceSet, shards, modalities=[modality], regions=task.regions, device=device)
-        labelled = slices_of(subjects=parts.labelled(ratio), select="target")
-        train(tuned, labelled, task.schedule, compute, seed=own_seed)
-        found = []
-        for subject in parts.test:
-            slices = slices_of(subjects=[subject], select="all")
-            predicted = predict_slices(unet.eval(), slices, BATCH_SIZE, compute) >= THRESHOLD
-            truth = true_masks(shards, subject, task.regions)
-            found.append(np.mean([dsc(there, mask) for there, mask in zip(truth.values(), predicted, strict=True)]))
-    return float(np.mean(found))
+def identity(settings: Any) -> str:
+    """A short name of what determines a training."""
+    return digest([json.dumps(settings, sort_keys=True).encode()])[:16]
 
 
-def scores(study: Study, name: str, seed: int) -> pd.DataFrame:
-    """One variation with one seed: one row per label ratio and modality. Kept as JSON."""
-    kept = study.output_file(name, seed, ".json")
+def pretrained(place: Place, variation: Pretraining, seed: int) -> Path:
+    """A pre-training's checkpoint, trained if it is not there."""
+    task = plan.pretraining_task(place.config, place.cohort, place.pair, "multi_condos", seed)
+    changes = {
+        "options": {**task.options, **variation.options},
+        "epochs": max(1, round(task.epochs * variation.epochs)),
+    }
+    task = task.model_copy(update=changes)
+    path = place.output / f"pretraining-{identity(task.model_dump(mode='json'))}.pt"
+    if not path.exists():
+        pretrain(
+            task,
+            shards=place.shards,
+            split=place.split(seed, 0),
+            output=path,
+            compute=place.config.compute,
+            resume=path.with_suffix(".resume"),
+        )
+    return path
+
+
+def scores(
+    place: Place, start: Path | None, variation: Finetuning, seed: int, draw: int, modality: str, ratio: float
+) -> Path:
+    """A file with each test patient's DSC, the mean over regions, of one fine-tuning; made if it is not there."""
+    method = "multi_condos" if start else "fully_supervised"
+    task = plan.finetuning_task(place.config, place.cohort, method, modality, ratio, seed)
+    schedule = task.schedule.model_copy(
+        update={**variation.schedule, "epochs": max(1, round(task.schedule.epochs * variation.steps))}
+    )
+    task = task.model_copy(update={**variation.task, "schedule": schedule})
+    parts = [task.model_dump(mode="json"), draw, start.stem if start else None]
+    kept = place.output / f"scores-{identity(parts)}.json"
     if not kept.exists():
-        keys = product([ratio for ratio in study.config.label_ratios if ratio < 1], Pair(study.pair).modalities)
-        rows = [
-            {"ratio": ratio, "modality": modality, "DSC": score(study, name, seed, modality, ratio)}
-            for ratio, modality in keys
-        ]
-        write_json(kept, rows)
-    return pd.DataFrame(read_json(kept)).assign(variation=name, seed=seed)
+        model, split = kept.with_suffix(".pt"), place.split(seed, draw)
+        compute = place.config.compute
+        device = prepare(compute)
+        finetune(task, shards=place.shards, split=split, output=model, pretrained=start, compute=compute)
+        network, _ = load_network(model, device)
+        found = []
+        with Shards(place.shards) as shards:
+            for subject in read_split(split).test:
+                slices = SliceSet(shards, [subject], [modality], regions=task.regions, select="all", device=device)
+                predicted = predict_slices(network, slices, BATCH_SIZE, compute) >= THRESHOLD
+                truth = true_masks(shards, subject, task.regions).values()
+                found.append(float(np.mean([dsc(there, mask) for there, mask in zip(truth, predicted, strict=True)])))
+        write_json(kept, found)
+        model.unlink()
+    return kept
 
 
-def show(table: pd.DataFrame) -> None:
-    """Print the means over seeds, and each variation against the recipe."""
-    cells = table.pivot_table(index="variation", columns=["ratio", "modality"], values="DSC", sort=False)
-    runs = table.pivot_table(index=["ratio", "modality", "seed"], columns="variation", values="DSC")
-    heads = [f"{plan.percent(ratio)} %, {modality}" for ratio, modality in cells.columns]
-    print(f"| | {' | '.join(heads)} | mean | against the recipe | gained |")
-    print("|" + "---|" * (len(heads) + 4))
-    for name, values in cells.iterrows():
-        gains = (runs[name] - runs[RECIPE]).dropna()
-        means = " | ".join(f"{value:.3f}" for value in [*values, values.mean()])
-        print(f"| {name} | {means} | {gains.mean():+.3f} | {(gains > 0).sum()} of {len(gains)} |")
+def trained(place: Place, start: str, finetuning: str, seed: int) -> list[list[list[float]]]:
+    """DSC (draws, columns, patients) of one seed; the columns are modalities at label ratios.
+
+    `start` is empty for random weights.
+    """
+    torch.set_num_threads(1)
+    checkpoint = pretrained(place, PRETRAININGS[start], seed) if start else None
+    columns = list(product(place.config.label_ratios, Pair(place.pair).modalities))
+    files = [
+        [scores(place, checkpoint, FINETUNINGS[finetuning], seed, draw, modality, ratio) for ratio, modality in columns]
+        for draw in range(place.config.label_draws)
+    ]
+    return [[read_json(file) for file in of_draw] for of_draw in files]
+
+
+def show(of_start: NDArray[np.float64], of_random: NDArray[np.float64], name: str) -> None:
+    """Print a variation's row: means by column, and the gain over random weights; (trainings, columns, patients) each."""
+    gain = effects((of_start - of_random).mean(1)[:, :, None]).means()
+    (low,), (high,) = gain.interval()
+    cells = [
+        f"{random:.3f} -> {start:.3f}"
+        for random, start in zip(of_random.mean((0, 2)), of_start.mean((0, 2)), strict=True)
+    ]
+    better = int(((of_start - of_random).mean((1, 2)) > 0).sum())
+    interval = f"{gain.value[0]:+.3f} ({low:+.3f} to {high:+.3f})"
+    print(f"| {name} | {' | '.join(cells)} | {interval} | {better} of {len(of_start)} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True, help="folder in which the workflow ran that configuration")
-    parser.add_argument(
-        "--output", type=Path, required=True, help="folder for the pre-trainings that differ, and the scores"
-    )
-    parser.add_argument("--only", nargs="+", choices=VARIATIONS, default=list(VARIATIONS), metavar="VARIATION")
+    parser.add_argument("--run", type=Path, required=True, help="folder in which the workflow made shards and splits")
+    parser.add_argument("--output", type=Path, required=True, help="folder for what is trained, and the scores")
+    parser.add_argument("--pretrainings", nargs="+", choices=PRETRAININGS, default=list(PRETRAININGS), metavar="NAME")
+    parser.add_argument("--finetunings", nargs="+", choices=FINETUNINGS, default=list(FINETUNINGS), metavar="NAME")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     config = load_config(yaml.safe_load(arguments.config.read_text(encoding="utf-8")))
-    study = Study(config, arguments.run, arguments.output)
-    names = list(dict.fromkeys([RECIPE, *arguments.only]))
+    place = Place(config, arguments.run, arguments.output)
+    # Every pre-training with the configured fine-tuning, and the configured one with every fine-tuning.
+    pairs = [*product(arguments.pretrainings, [CONFIGURED]), *product([CONFIGURED], arguments.finetunings)]
+    pairs = list(dict.fromkeys(pairs))
+    starts = dict.fromkeys(start for start, _ in pairs)
+    rows = [*pairs, *dict.fromkeys(("", finetuning) for _, finetuning in pairs)]
+    heads = [
+        f"{plan.percent(ratio)} %, {name}" for ratio, name in product(config.label_ratios, Pair(place.pair).modalities)
+    ]
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
-        tables = [pool.submit(scores, study, name, seed) for name in names for seed in config.seeds]
-        show(pd.concat([table.result() for table in tqdm(tables, unit="training")]))
+        first = [
+            pool.submit(pretrained, place, PRETRAININGS[start], seed) for seed, start in product(config.seeds, starts)
+        ]
+        for training in tqdm(as_completed(first), total=len(first), unit="pre-training"):
+            training.result()
+        jobs = {
+            (start, finetuning, seed): pool.submit(trained, place, start, finetuning, seed)
+            for seed, (start, finetuning) in product(config.seeds, rows)
+        }
+        for job in tqdm(as_completed(jobs.values()), total=len(jobs), unit="row"):
+            job.result()
+    found = {
+        row: np.array([draw for seed in config.seeds for draw in jobs[*row, seed].result()], dtype=np.float64)
+        for row in rows
+    }
+    print(f"| pre-training | fine-tuning | {' | '.join(heads)} | gain | better |\n{'|---' * (len(heads) + 4)}|")
+    for start, finetuning in pairs:
+        show(found[start, finetuning], found["", finetuning], f"{start} | {finetuning}")
 
 
 if __name__ == "__main__":
