@@ -2,22 +2,28 @@
 
     python benchmarks/fuzz_readers.py --minutes 10 --seed 1
 
-A damaged file is one with bits flipped, bytes changed, a part cut off, zeroed or doubled, at a random place; headers are hit as
-often as all the rest. Anything but a result or an `McdError` of one line (for a configuration, a line per mistake) is printed,
-with the number that makes it again, and so is what takes longer than `--patience` seconds. Exit status 1 where there was any.
+A damaged file is one with bits flipped, bytes changed, a part cut off, zeroed or doubled, at a random place, or with another
+number in its header; headers are hit as often as all the rest. Anything but a result or an `McdError` of one line (for a
+configuration, a line per mistake) is printed, with the number that, after the seed, makes it again, and so is what takes longer
+than `--patience` seconds or ends the process that reads. Exit status 1 where there was any.
 """
 
 import argparse
 import contextlib
+import multiprocessing
 import os
 import random
+import re
 import sys
 import tempfile
 import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +121,17 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
     changed = bytearray(content)
     at = rng.randrange(len(changed) if rng.random() < 0.5 else min(len(changed), 500))
     length = rng.randrange(1, 64)
-    how = rng.choice(["flip", "byte", "cut", "zero", "insert", "double", "delete"])
+    numbers = list(re.finditer(rb"-?\d+", content[:2000]))
+    how = rng.choice(["flip", "byte", "cut", "zero", "insert", "double", "delete", *(["number"] if numbers else [])])
     if how == "flip":
         changed[at] ^= 1 << rng.randrange(8)
     elif how == "byte":
         changed[at] = rng.randrange(256)
+    elif how == "number":
+        place = rng.choice(numbers)
+        changed[place.start() : place.end()] = rng.choice(
+            [b"0", b"-1", b"99", b"100000", b"99999999999999999999", b"nan"]
+        )
     elif how == "cut":
         del changed[at:]
     elif how == "zero":
@@ -133,50 +145,99 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
+@dataclass(frozen=True)
+class Case:
+    """A damaged file: its number, of what kind it is, and what came of reading it."""
+
+    number: int
+    kind: str
+    outcome: str
+
+
+def outcome_of(read: Read, path: Path, kind: str, patience: float) -> str:
+    """`read`, `refused`, or what else happened."""
+    started = time.monotonic()
+    try:
+        read(path)
+        outcome = "read"
+    except McdError as error:
+        one_line = "\n" not in str(error) or kind == "configuration"
+        outcome = "refused" if one_line else "several lines"
+    except BaseException as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        outcome = f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}"
+    return "too slow" if time.monotonic() - started > patience else outcome
+
+
+def try_cases(
+    files: Sequence[tuple[str, Path, Read]], seed: int, first: int, patience: float, said: Connection
+) -> None:
+    """Try one case after the other from number `first` on, and say each before and after; never returns."""
+    whole = {path: path.read_bytes() for _, path, _ in files}
+    with warnings.catch_warnings(), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())  # what libraries in C say, too
+        warnings.simplefilter("error")
+        for number in count(first):
+            rng = random.Random(f"{seed} {number}")
+            kind, path, read = rng.choice(files)
+            path.write_bytes(damaged(whole[path], rng))
+            said.send(Case(number, kind, ""))
+            said.send(Case(number, kind, outcome_of(read, path, kind, patience)))
+            path.write_bytes(whole[path])
+
+
+def cases(files: Sequence[tuple[str, Path, Read]], seed: int, until: float, patience: float) -> Iterator[Case]:
+    """Each case that was tried until a moment. A process of its own tries them, so that a reader which ends it is one, too."""
+    number, whole = 0, {path: path.read_bytes() for _, path, _ in files}
+    context = multiprocessing.get_context("fork")
+    while time.monotonic() < until:
+        told, said = context.Pipe(duplex=False)
+        worker = context.Process(target=try_cases, args=(files, seed, number, patience, said))
+        worker.start()
+        said.close()
+        case = Case(number, "", "read")
+        try:
+            while time.monotonic() < until:
+                if not told.poll(10 * patience):
+                    break
+                case = told.recv()
+                if case.outcome:
+                    yield case
+        except EOFError:
+            worker.join()
+        if not case.outcome and time.monotonic() < until:
+            ended = f"ended the process: {worker.exitcode}" if worker.exitcode is not None else "hangs"
+            yield Case(case.number, case.kind, ended)
+        worker.kill()
+        worker.join()
+        number = case.number + 1
+        for path, content in whole.items():
+            path.write_bytes(content)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--patience", type=float, default=20, help="seconds a reader may take")
     arguments = parser.parse_args()
-    rng = random.Random(arguments.seed)
     counts: Counter[tuple[str, str]] = Counter()
-    faults: dict[tuple[str, str], str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        before = Path.cwd()
-        os.chdir(folder)
+    faults: dict[tuple[str, str], int] = {}
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         files = corpus(Path(folder))
-        whole = {path: path.read_bytes() for _, path, _ in files}
-        until, number = time.monotonic() + 60 * arguments.minutes, 0
-        with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-            warnings.simplefilter("error")
-            while time.monotonic() < until:
-                kind, path, read = rng.choice(files)
-                path.write_bytes(damaged(whole[path], rng))
-                number, started = number + 1, time.monotonic()
-                try:
-                    read(path)
-                    outcome = "read"
-                except McdError as error:
-                    one_line = "\n" not in str(error) or kind == "configuration"
-                    outcome = "refused" if one_line else "several lines"
-                except BaseException as error:
-                    last = traceback.extract_tb(error.__traceback__)[-1]
-                    outcome = f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}"
-                if time.monotonic() - started > arguments.patience:
-                    outcome = "too slow"
-                path.write_bytes(whole[path])
-                counts[kind, outcome] += 1
-                if outcome not in ("read", "refused"):
-                    faults.setdefault((kind, outcome), f"number {number}")
-        os.chdir(before)
-    print(f"{number} damaged files, seed {arguments.seed}\n\n| file | read | refused | faults |\n|---|---|---|---|")
+        until = time.monotonic() + 60 * arguments.minutes
+        for case in cases(files, arguments.seed, until, arguments.patience):
+            counts[case.kind, case.outcome] += 1
+            if case.outcome not in ("read", "refused"):
+                faults.setdefault((case.kind, case.outcome), case.number)
+                print(f"number {case.number}, {case.kind}: {case.outcome}", flush=True)
+    print(
+        f"{counts.total()} damaged files, seed {arguments.seed}\n\n| file | read | refused | faults |\n|---|---|---|---|"
+    )
     for kind in dict.fromkeys(kind for kind, _, _ in files):
         of_kind = {outcome: times for (name, outcome), times in counts.items() if name == kind}
         other = sum(of_kind.values()) - of_kind.get("read", 0) - of_kind.get("refused", 0)
         print(f"| {kind} | {of_kind.get('read', 0)} | {of_kind.get('refused', 0)} | {other} |")
-    for (kind, outcome), first in faults.items():
-        print(f"{kind}: {outcome}, first at {first}")
     sys.exit(bool(faults))
 
 

@@ -12,6 +12,9 @@ from mcd.errors import McdError, last_line
 from mcd.imaging import contents
 
 _LONGEST_HEADER = 1 << 20
+_LONGEST_LINE = 1000
+_META_DIMENSIONS = ("1", "2", "3", "4", "5")
+"""ITK's parser has room for so many numbers in a line; what a header has beyond it overwrites memory."""
 _BYTES = {
     "char": 1,
     "short": 2,
@@ -46,7 +49,11 @@ def read_nrrd_or_meta(path: Path, kind: str) -> sitk.Image:
 
 
 def _header(path: Path, kind: str) -> tuple[dict[str, str], int]:
-    """Return the fields of a header, their names in lower case without blanks, and where the voxels begin."""
+    """Return the fields of a header, their names in lower case without blanks, and where the voxels begin.
+
+    Raises:
+        McdError: for a header that ITK could not read without harm, or that says something twice.
+    """
     with open(path, "rb") as stream:
         content = stream.read(_LONGEST_HEADER)
     if kind == contents.NRRD:
@@ -54,15 +61,23 @@ def _header(path: Path, kind: str) -> tuple[dict[str, str], int]:
         text, first = (content[: end.start()], end.end()) if end else (content, len(content))
         separator = ":"
     else:
-        end = re.search(rb"ElementDataFile\s*=[^\n]*(\n|$)", content)
+        end = re.search(rb"^[ \t]*ElementDataFile\s*[=:][^\n]*(\n|$)", content, re.MULTILINE)
         if end is None:
             raise contents.damaged(path, "its header has no ElementDataFile")
-        text, first, separator = content[: end.end()], end.end(), "="
-    fields = {}
+        text, first, separator = content[: end.end()], end.end(), "[=:]"
+    fields: dict[str, str] = {}
     for line in text.decode("latin-1").splitlines():
-        name, found, value = line.partition(separator)
-        if found and not line.startswith("#"):
-            fields[name.lower().replace(" ", "")] = value.strip()
+        if len(line) > _LONGEST_LINE and kind != contents.NRRD:
+            raise contents.damaged(path, f"a line of its header has {len(line)} characters")
+        name, *value = re.split(separator, line, maxsplit=1)
+        if not value or line.startswith("#"):
+            continue
+        name = name.lower().replace(" ", "")
+        if name in fields and not value[0].startswith("="):  # NRRD's `key:=value` is the user's own
+            raise contents.damaged(path, f"its header gives {name} twice")
+        fields[name] = value[0].strip()
+    if kind != contents.NRRD and fields.get("ndims") not in _META_DIMENSIONS:
+        raise contents.damaged(path, f"NDims: {fields.get('ndims', 'missing')}")
     return fields, first
 
 

@@ -127,6 +127,37 @@ def test_a_header_without_a_place_is_refused(tmp_path: Path, name: str, old: str
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("NDims = 3", "NDims = 99", "NDims: 99"),
+        ("NDims = 3", "NDims = -3", "NDims: -3"),
+        ("NDims = 3", "NDims : 3000", "NDims: 3000"),
+        ("NDims = 3", "NDims = 3\nNDims = 3000", "gives ndims twice"),
+        ("NDims = 3", "Comment = ElementDataFile = a\nNDims = 3000", "NDims: 3000"),
+        ("NDims = 3", "Dimensions = 3", "NDims: missing"),
+        ("NDims = 3", "NDims = 3\nComment = " + 5000 * "x", "has 5010 characters"),
+    ],
+)
+def test_a_header_that_itk_would_crash_on_is_not_given_to_it(tmp_path: Path, old: str, new: str, what: str) -> None:
+    """ITK writes as many numbers as NDims says into a buffer of fixed size: at 99, the process ends without a word."""
+    write(tmp_path / "a.mha")
+    changed(tmp_path / "a.mha", lambda header: header.replace(old, new))
+    with pytest.raises(McdError, match=rf"a\.mha: not a readable volume \(.*{what}") as caught:
+        read_volume(tmp_path / "a.mha")
+    assert "\n" not in str(caught.value)
+
+
+def test_nrrd_may_name_a_users_own_key_twice(tmp_path: Path) -> None:
+    write(tmp_path / "a.nrrd")
+    whole = read_volume(tmp_path / "a.nrrd")
+    changed(tmp_path / "a.nrrd", lambda header: header.replace("endian:", "note:=a\nnote:=b\nendian:"))
+    assert (sitk.GetArrayFromImage(read_volume(tmp_path / "a.nrrd")) == sitk.GetArrayFromImage(whole)).all()
+    changed(tmp_path / "a.nrrd", lambda header: header.replace("endian:", "endian: big\nendian:"))
+    with pytest.raises(McdError, match="gives endian twice"):
+        read_volume(tmp_path / "a.nrrd")
+
+
 def test_nrrd_in_ras_is_turned(tmp_path: Path) -> None:
     """A writer that counts from the patient's left and back."""
     write(tmp_path / "a.nrrd")
