@@ -34,9 +34,13 @@ include: "rules/figures.smk"
 include: "rules/page.smk"
 
 
-# `--resources gpu=1` (profiles/default) counts the GPUs of this machine; on a cluster, its scheduler counts them.
+# `--resources gpu=8` counts the GPUs of this machine, whose number is the default; on a cluster, its scheduler counts them.
 resource_scopes:
     gpu="local",
+
+
+if ON_THIS_MACHINE and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", max(1, len(visible_cards())))
 
 
 localrules:

@@ -40,6 +40,7 @@ from mcd.methods import METHODS, PRETRAININGS
 from mcd.paths import file_and_channel
 from mcd.slices.splits import check_draw, check_split, draw_labels, make_split
 from mcd.subject import MODALITY, ORIGIN, SUBJECT_ID
+from mcd.training.cards import visible_cards
 
 
 def or_explain(function, *arguments):

@@ -1,7 +1,5 @@
 """What each stage takes from the configuration: the inputs, parameters and resources that rules name."""
 
-import shutil
-
 from snakemake.io import WILDCARD_REGEX
 
 SIMULATED = {name: cohort.layout for name, cohort in CONFIG.cohorts.items() if cohort.simulate}
@@ -123,12 +121,15 @@ COMPUTE = CONFIG.compute.model_dump(exclude={"memory_limit_gb"})
 HELD_MB = round(1000 * CONFIG.compute.memory_limit_gb)
 
 
+ON_THIS_MACHINE = not (workflow.non_local_exec or workflow.remote_exec)
+
+
 def training_gpus(wildcards):
     """GPUs that a training job requests: one if the configuration names one, or leaves it open and jobs go to a cluster or
     this machine has one. Evaluated while jobs are planned: how they are executed is not known before.
     """
     if CONFIG.compute.device == "auto":
-        return int(workflow.non_local_exec or workflow.remote_exec or shutil.which("nvidia-smi") is not None)
+        return int(not ON_THIS_MACHINE or bool(visible_cards()))
     return int(CONFIG.compute.device != "cpu")
 
 

@@ -1,5 +1,7 @@
 """What every script of the workflow does first: find `mcd`, send its messages to the rule's log, report errors, leave a record.
 
+A job that was given GPUs takes free ones here, before torch starts.
+
 As long as a job runs it holds a lock beside its log, since Snakemake removes the log itself: a job that goes on after
 Snakemake was killed and the same job begun again never write the same files.
 
@@ -21,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a rule's environ
 from mcd.errors import McdError
 from mcd.locks import alone
 from mcd.records import Record
+from mcd.training.cards import own_cards
 
 
 @contextmanager
@@ -38,6 +41,8 @@ def log_to(log: Any, *, digest_inputs: bool = False) -> Iterator[None]:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
         try:
             params = dict(job.params.items())
+            if gpus := job.resources.get("gpu", 0):
+                held.enter_context(own_cards(gpus, params["compute"]["device"]))
             record = Record.begin(job.rule, params, map(str, job.input), str(log[0]), digest_inputs=digest_inputs)
             yield
             record.end(map(str, job.output))
