@@ -15,6 +15,7 @@ rule score_modality:
         benchmark_of("score_modality", fix(OF_RUN, pair=plan.SINGLE))
     conda:
         "../envs/reporting.yaml"
+    threads: scoring_threads
     resources:
         mem_mb=growing(2000),
         runtime=60,
@@ -53,6 +54,7 @@ rule fuse_pair:
         benchmark_of("fuse_pair", "{cohort}/{pair}/{method}/labels{percent}/seed{seed}{draw}")
     conda:
         "../envs/reporting.yaml"
+    threads: scoring_threads
     resources:
         mem_mb=growing(4000),
         runtime=60,

@@ -138,6 +138,11 @@ def training_memory(wildcards, attempt):
     return growing(32000 if training_gpus(wildcards) else 8000)(wildcards, attempt)
 
 
+def scoring_threads(wildcards):
+    """Test patients that are scored at a time: of so few that a second is enough for all, one."""
+    return min(4, 1 + len(SUBJECTS[wildcards.cohort]) // 100)
+
+
 def growing(megabytes):
     """Memory that doubles with each retry."""
     return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)

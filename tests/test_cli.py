@@ -127,14 +127,40 @@ def test_a_configuration_with_options_of_algorithms_is_checked_without_torch() -
 
 
 def test_training_needs_no_image_library_and_no_workflow_engine() -> None:
-    """A GPU node often has neither."""
+    """A GPU node often has neither. Nor does any method load pandas, which takes half as long as torch."""
     code = (
         "import sys\n"
-        "for name in ('SimpleITK', 'nibabel', 'snakemake', 'nilearn'): sys.modules[name] = None\n"
-        "import mcd.pretraining.run, mcd.segmentation.run\n"
+        "for name in ('SimpleITK', 'nibabel', 'snakemake', 'nilearn', 'pandas'): sys.modules[name] = None\n"
+        "import mcd.pretraining.run, mcd.segmentation.run, mcd.prediction.run, mcd.reporting.figures.live\n"
         "from mcd.pretraining.registry import REGISTRY, pretraining_class\n"
         "from mcd.segmentation.registry import REGISTRY as SEGMENTATION, segmentation_class\n"
         "[pretraining_class(name) for name in REGISTRY]\n"
         "[segmentation_class(name) for name in SEGMENTATION]\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_job_that_trains_loads_nothing_of_tables_and_pictures(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
+    """From the first import to predictions: a default run starts a hundred such jobs, each of a few seconds."""
+    code = (
+        "import sys\n"
+        "for name in ('pandas', 'scipy.stats', 'matplotlib', 'torch._dynamo'): sys.modules[name] = None\n"
+        "from mcd.prediction.run import predict_test\n"
+        "from mcd.pretraining.options import PretrainingTask\n"
+        "from mcd.pretraining.run import pretrain\n"
+        "from mcd.segmentation.options import FinetuningTask\n"
+        "from mcd.segmentation.run import finetune\n"
+        "from mcd.training.history import write_history\n"
+        "from mcd.training.schedule import Schedule\n"
+        "*shards, split = sys.argv[1:]\n"
+        "data = {'shards': shards, 'split': split}\n"
+        "task = PretrainingTask(algorithm='mae', modalities=('A', 'B'), filters=2, epochs=1, batch_size=4, seed=0)\n"
+        "pretrain(task, **data, output='pretrained.pt')\n"
+        "schedule = Schedule(epochs=1, batch_size=4, steps_per_epoch=2, warmup_epochs=0)\n"
+        "task = FinetuningTask(modality='A', regions={'WT': [1, 2]}, label_ratio=0.5, filters=2, schedule=schedule)\n"
+        "write_history(finetune(task, **data, pretrained='pretrained.pt', output='model.pt'), 'losses.csv')\n"
+        "predict_test(**data, model='model.pt', predictions='predictions.h5')\n"
+    )
+    arguments = map(str, [*tiny_cohort.shards, tiny_cohort.split])
+    subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, check=True)
+    assert (tmp_path / "predictions.h5").exists()

@@ -11,4 +11,5 @@ with log_to(snakemake.log):
         split=snakemake.input.split,
         scores=snakemake.output.scores,
         columns={**snakemake.params.run, "label_ratio": snakemake.params.run["ratio"]},
+        threads=snakemake.threads,
     )

@@ -12,4 +12,5 @@ with log_to(snakemake.log):
             split=snakemake.input.split,
             scores=snakemake.output.scores[number],
             columns=run,
+            threads=snakemake.threads,
         )

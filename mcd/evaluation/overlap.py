@@ -57,12 +57,15 @@ def boundary(mask: Mask, width: float = BOUNDARY_WIDTH) -> Mask:
 
 def extent(mask: Mask) -> tuple[slice, slice, slice]:
     """The box (z, y, x) around a mask; empty where the mask is."""
-    found = []
-    for axis in range(3):
-        held = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        found.append(slice(int(held[0]), int(held[-1]) + 1) if held.size else slice(0, 0))
-    z, y, x = found
+    plane = mask.any(axis=0)
+    z, y, x = (_span(held) for held in (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)))
     return z, y, x
+
+
+def _span(held: NDArray[np.bool_]) -> slice:
+    """From the first to the last that is held."""
+    found = np.flatnonzero(held)
+    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
 
 
 def _eroded(mask: Mask, d: int) -> Mask:

@@ -33,13 +33,15 @@ def _surface(mask: Mask, spacing_zyx: Sequence[float]) -> NDArray[np.float64]:
     """Centres (n, 3) in mm of a mask's surface voxels."""
     box = extent(mask)
     padded = np.pad(mask[box], 1)
-    middle = (slice(1, -1),) * 3
-    within = padded[middle]
-    for axis in range(3):
-        for neighbour in (slice(None, -2), slice(2, None)):
-            within = within & padded[(*middle[:axis], neighbour, *middle[axis + 1 :])]
-    corner = [side.start for side in box]
-    return (np.argwhere(padded[middle] & ~within) + corner) * np.asarray(spacing_zyx, dtype=float)
+    # As one line, in which neighbours are a fixed step apart: what a step reaches across an edge is padding.
+    line = padded.ravel()
+    within = line.copy()
+    for step in np.cumprod([1, *padded.shape[:0:-1]]):
+        within[step:] &= line[:-step]
+        within[:-step] &= line[step:]
+    surface = np.unravel_index(np.flatnonzero(line & ~within), padded.shape)
+    corner = [side.start - 1 for side in box]
+    return (np.stack(surface, axis=1) + corner) * np.asarray(spacing_zyx, dtype=float)
 
 
 def _distances(points: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:

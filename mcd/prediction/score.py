@@ -5,8 +5,10 @@ Separate from predicting, so that another metric needs neither training nor a GP
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 Masks = Mapping[str, np.ndarray]
 """Region -> (z, y, x) bool."""
 
+Row = dict[str, Any]
+
 
 def score_predictions(
     *,
@@ -39,13 +43,15 @@ def score_predictions(
     split: str | Path,
     scores: str | Path,
     columns: Mapping[str, Any],
-) -> list[dict[str, Any]]:
+    threads: int = 1,
+) -> list[Row]:
     """Score each test subject's predicted volume.
 
     Args:
         predictions: HDF5 of `mcd.prediction.run.predict_test`.
         scores: CSV to write, one row per subject and region.
         columns: of every row: those of `mcd.evaluation.score_rows.IDENTITY` except subject and region.
+        threads: subjects that are scored at a time; the rows do not depend on it.
 
     Returns:
         The rows of `scores`.
@@ -59,13 +65,13 @@ def score_predictions(
         VERSION: lineage(predicted_version(predictions), code_version()),
         **predicted_length(predictions),
     }
-    rows: list[dict[str, Any]] = []
+
+    def read(subject: str) -> tuple[Any, ...]:
+        truth = true_masks(opened, subject, regions)
+        return truth, _masks(predictions, subject, truth), opened.subject(subject).spacing
+
     with Shards(shards) as opened:
-        for subject, who in _tested(split):
-            truth = true_masks(opened, subject, regions)
-            masks = _masks(predictions, subject, truth)
-            spacing = opened.subject(subject).spacing
-            rows += [{**columns, **who, **row} for row in score_subject(truth, masks, spacing)]
+        rows = _of_all(split, read, score_subject, columns, threads)
     write_scores(rows, scores)
     for metric in METRICS:
         log.info("mean over all patients and regions: %s %.*f", metric.key, metric.decimals, _mean(rows, metric.key))
@@ -79,7 +85,8 @@ def score_fused(
     split: str | Path,
     scores: str | Path,
     columns: Mapping[str, Any],
-) -> list[dict[str, Any]]:
+    threads: int = 1,
+) -> list[Row]:
     """Score two modalities' predictions, each alone and fused (beyond the paper).
 
     The single networks are scored again, by the code that scores the fused ones, so that everything compared is in one file.
@@ -88,6 +95,7 @@ def score_fused(
         predictions: HDF5 of two networks with the same regions, with probabilities, in the order of the pair.
         scores: CSV to write, one row per way, subject and region.
         columns: as in `score_predictions`; `method` becomes `<method>/first`, `/second`, `/mean` or `/staple`.
+        threads: as in `score_predictions`.
 
     Returns:
         The rows of `scores`.
@@ -100,25 +108,59 @@ def score_fused(
     if (others := predicted_regions(second)) != regions:
         raise McdError(f"{second}: predicts {others}, {first} {regions}; fuse networks of one kind")
     columns = {**columns, VERSION: lineage(*map(predicted_version, predictions), code_version())}
-    rows: list[dict[str, Any]] = []
+
+    def read(subject: str) -> tuple[Any, ...]:
+        truth = true_masks(opened, subject, regions)
+        masks = [np.stack(list(_masks(path, subject, truth).values())) for path in predictions]
+        return (
+            truth,
+            masks,
+            [read_probabilities(path, subject) for path in predictions],
+            opened.subject(subject).spacing,
+        )
+
+    def score(
+        truth: Masks, masks: list[np.ndarray], probabilities: list[np.ndarray], spacing: Sequence[float]
+    ) -> list[Row]:
+        ways = {
+            "first": masks[0],
+            "second": masks[1],
+            "mean": fuse(probabilities, "mean") >= THRESHOLD,
+            "staple": fuse(masks, "staple") >= THRESHOLD,
+        }
+        return [
+            {"method": f"{columns['method']}/{way}", **row}
+            for way, found in ways.items()
+            for row in score_subject(truth, dict(zip(regions, found, strict=True)), spacing)
+        ]
+
     with Shards(shards) as opened:
-        for subject, who in _tested(split):
-            truth = true_masks(opened, subject, regions)
-            masks = [np.stack(list(_masks(path, subject, truth).values())) for path in predictions]
-            probabilities = [read_probabilities(path, subject) for path in predictions]
-            ways = {
-                "first": masks[0],
-                "second": masks[1],
-                "mean": fuse(probabilities, "mean") >= THRESHOLD,
-                "staple": fuse(masks, "staple") >= THRESHOLD,
-            }
-            spacing = opened.subject(subject).spacing
-            for way, found in ways.items():
-                own = {**columns, "method": f"{columns['method']}/{way}", **who}
-                scored = score_subject(truth, dict(zip(regions, found, strict=True)), spacing)
-                rows += [{**own, **row} for row in scored]
+        rows = _of_all(split, read, score, columns, threads)
     write_scores(rows, scores)
     return rows
+
+
+def _of_all(
+    split: str | Path,
+    read: Callable[[str], tuple[Any, ...]],
+    score: Callable[..., list[Row]],
+    columns: Mapping[str, Any],
+    threads: int,
+) -> list[Row]:
+    """The rows of all test subjects, in their order, each with `columns` and with who it is.
+
+    One thread at a time reads, since shards close and open their files as needed; numpy and scipy let the others compute.
+    """
+    one_reads = Lock()
+
+    def scored(tested: tuple[str, Mapping[str, str]]) -> list[Row]:
+        subject, who = tested
+        with one_reads:
+            volumes = read(subject)
+        return [{**columns, **who, **row} for row in score(*volumes)]
+
+    with ThreadPoolExecutor(threads) as pool:
+        return [row for rows in pool.map(scored, _tested(split)) for row in rows]
 
 
 def _tested(split: str | Path) -> list[tuple[str, dict[str, str]]]:

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 
 from mcd.errors import McdError
+from mcd.evaluation.metrics import score_subject
 from mcd.evaluation.scores import read_scores
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.prediction.masks import read_predictions, write_predictions
@@ -28,13 +31,14 @@ def truth(cohort: TinyCohort, subject: str) -> np.ndarray:
     return np.stack([np.isin(label, codes) for codes in REGIONS.values()])
 
 
-def score(cohort: TinyCohort, predictions: Path) -> list[dict[str, Any]]:
+def score(cohort: TinyCohort, predictions: Path, threads: int = 1) -> list[dict[str, Any]]:
     return score_predictions(
         predictions=predictions,
         shards=cohort.shards,
         split=cohort.split,
         scores=predictions.with_name("scores.csv"),
         columns=RUN,
+        threads=threads,
     )
 
 
@@ -54,6 +58,31 @@ def test_the_truth_as_prediction_is_perfect_and_each_subject_has_its_own(
     assert scores["DSC"].tolist() == [1, 1, 0, 0]
     assert scores["PPV"].isna().tolist() == [False, False, True, True]
     assert (scores["method"] == "m").all()
+
+
+def test_subjects_that_are_scored_at_once_keep_their_order_and_numbers(
+    tiny_cohort: TinyCohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = read_split(tiny_cohort.split)
+    write_split(replace(split, train=tiny_cohort.subjects[:1], test=tiny_cohort.subjects[1:]), tmp_path / "split.json")
+    cohort = replace(tiny_cohort, split=tmp_path / "split.json")
+    rng = np.random.default_rng(0)
+    masks = {name: rng.random(truth(cohort, name).shape) < 0.3 for name in cohort.subjects[1:]}
+    write_predictions(masks.items(), REGIONS, tmp_path / "p.h5")
+    alone = score(cohort, tmp_path / "p.h5")
+    written = (tmp_path / "scores.csv").read_bytes()
+    turns, done = count(), [Event() for _ in range(len(masks) + 1)]
+    done[-1].set()
+
+    def last_first(*volumes: Any) -> list[dict[str, Any]]:
+        turn = next(turns)
+        assert done[turn + 1].wait(timeout=60), "not all are scored at once"
+        done[turn].set()
+        return score_subject(*volumes)
+
+    monkeypatch.setattr("mcd.prediction.score.score_subject", last_first)
+    assert score(cohort, tmp_path / "p.h5", threads=len(masks)) == alone
+    assert (tmp_path / "scores.csv").read_bytes() == written
 
 
 def test_whose_scan_it_is_stands_in_every_row(tiny_cohort: TinyCohort, tmp_path: Path) -> None:
