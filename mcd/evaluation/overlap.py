@@ -57,7 +57,7 @@ def boundary(mask: Mask, width: float = BOUNDARY_WIDTH) -> Mask:
 
 def extent(mask: Mask) -> tuple[slice, slice, slice]:
     """The box (z, y, x) around a mask; empty where the mask is."""
-    plane = mask.any(axis=0)
+    plane = mask.any(axis=(0,))
     z, y, x = (_span(held) for held in (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)))
     return z, y, x
 
