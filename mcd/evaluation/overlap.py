@@ -57,14 +57,13 @@ def boundary(mask: Mask, width: float = BOUNDARY_WIDTH) -> Mask:
 
 def extent(mask: Mask) -> tuple[slice, slice, slice]:
     """The box (z, y, x) around a mask; empty where the mask is."""
-    plane = mask.any(axis=(0,))
-    z, y, x = (_span(held) for held in (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0)))
-    return z, y, x
+    plane: Mask = np.any(mask, axis=0)
+    return _span(mask, (1, 2)), _span(plane, 1), _span(plane, 0)
 
 
-def _span(held: NDArray[np.bool_]) -> slice:
-    """From the first to the last that is held."""
-    found = np.flatnonzero(held)
+def _span(mask: Mask, across: int | tuple[int, ...]) -> slice:
+    """From the first to the last place that holds any, along the one axis that is not looked `across`."""
+    found = np.flatnonzero(mask.any(axis=across))
     return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
 
 
