@@ -96,7 +96,7 @@ def make_page(folder: Path, patients: int) -> None:
             write_scores(rows, scores[-1])
     contents = PageContents(
         title="Many patients",
-        cohorts=[PageCohort("tiny", "Tiny", True, patients, ("A", "B"), REGIONS, [folder / "0.h5"])],
+        cohorts=[PageCohort("tiny", "Tiny", True, REGIONS, patients, ("A", "B"), [folder / "0.h5"])],
         methods={key: {"label": METHODS[key].label, "group": METHODS[key].group} for key in TABLE_II},
         scores=scores,
         predictions=predictions,

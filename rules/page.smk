@@ -11,7 +11,9 @@ rule report_page:
         predictions=[predictions_file(run) for run in browsed_runs()],
         losses=lambda wildcards: list(reported_losses().values()),
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
+        folders=rules.preprocess_all.input.folders,
         checks=rules.preprocess_all.input.pictures,
+        contrasts=rules.preprocess_all.input.contrasts,
         methods_text=METHODS_TEXT,
     output:
         page=report(PAGE, caption="../report/page.rst", category="Page"),
@@ -51,11 +53,7 @@ rule report_page:
             {"cohort": run.cohort, "modality": run.modality, "method": run.method, "path": predictions_file(run)}
             for run in browsed_runs()
         ],
-        checks=[
-            (cohort, subject, fix(QC, cohort=cohort, subject=subject))
-            for cohort in COHORTS
-            for subject in SUBJECTS[cohort]
-        ],
+        checks=lambda wildcards: checked_patients(),
     script:
         "../workflow_scripts/report_page.py"
 

@@ -36,6 +36,7 @@ rule draw_qc:
             subcategory="{cohort}",
             labels={"patient": "{subject}"},
         ),
+        contrasts=CONTRASTS,
     log:
         log_of("draw_qc", "{cohort}/{subject}"),
     benchmark:
@@ -45,15 +46,43 @@ rule draw_qc:
     resources:
         mem_mb=growing(2000),
         runtime=10,
+    params:
+        regions=lambda wildcards: CONFIG.cohorts[wildcards.cohort].regions,
     script:
         "../workflow_scripts/draw_qc.py"
 
 
-rule preprocess_all:
-    """All patients of all cohorts, their QC pictures and, where registration is on, its checkerboards and tables."""
+rule check_page:
+    """One page of all preprocessed patients: a table to sort, and their pictures."""
     input:
         folders=subject_files(SUBJECT, COHORTS),
         pictures=subject_files(QC, COHORTS),
+        contrasts=subject_files(CONTRASTS, COHORTS),
+    output:
+        page=report(QC_PAGE, caption="../report/qc.rst", category="Preprocessing", labels={"patient": "all"}),
+    log:
+        log_of("check_page"),
+    benchmark:
+        benchmark_of("check_page")
+    conda:
+        "../envs/reporting.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=10,
+    params:
+        cohorts=lambda wildcards: [checked_cohort(cohort) for cohort in COHORTS],
+        patients=lambda wildcards: checked_patients(),
+    script:
+        "../workflow_scripts/check_page.py"
+
+
+rule preprocess_all:
+    """All patients of all cohorts, their QC pictures with a page of them and, where registration is on, its checkerboards and tables."""
+    input:
+        folders=subject_files(SUBJECT, COHORTS),
+        pictures=subject_files(QC, COHORTS),
+        contrasts=subject_files(CONTRASTS, COHORTS),
+        page=QC_PAGE,
         registrations=rules.register_all.input,
 
 

@@ -313,17 +313,37 @@ def described_cohort(name):
     }
 
 
+def checked_cohort(name):
+    """A cohort for the page of its preprocessed patients."""
+    cohort = CONFIG.cohorts[name]
+    simulated = cohort.simulate is not None
+    return {"name": name, "title": cohort.title or name, "simulated": simulated, "regions": cohort.regions}
+
+
+def checked_patients():
+    """Every patient's files for that page, and for the page of the whole run."""
+    return [
+        {
+            "cohort": cohort,
+            "subject": subject,
+            **{
+                name: fix(place, cohort=cohort, subject=subject)
+                for name, place in {"folder": SUBJECT, "picture": QC, "contrasts": CONTRASTS}.items()
+            },
+        }
+        for cohort in COHORTS
+        for subject in SUBJECTS[cohort]
+    ]
+
+
 def page_cohort(name):
     cohort = CONFIG.cohorts[name]
     preprocessing = cohort.preprocessing
     without = sum(subject.label is None for subject in SUBJECTS[name].values())
     return {
-        "name": name,
-        "title": cohort.title or name,
-        "simulated": cohort.simulate is not None,
+        **checked_cohort(name),
         "subjects": len(SUBJECTS[name]),
         "modalities": [modality for cohort_name, modality in plan.columns(CONFIG) if cohort_name == name],
-        "regions": cohort.regions,
         "shards": shard_files(name),
         "facts": {
             "Pairs": ", ".join(cohort.pairs),

@@ -1,6 +1,6 @@
 """Pictures to check the pre-processing by: what the network will see, and what registration did."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +29,19 @@ _ROW, _LEFT, _GAP, _HEADER, _LEGEND_COLUMN = 3.1, 0.95, 0.1, 0.95, 1.75  # inche
 _PLANES = (("axial", 0, "RLAP"), ("coronal", 1, "RLSI"), ("sagittal", 2, "APSI"))
 
 
-def draw_qc(patient: Preprocessed | str | Path, path: str | Path) -> None:
+def draw_qc(
+    patient: Preprocessed | str | Path, path: str | Path, regions: Mapping[str, Sequence[int]] | None = None
+) -> None:
     """Draw a patient (or the folder of one) to `path`: one row per modality; axial, coronal and sagittal slices in mm.
+
+    The legend names codes of the label, and where `regions` (name -> codes) says so, the regions that they are part of.
 
     The slices are those with the largest label area, or those through the middle of the content where there is no
     label. Black is outside the region of the intensity statistics, which has a faint outline of its own.
     """
     pre = patient if isinstance(patient, Preprocessed) else read_preprocessed(patient)
     codes = [int(code) for code in np.unique(pre.label) if code] if pre.label is not None else []
-    entries = _legend(pre, codes)
+    entries = _legend(pre, codes, regions or {})
     figure, layout, columns = _sheet(pre, len(pre.volumes), entries)
     cuts = _cuts(pre)
     for row, modality in enumerate(pre.volumes):
@@ -158,9 +162,25 @@ def _draw_checkerboard(
     _finish(axis, pre, across, cut, codes, letters)
 
 
-def _legend(pre: Preprocessed, codes: list[int]) -> list[Line2D]:
+def contrasts(patient: Preprocessed | str | Path) -> dict[str, float]:
+    """Modality -> the mean z-score of the label's voxels less that of all others of its region; {} without either."""
+    pre = patient if isinstance(patient, Preprocessed) else read_preprocessed(patient)
+    found = {}
+    for modality, volume in pre.volumes.items():
+        inside = np.zeros_like(pre.regions[modality]) if pre.label is None else pre.label > 0
+        rest = pre.regions[modality] & ~inside
+        if inside.any() and rest.any():
+            found[modality] = float(volume[inside].mean() - volume[rest].mean())
+    return found
+
+
+def _legend(pre: Preprocessed, codes: list[int], regions: Mapping[str, Sequence[int]]) -> list[Line2D]:
     ml = pre.info["label"]["ml"] if codes else {}
-    labels = [Line2D([], [], color=_colour(code), label=f"label {code}: {ml[str(code)]:.1f} ml") for code in codes]
+    labels = []
+    for code in codes:
+        names = ", ".join(name for name, held in regions.items() if code in held)
+        words = f"{names} (label {code})" if names else f"label {code}"
+        labels.append(Line2D([], [], color=_colour(code), label=f"{words}: {ml[str(code)]:.1f} ml"))
     return [*labels, Line2D([], [], color=_FAINT, linewidth=0.8, label="region of the statistics")]
 
 

@@ -15,7 +15,7 @@ from matplotlib.transforms import Bbox
 
 from mcd.imaging.geometry import Grid
 from mcd.imaging.preprocess import Preprocessed, write_preprocessed
-from mcd.imaging.qc import COLOURS, draw_qc
+from mcd.imaging.qc import COLOURS, contrasts, draw_qc
 
 
 @pytest.fixture
@@ -146,3 +146,23 @@ def test_preprocessing_loads_neither_matplotlib_nor_torch_nor_scipy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
     code = "import sys, mcd.imaging.qc; print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False False"
+
+
+def test_the_legend_names_the_regions_of_a_code(patient: Preprocessed, sheets: list[Figure], tmp_path: Path) -> None:
+    draw_qc(patient, tmp_path / "qc.png", {"WT": [1, 2, 4], "ET": [4]})
+    (legend,) = sheets[0].legends
+    assert [text.get_text() for text in legend.get_texts()][:2] == [
+        "WT (label 1): 0.8 ml",
+        "WT, ET (label 4): 0.6 ml",
+    ]
+
+
+def test_contrast_is_the_labels_mean_less_that_of_the_rest_of_the_region(patient: Preprocessed) -> None:
+    assert patient.label is not None
+    inside = patient.label > 0
+    volume = np.where(inside, 3.0, np.where(patient.regions["CT"], 1.0, 0.0)).astype(np.float32)
+    volume[0] = np.where(patient.regions["CT"][0] & ~inside[0], 5.0, 0.0)
+    rest = volume[patient.regions["CT"] & ~inside]
+    found = contrasts(replace(patient, volumes={"CT": volume, "PET": -volume}))
+    assert found == {"CT": pytest.approx(3 - rest.mean()), "PET": pytest.approx(rest.mean() - 3)}
+    assert contrasts(replace(patient, label=None)) == {}

@@ -8,12 +8,13 @@ import yaml
 from mcd.evaluation.scores import read_scores
 from mcd.files import read_json, write_text
 from mcd.reporting.claims.sentences import PRINTED
+from mcd.reporting.page.checks import checks_view
 from mcd.reporting.page.claims import claims_view
 from mcd.reporting.page.contents import PageContents
 from mcd.reporting.page.elements import View, json_text
 from mcd.reporting.page.overview import overview
 from mcd.reporting.page.patients import index_of, patient_texts, scores_of
-from mcd.reporting.page.pictures import checks_view, figures_view
+from mcd.reporting.page.pictures import figures_view
 from mcd.reporting.templates import render, verbatim
 
 
@@ -24,7 +25,7 @@ def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000
     tables, figures, claims and scores are always complete.
     """
     style = verbatim("tables/table.css", "page/page.css")
-    script = verbatim("page/page.js")
+    script = verbatim("page/common.js", "page/page.js")
     all_scores = read_scores(contents.scores)
     views = [
         overview(contents, all_scores),
@@ -37,7 +38,7 @@ def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000
     patients = patient_texts(contents, scores, room)
     views += [
         View.of("patients", "Patients", "patients"),
-        checks_view(contents, room - sum(map(len, patients.values()))),
+        checks_view(contents.cohorts, contents.checks, room - sum(map(len, patients.values()))),
         _configuration(contents),
     ]
     text = render(

@@ -5,17 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mcd.reporting.page.checks import Check, CheckedCohort
+
 
 @dataclass(frozen=True)
-class PageCohort:
+class PageCohort(CheckedCohort):
     """A cohort, as described on the page."""
 
-    name: str
-    title: str
-    simulated: bool
     subjects: int
     modalities: Sequence[str]
-    regions: Mapping[str, Sequence[int]]
     shards: Sequence[str | Path]
     facts: Mapping[str, str] = field(default_factory=dict)  # further rows of its description: heading -> words
 
@@ -48,7 +46,7 @@ class PageContents:
     claims: str | Path | None = None
     absent: Sequence[str] = ()  # tables and figures that are possible but not requested in `report`
     losses: Mapping[str, str | Path] = field(default_factory=dict)  # a training, as the reader knows it -> its losses
-    checks: Sequence[tuple[str, str, str | Path]] = ()  # (cohort, patient, QC picture)
+    checks: Sequence[Check] = ()
     methods_text: str | Path | None = None  # of `mcd.reporting.methods_text`; shown, and linked by its name
     benchmarks: str | Path | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)

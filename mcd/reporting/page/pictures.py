@@ -1,4 +1,4 @@
-"""The figures with the numbers behind them, and the QC pictures."""
+"""The figures with the numbers behind them."""
 
 import io
 import re
@@ -11,7 +11,6 @@ from mcd.files import read_json
 from mcd.reporting.page.contents import PageContents
 from mcd.reporting.page.elements import View, data_url
 
-QC_WIDTH = 820  # pixels of a QC picture in the page: as wide as it is shown
 PER_INCH = 150  # pixels on the screen per inch in print
 
 
@@ -42,31 +41,3 @@ def _picture(path: str | Path | None) -> dict[str, Any]:
     with Image.open(io.BytesIO(content)) as image:
         width = round(image.width * PER_INCH / image.info.get("dpi", (PER_INCH, PER_INCH))[0])
     return {"source": data_url(content, "png"), "width": width}
-
-
-def checks_view(contents: PageContents, room: int) -> View | None:
-    """QC pictures, test patients' and others', as many as there is room for (in characters)."""
-    if not contents.checks:
-        return None
-    shown: dict[str, list[tuple[str, str]]] = {}
-    left_out = 0
-    for name, subject, path in contents.checks:
-        source = data_url(_small(path), "jpeg")
-        room -= len(source)
-        if room < 0:
-            left_out += 1
-        else:
-            shown.setdefault(name, []).append((subject, source))
-    known = {cohort.name: cohort for cohort in contents.cohorts}
-    cohorts = [(known[name], pictures) for name, pictures in shown.items()]
-    return View.of("checks", "Preprocessing", "checks", left_out=left_out, cohorts=cohorts)
-
-
-def _small(path: str | Path) -> bytes:
-    """A picture as JPEG, no wider than it is shown."""
-    with Image.open(path) as image:
-        picture = image.convert("RGB")
-    picture.thumbnail((QC_WIDTH, 10 * QC_WIDTH))
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=82, optimize=True)
-    return stream.getvalue()

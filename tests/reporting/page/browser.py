@@ -111,7 +111,7 @@ class Browser:
             time.sleep(0.02)
 
     def press(self, key: str) -> None:
-        code = {"ArrowRight": 39, "ArrowLeft": 37, "Enter": 13, " ": 32, "Tab": 9}[key]
+        code = {"ArrowRight": 39, "ArrowLeft": 37, "Enter": 13, " ": 32, "Tab": 9, "Escape": 27}[key]
         text = {"Enter": "\r", " ": " "}.get(key, "")
         shared = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code}
         self.command("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **shared)

@@ -26,6 +26,7 @@ from mcd.reporting.claims.judge import write_claims
 from mcd.reporting.claims.sentences import read_claims
 from mcd.reporting.figures.loss_curves import draw_curves
 from mcd.reporting.page.build import write_page
+from mcd.reporting.page.checks import Check, write_check_page
 from mcd.reporting.page.contents import PageCohort, PageContents, Prediction
 from mcd.reporting.page.patients import grey, pack, unpack
 from mcd.reporting.page.result import results
@@ -33,7 +34,6 @@ from mcd.reporting.page.timing import read_benchmarks, summarise
 from mcd.reporting.page.warnings import warnings_in
 from mcd.reporting.tables.score_tables import write_table
 from mcd.reporting.tables.spec import TableSpec
-from mcd.slices.write_shards import write_subjects
 from mcd.testing.cohort import TinyCohort, tiny_volumes
 from mcd.training.history import write_history
 
@@ -96,6 +96,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
     numbers["interval_over"] = "seeds and patients"
     claims = claims.assign(**{name: [value, "", "", ""] for name, value in numbers.items()})
     claims.to_csv(folder / "claims.csv", index=False)
+    write_json(folder / "contrasts.json", {"A": 1.5}, sealed=True)
     (folder / "methods.md").write_text("We did <it> [@somebody2020].\n")
     for place, seconds in (
         ("tiny/finetune_modality/single/scratch/A/labels10/seed0", 90.0),
@@ -106,7 +107,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:01:30\t{'-' if seconds < 10 else 512.0}\n")
     return PageContents(
         title="A run",
-        cohorts=[PageCohort("tiny", "Tiny & small", True, 6, tiny_cohort.modalities, REGIONS, tiny_cohort.shards)],
+        cohorts=[PageCohort("tiny", "Tiny & small", True, REGIONS, 6, tiny_cohort.modalities, tiny_cohort.shards)],
         methods={key: {"label": label, "group": ""} for key, label in METHODS.items()},
         scores=scores,
         predictions=predictions,
@@ -118,7 +119,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
         captions={"fig5": "Losses < 3."},
         claims=folder / "claims.csv",
         absent=["table3", "fig4"],
-        checks=[("tiny", "p4", folder / "picture.png")],
+        checks=[Check("tiny", "p4", tiny_cohort.folders["p4"], folder / "picture.png", folder / "contrasts.json")],
         methods_text=folder / "methods.md",
         benchmarks=folder / "benchmarks",
         configuration={"seeds": [0], "note": "</pre><script>alert(1)</script>"},
@@ -251,7 +252,7 @@ def test_no_text_makes_an_element(contents: PageContents, tmp_path: Path, evil: 
             captions={"fig5": words},
             claims=tmp_path / "claims.csv",
             absent=[words],
-            checks=[("tiny", words, contents.checks[0][2])],
+            checks=[replace(contents.checks[0], subject=words)],
             configuration={words: words},
         )
         write_page(told, tmp_path / "index.html")
@@ -297,19 +298,24 @@ def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, 
     volumes = [tiny_volumes(seed) for seed in range(3)]
     volumes[2].info["statistics"]["A"] |= {"p_low": -1000.0, "p_high": 900.0}
     volumes[1].info["warnings"] = ["the label is empty"]
-    volumes[0].info["label"] = {"ml": {"1": 2.0}}
-    write_subjects(tmp_path / "0.h5", ((f"p{seed}", one) for seed, one in enumerate(volumes)))
+    volumes[0].info["label"] = {"ml": {"1": 2.0}, "lost": 0.0}
+    checks = []
+    for seed, one in enumerate(volumes):
+        (tmp_path / f"p{seed}").mkdir()
+        write_json(tmp_path / f"p{seed}/info.json", one.info, sealed=True)
+        checks.append(replace(contents.checks[0], subject=f"p{seed}", folder=tmp_path / f"p{seed}"))
     rows = [
         {"epoch": epoch, "total": 1.0, "warning": "it <went> wrong; mend it" if epoch > 1 else ""}
         for epoch in (1, 2, 3)
     ]
     write_history(rows, tmp_path / "losses.csv")
-    cohort = replace(contents.cohorts[0], shards=[tmp_path / "0.h5"], regions={"GTV": [1], "node": [7]})
-    warned = replace(contents, cohorts=[cohort], predictions=[], losses={"tiny/A/seed0": tmp_path / "losses.csv"})
+    cohort = replace(contents.cohorts[0], regions={"GTV": [1], "node": [7]})
+    losses = {"tiny/A/seed0": tmp_path / "losses.csv"}
+    warned = replace(contents, cohorts=[cohort], predictions=[], checks=checks, losses=losses)
     assert [(one.where, one.sentence, one.address) for one in warnings_in(warned)] == [
         (
             "Tiny & small",
-            "p2, A: intensities from -1000 to 900 are in another unit than those of 2 of the 2 others: negative values "
+            "p2: A: intensities from -1000 to 900 are in another unit than those of 2 of the 2 others: negative values "
             "(p0: 0 to 100); convert it to the others' unit",
             "check/tiny/p2",
         ),
@@ -378,6 +384,101 @@ def test_training_from_scratch_is_compared_with_too(contents: PageContents) -> N
         ("the best other", "late", "worse"),
         ("training from scratch", "fully_supervised", "better"),
     ]
+
+
+@pytest.fixture(scope="session")
+def check_page(tiny_cohort: TinyCohort, contents: PageContents, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three patients, of whom p1 has lost a part of its label and p2 has none; p0 has no contrast in B."""
+    folder = tmp_path_factory.mktemp("checked")
+    (folder / "tiny").mkdir()
+    labels = {
+        "p0": {"ml": {"1": 2.0, "2": 10.5}, "lost": 0.0},
+        "p1": {"ml": {"1": 30.25}, "lost": 0.052},
+        "p2": None,
+    }
+    numbers = {"p0": {"A": -1.5}, "p1": {"A": 0.25, "B": 2.0}, "p2": {}}
+    checks = []
+    for name, label in labels.items():
+        (folder / name).mkdir()
+        info = read_json(tiny_cohort.folders[name] / "info.json")
+        warnings = ["5.2% of the <label> lies outside"] if name == "p1" else []
+        registration = {"B": {"similarity_after": 0.4321}} if name == "p0" else {}
+        info |= {"label": label, "warnings": warnings, "registration": registration}
+        write_json(folder / f"{name}/info.json", info, sealed=True)
+        Figure(figsize=(4, 2)).savefig(folder / f"tiny/{name}.png")
+        write_json(folder / f"{name}.json", numbers[name], sealed=True)
+        checks.append(Check("tiny", name, folder / name, folder / f"tiny/{name}.png", folder / f"{name}.json"))
+    write_check_page(contents.cohorts, checks, folder / "index.html")
+    return folder / "index.html"
+
+
+def test_preprocessed_patients_have_a_page_before_anything_is_trained(check_page: Path) -> None:
+    text = check_page.read_text()
+    elements = Elements(text)
+    assert elements.stack == []
+    pictures = [attributes["src"] for tag, attributes in elements.tags if tag == "img" and "src" in attributes]
+    assert pictures == ["tiny/p0.png", "tiny/p1.png", "tiny/p2.png"]
+    assert all((check_page.parent / str(name)).exists() for name in pictures)
+    assert not re.search(r"https?://|@import|url\(", text)
+    assert text.count("5.2% of the &lt;label&gt; lies outside") == 2  # in the table, and below the picture
+
+
+def test_the_table_of_preprocessed_patients_has_their_numbers(browser: Browser, check_page: Path) -> None:
+    browser.open(check_page)
+    cells = "(row) => [...row.cells].map((cell) => cell.textContent)"
+    rows = browser.value(f"[...document.querySelectorAll('.checked tr')].map({cells})")
+    assert rows == [
+        ["Patient", "WT, ml", "TC, ml", "Cut off, %", "Contrast, A", "Contrast, B", "Similarity, B", "Warnings"],
+        ["p0", "12.5", "2.0", "0.0", "-1.50", "", "0.432", ""],
+        ["p1", "30.2", "30.2", "5.2", "+0.25", "+2.00", "", "5.2% of the <label> lies outside"],
+        ["p2", "", "", "", "", "", "", ""],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("head", "order"),
+    [("WT, ml", ["p1", "p0", "p2"]), ("Contrast, A", ["p1", "p0", "p2"]), ("Cut off, %", ["p1", "p0", "p2"])],
+)
+def test_preprocessed_patients_are_sorted(browser: Browser, check_page: Path, head: str, order: list[str]) -> None:
+    """The largest first; who has no number stays below."""
+    browser.open(check_page)
+    browser.value(f"[...document.querySelectorAll('.sort')].find((one) => one.textContent === '{head}').click()")
+    names = "[...document.querySelectorAll('.checked tbody tr')].map((row) => row.cells[0].textContent)"
+    assert browser.value(names) == order
+
+
+def test_pictures_enlarge_and_lead_to_the_next_in_the_tables_order(browser: Browser, check_page: Path) -> None:
+    browser.open(check_page)
+    browser.value("[...document.querySelectorAll('.sort')].find((one) => one.textContent === 'WT, ml').click()")
+    browser.value("document.querySelector('figure .enlarge').focus()")
+    browser.press("Enter")
+    shown = (
+        "document.getElementById('enlarged').open && document.getElementById('enlarged-picture').src.split('/').pop()"
+    )
+    browser.until(f"{shown} === 'p0.png'")
+    browser.press("ArrowRight")
+    assert browser.value(shown) == "p2.png"
+    browser.press("ArrowLeft")
+    browser.press("ArrowLeft")
+    assert browser.value(shown) == "p1.png"
+    assert "outside" in browser.value("document.getElementById('enlarged-words').textContent")
+    browser.press("Escape")
+    browser.until("!document.getElementById('enlarged').open")
+
+
+def test_a_warning_leads_to_its_patient(browser: Browser, contents: PageContents, tmp_path: Path) -> None:
+    (check,) = contents.checks
+    info = read_json(Path(check.folder, "info.json"))
+    (tmp_path / "p4").mkdir()
+    write_json(tmp_path / "p4/info.json", {**info, "warnings": ["the label is empty"]}, sealed=True)
+    write_page(replace(contents, checks=[replace(check, folder=tmp_path / "p4")]), tmp_path / "index.html")
+    browser.open(tmp_path / "index.html")
+    browser.value(
+        "[...document.querySelectorAll('#view-overview a')].find((one) => one.textContent.includes('empty')).click()"
+    )
+    browser.until("document.getElementById('main').dataset.view === 'checks'")
+    place = "document.getElementById('check/tiny/p4').getBoundingClientRect()"
+    assert browser.value(f"{place}.top >= 0 && {place}.top < innerHeight")
 
 
 def test_the_page_says_what_it_was_not_asked_to_show(contents: PageContents, page: Path, tmp_path: Path) -> None:

@@ -1,0 +1,2 @@
+for (const table of document.querySelectorAll("table")) sortable(table);
+stick();
