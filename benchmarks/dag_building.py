@@ -2,9 +2,9 @@
 
     python benchmarks/dag_building.py FOLDER --patients 400 4000 [--config methods=all+ label_draws=3]
 
-prints a Markdown table; `--config` changes keys of the configuration, as Snakemake's does. Half of the patients are HECKTOR's,
-half BraTS's. A dry run reads the configuration and the folders, builds the graph and goes through all jobs: somewhat more than a
-real run does before its first job. Core seconds depend less than wall seconds on the machine's other load.
+prints a Markdown table; `--config` changes keys of the configuration, as Snakemake's does. Half of the patients are
+HECKTOR's, half BraTS's. A dry run reads the configuration and the folders, builds the graph and goes through all jobs: somewhat
+more than a real run does before its first job. Core seconds depend less than wall seconds on the machine's other load.
 """
 
 import argparse

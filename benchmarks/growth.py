@@ -1,11 +1,11 @@
-"""How the work grows, from raw files to Table II: processor seconds of small runs, each with more of one thing than a first one.
+"""How the work grows, from raw files to Table II: processor seconds of small runs, each with more of one thing.
 
-    python benchmarks/growth.py FOLDER [--axes patients slices modalities methods draws filters] [--figure docs/images/growth.png]
+    python benchmarks/growth.py FOLDER [--axes patients slices modalities methods draws filters] [--figure growth.png]
 
-Every run simulates its patients in FOLDER/<axis><factor> and runs the workflow in two parts: to the shards, then to the table. A
-run that was measured is read from FOLDER/growth.json, so that the script can be stopped. Since a run has a fixed price (Snakemake,
-starts of torch), what counts is how what is added grows: of factors 1, 3 and 9, the slope is log3 of (cost(9) - cost(3)) over
-(cost(3) - cost(1)): 0 where a step up costs as much whatever its size, 1 where it grows in proportion, 2 with the square.
+Every run simulates its patients in FOLDER/<axis><factor> and runs the workflow in two parts: to the shards, then to the table.
+A run that was measured is read from FOLDER/growth.json, so that the script can be stopped. Since a run has a fixed price
+(Snakemake, starts of torch), what counts is how what is added grows: of factors 1, 3 and 9, the slope is log3 of
+(cost(9) - cost(3)) / (cost(3) - cost(1)): 1 where what is added grows in proportion, 2 where it grows with the square.
 """
 
 import argparse
@@ -16,11 +16,13 @@ import resource
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from mcd.files import write_json
 from mcd.reporting.figures.style import AUXILIARY, BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION, house_style
@@ -28,9 +30,12 @@ from mcd.reporting.figures.style import AUXILIARY, BLACK, BLUE, GREEN, ORANGE, P
 ROOT = Path(__file__).parents[1]
 PARTS = {"raw to shards": "shards", "shards to table": "results/table2.csv"}
 MODALITIES = ["T2", "FLAIR", "T1CE", "T1"]
-METHODS = "fully_supervised rotation jigsaw exemplar simclr byol swav gl mt".split()
-FACTORS = {axis: (1, 3, 9) for axis in ("patients", "slices", "methods", "draws", "filters")}
-FACTORS |= {"modalities": (1, 2, 4)}  # a brain has no more
+METHODS = ["fully_supervised", "rotation", "jigsaw", "exemplar", "simclr", "byol", "swav", "gl", "mt"]
+FACTORS: dict[str, tuple[int, ...]] = dict.fromkeys(("patients", "slices", "methods", "draws", "filters"), (1, 3, 9))
+FACTORS["modalities"] = (1, 2, 4)  # a brain has no more
+Found = dict[str, dict[int, dict[str, float]]]
+"""Axis -> factor -> part -> processor seconds."""
+
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY_BLUE)
 
 
@@ -68,21 +73,10 @@ def measure(folder: Path, settings: dict[str, Any]) -> dict[str, float]:
     (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     seconds = {}
     for part, target in PARTS.items():
-        line = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            target,
-            "--cores",
-            "1",
-            "--quiet",
-            "--configfile",
-            str(folder / "config.yaml"),
-        ]
+        line = [sys.executable, "-m", "snakemake", target, "--cores", "1", "--quiet"]
+        line += ["--configfile", str(folder / "config.yaml"), "--directory", str(folder)]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(
-            [*line, "--directory", str(folder)], cwd=ROOT, env=os.environ, capture_output=True, text=True
-        )
+        done = subprocess.run(line, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(done.stderr[-3000:])
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -93,13 +87,13 @@ def measure(folder: Path, settings: dict[str, Any]) -> dict[str, float]:
 
 def slope(factors: tuple[int, ...], costs: list[float]) -> float:
     """The exponent with which what is added grows from step to step."""
-    added = [later - earlier for earlier, later in zip(costs, costs[1:], strict=False)]
+    added = [later - earlier for earlier, later in pairwise(costs)]
     ratio = factors[1] / factors[0]
     return math.log(added[1] / added[0]) / math.log(ratio) if min(added) > 0 else 0.0
 
 
 @house_style()
-def draw(found: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
+def draw(found: Found, path: Path) -> None:
     """Each part's cost against the factor, both relative to the first run, beside the line of what grows in proportion."""
     figure = Figure(figsize=(7.1, 2.8), layout="constrained")
     for axis, part in zip(figure.subplots(1, len(PARTS), sharey=True), PARTS, strict=True):
@@ -109,25 +103,13 @@ def draw(found: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
             label = f"{name}: {slope(factors, costs):.1f}"
             axis.plot(factors, [cost / costs[0] for cost in costs], marker="o", color=colour, label=label)
         axis.set(xscale="log", yscale="log", title=part, xlabel="times as many")
-        for of_axis in (axis.xaxis, axis.yaxis):
-            of_axis.set_major_locator(_fixed())
-            of_axis.set_major_formatter("{x:g}")
-            of_axis.set_minor_locator(_none())
+        for ticks in (axis.xaxis, axis.yaxis):
+            ticks.set_major_locator(FixedLocator([1, 2, 3, 4, 9, 27]))
+            ticks.set_major_formatter("{x:g}")
+            ticks.set_minor_locator(NullLocator())
         axis.legend(title="slope of what is added")
     figure.axes[0].set_ylabel("times the processor seconds", color=BLACK)
     figure.savefig(path, dpi=200)
-
-
-def _fixed() -> Any:
-    from matplotlib.ticker import FixedLocator
-
-    return FixedLocator([1, 2, 3, 4, 9, 27])
-
-
-def _none() -> Any:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()
 
 
 def main() -> None:
@@ -138,7 +120,7 @@ def main() -> None:
     arguments = parser.parse_args()
     kept = arguments.folder / "growth.json"
     measured: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
-    found: dict[str, dict[int, dict[str, float]]] = {}
+    found: Found = {}
     for axis in arguments.axes:
         for factor in FACTORS[axis]:
             name = f"{axis}{factor}" if factor > 1 else "first"
@@ -146,7 +128,7 @@ def main() -> None:
                 measured[name] = measure((arguments.folder / name).resolve(), configuration(axis, factor))
                 write_json(kept, measured)
             found.setdefault(axis, {})[factor] = measured[name]
-    print("| | part | " + " | ".join(("seconds", "more", "still more", "slope")) + " |\n" + "|---" * 6 + "|")
+    print("| | part | first | more | still more | slope |\n" + "|---" * 6 + "|")
     for axis, runs in found.items():
         for part in PARTS:
             costs = [seconds[part] for seconds in runs.values()]
