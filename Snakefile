@@ -59,7 +59,6 @@ rule all:
         rules.preprocess_all.input,
         [path for files in REPORTABLE.values() for path in files.values()],
         expand(BY_TRAIT, trait=TRAITS),
-        rules.aggregate_diagnoses.output if DIAGNOSED else [],
         PAGE,
 
 

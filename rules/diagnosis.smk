@@ -57,7 +57,7 @@ rule aggregate_diagnoses:
         mem_mb=growing(1000),
         runtime=10,
     params:
-        methods={pretraining: METHODS[pretraining].label for _, _, pretraining, _ in DIAGNOSED},
+        methods=DIAGNOSED_METHODS,
         cohorts={name: cohort.title or name for name, cohort in CONFIG.cohorts.items()},
         simulated=[name for name, cohort in CONFIG.cohorts.items() if cohort.simulate],
     script:

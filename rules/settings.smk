@@ -188,6 +188,7 @@ def drawn_prediction(run):
 
 # (cohort, pair, pre-training, seed) -> the fine-tunings that started from it
 DIAGNOSED = plan.diagnosed(CONFIG)
+DIAGNOSED_METHODS = {pretraining: METHODS[pretraining].label for _, _, pretraining, _ in DIAGNOSED}
 
 
 def diagnosed_models(wildcards):
@@ -199,7 +200,7 @@ def diagnosed_models(wildcards):
 COSTS = plan.costs(CONFIG)
 
 KINDS = plan.reportable(CONFIG)
-PLACE_OF_KIND = {"table": TABLE_PAGE, "picture": FIGURE, "claims": CLAIMS}
+PLACE_OF_KIND = {"table": TABLE_PAGE, "picture": FIGURE, "claims": CLAIMS, "diagnosis": DIAGNOSES}
 # name -> kind -> file, in the order of the page: what the key `report` may name
 REPORTABLE = {
     name: {kind: fix(place, table=name, figure=name) for kind, place in PLACE_OF_KIND.items() if kind in kinds}
@@ -236,7 +237,7 @@ def claims_rankings():
 
 
 def reported_files(kind):
-    """Name -> file of one kind: table, picture or claims."""
+    """Name -> file of one kind: table, picture, claims or diagnosis."""
     return {name: files[kind] for name, files in REPORTED.items() if kind in files}
 
 

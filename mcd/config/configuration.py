@@ -79,7 +79,7 @@ class Config(Section):
         None,
         description=(
             "what `results/index.html` shows besides the patients: names of results such as `table2`, "
-            "`table9`, `fig5`, `segmentations`, or `all`. Table IX covers the pre-trainings of what "
+            "`table9`, `fig5`, `segmentations`, `diagnosis`, or `all`. Table IX covers the pre-trainings of what "
             "is named, and Table II's. Everything shown is computed, so `all` runs every ablation and "
             "every figure. Null: `segmentations` and the tables that have a row for one of `methods`, that is `table2`, "
             "and `table_beyond` for baselines beyond the paper (our choice: what these runs give)"

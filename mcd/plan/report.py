@@ -8,13 +8,14 @@ from mcd.methods import METHODS
 from mcd.plan import tables as score_tables
 from mcd.plan.comparison import BY_DEFAULT, is_made
 from mcd.plan.costs import costs
+from mcd.plan.diagnosis import diagnosed
 from mcd.plan.fusion import fusion_comparison
 from mcd.plan.tables import comparisons
 from mcd.plan.translations import translation_spec
 from mcd.reporting.claims.sentences import read_claims
 
 Kinds = frozenset[str]
-"""The forms of a result: `table`, `picture`, `claims`."""
+"""The forms of a result: `table`, `picture`, `claims`, `diagnosis`."""
 
 
 def reportable(config: Config) -> dict[str, Kinds]:
@@ -30,7 +31,12 @@ def reportable(config: Config) -> dict[str, Kinds]:
         name: frozenset(kind for kind, names in kinds.items() if name in names)
         for name in sorted(tables | pictures, key=lambda name: (name.startswith("fig"), name))
     }
-    return {**found, "segmentations": frozenset({"picture"}), "claims": frozenset({"claims"})}
+    others = {
+        "segmentations": "picture",
+        "claims": "claims",
+        **({"diagnosis": "diagnosis"} if diagnosed(config) else {}),
+    }
+    return {**found, **{name: frozenset({kind}) for name, kind in others.items()}}
 
 
 def reported(config: Config, there: Mapping[str, Kinds]) -> list[str]:

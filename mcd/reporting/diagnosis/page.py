@@ -63,19 +63,28 @@ def write_diagnosis_page(
     write_diagnoses(diagnoses, out_csv)
     page = render(
         "diagnosis/templates/diagnosis.html",
-        overview=OVERVIEW,
-        cohorts=[
-            {
-                "label": cohorts[cohort],
-                "simulated": cohort in simulated,
-                "trainings": [_training(diagnosis, methods) for diagnosis in of_cohort],
-            }
-            for cohort, of_cohort in groupby(diagnoses, lambda diagnosis: diagnosis.cohort)
-        ],
-        versions=lineage(*(diagnosis.version for diagnosis in diagnoses)),
+        **shown_diagnoses(diagnoses, methods, cohorts, simulated),
         style=verbatim("tables/table.css", "diagnosis/diagnosis.css"),
     )
     write_text(out_html, str(page))
+
+
+def shown_diagnoses(
+    diagnoses: Sequence[Diagnosis], methods: Mapping[str, str], cohorts: Mapping[str, str], simulated: Collection[str]
+) -> dict[str, object]:
+    """What the macro `diagnosis` shows, on a page of its own or as a part of another."""
+    return {
+        "overview": OVERVIEW,
+        "cohorts": [
+            {
+                "label": cohorts[cohort],
+                "simulated": cohort in simulated,
+                "trainings": [_training(diagnosis, methods) for diagnosis in diagnoses if diagnosis.cohort == cohort],
+            }
+            for cohort in dict.fromkeys(diagnosis.cohort for diagnosis in diagnoses)
+        ],
+        "versions": lineage(*(diagnosis.version for diagnosis in diagnoses)),
+    }
 
 
 def _training(diagnosis: Diagnosis, methods: Mapping[str, str]) -> dict[str, object]:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import yaml
 
+from mcd.diagnosis.numbers import read_diagnoses
 from mcd.evaluation.scores import read_scores
 from mcd.files import read_json, write_text
 from mcd.reporting.claims.sentences import PRINTED
+from mcd.reporting.diagnosis.page import shown_diagnoses
 from mcd.reporting.page.checks import checks_view
 from mcd.reporting.page.claims import claims_view
 from mcd.reporting.page.contents import PageContents
@@ -15,6 +17,7 @@ from mcd.reporting.page.elements import View, json_text
 from mcd.reporting.page.overview import overview
 from mcd.reporting.page.patients import index_of, patient_texts, scores_of
 from mcd.reporting.page.pictures import figures_view
+from mcd.reporting.page.training import training_view
 from mcd.reporting.templates import render, verbatim
 
 
@@ -24,7 +27,7 @@ def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000
     If that is not enough, first QC pictures and then slices of the last patients are left out, and the page says so;
     tables, figures, claims and scores are always complete.
     """
-    style = verbatim("tables/table.css", "page/page.css")
+    style = verbatim("tables/table.css", "diagnosis/diagnosis.css", "page/page.css")
     script = verbatim("page/common.js", "page/page.js")
     all_scores = read_scores(contents.scores)
     views = [
@@ -32,6 +35,8 @@ def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000
         *_table_views(contents),
         figures_view(contents),
         claims_view(contents, contents.claims) if contents.claims is not None else None,
+        training_view(contents),
+        _diagnosis(contents),
     ]
     room = limit - len(style) - len(script) - sum(len(view.content) for view in views if view)
     scores = scores_of(all_scores)
@@ -63,6 +68,19 @@ def _table_views(contents: PageContents) -> Iterator[View]:
             # numbered as in the paper, or by its name: `table9`, `table_fusion`
             words = f"Table {PRINTED[name]}" if name in PRINTED else name.removeprefix("table").strip("_").capitalize()
             yield View.of(name, words, "table", content=read_json(path))
+
+
+def _diagnosis(contents: PageContents) -> View | None:
+    """The diagnosis of every pre-training, as on its own page."""
+    if contents.diagnosis is None:
+        return None
+    shown = shown_diagnoses(
+        list(read_diagnoses([contents.diagnosis])),
+        contents.pretrainings,
+        {cohort.name: cohort.title for cohort in contents.cohorts},
+        [cohort.name for cohort in contents.cohorts if cohort.simulated],
+    )
+    return View.of("diagnosis", "Diagnosis", "diagnosis", **shown)
 
 
 def _configuration(contents: PageContents) -> View:

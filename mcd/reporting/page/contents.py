@@ -44,6 +44,10 @@ class PageContents:
     pictures: Mapping[str, str | Path] = field(default_factory=dict)  # name -> PNG
     captions: Mapping[str, str] = field(default_factory=dict)  # name of a picture -> its caption
     claims: str | Path | None = None
+    diagnosis: str | Path | None = None  # CSV of all pre-trainings' diagnoses
+    pretrainings: Mapping[str, str] = field(
+        default_factory=dict
+    )  # those that are diagnosed -> what the reader calls them
     absent: Sequence[str] = ()  # tables and figures that are possible but not requested in `report`
     losses: Mapping[str, str | Path] = field(default_factory=dict)  # a training, as the reader knows it -> its losses
     checks: Sequence[Check] = ()

@@ -17,6 +17,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from matplotlib.figure import Figure
 
 from mcd.csv_files import read_csv
+from mcd.diagnosis.numbers import Diagnosis, Number, write_diagnoses
 from mcd.evaluation.metrics import METRIC_KEYS
 from mcd.evaluation.score_rows import COLUMNS, write_scores
 from mcd.files import read_json, write_json
@@ -479,6 +480,57 @@ def test_a_warning_leads_to_its_patient(browser: Browser, contents: PageContents
     browser.until("document.getElementById('main').dataset.view === 'checks'")
     place = "document.getElementById('check/tiny/p4').getBoundingClientRect()"
     assert browser.value(f"{place}.top >= 0 && {place}.top < innerHeight")
+
+
+def test_every_training_has_its_curves_and_a_mark_where_it_went_wrong(contents: PageContents, tmp_path: Path) -> None:
+    """Each loss goes from its first value at the left to its last at the right, the largest at the top."""
+    rows = [
+        {"epoch": epoch, "learning_rate": 0.1, "steps": 5, "total": total, "contrast": 2.0}
+        | {"warning": "features have collapsed" if epoch == 4 else ""}
+        for epoch, total in enumerate([3.0, 1.0, 2.0, 1.5, 1.25], start=1)
+    ]
+    write_history(rows, tmp_path / "bad.csv")
+    write_history([{**row, "warning": ""} for row in rows], tmp_path / "good.csv")
+    losses = {
+        "tiny/A-B/pretraining/dsgan/seed0": tmp_path / "bad.csv",
+        "tiny/A-B/late/A/labels10/seed0": tmp_path / "good.csv",
+    }
+    write_page(replace(contents, losses=losses), tmp_path / "index.html")
+    view = (tmp_path / "index.html").read_text().partition('id="view-training"')[2].partition('id="view-patients"')[0]
+    assert re.findall(r'<section class="training" id="([^"]+)"', view) == [f"training/{place}" for place in losses]
+    assert re.findall(r'class="method-name">([^<]+)', view) == ["Multi-ConDoS", "Late &amp; last"]
+    assert view.count("<svg") == 4  # two losses of each training; neither the rate nor the steps
+    total = re.findall(r'aria-label="total over 5 epochs: from 3 to 1.25">.*?points="([^"]+)"', view)
+    assert total[0] == "2.0,2.0 38.5,32.0 75.0,17.0 111.5,24.5 148.0,28.2"
+    assert view.count('class="mark-epoch" d="M111.5 0') == 2
+    assert "epoch 4: features have collapsed" in view
+    assert view.count("<details open>") == 1
+
+
+def test_a_long_training_has_a_curve_of_few_points(contents: PageContents, tmp_path: Path) -> None:
+    write_history([{"epoch": epoch, "total": 1 / epoch} for epoch in range(1, 1001)], tmp_path / "losses.csv")
+    write_page(replace(contents, losses={"tiny/A/x/seed0": tmp_path / "losses.csv"}), tmp_path / "index.html")
+    (points,) = re.findall(r'polyline points="([^"]+)"', (tmp_path / "index.html").read_text())
+    assert 60 < len(points.split()) < 90
+    assert points.startswith("2.0,2.0 ")
+    assert points.endswith(" 148.0,32.0")
+
+
+def test_a_diagnosis_is_shown_where_it_is_asked_for(contents: PageContents, page: Path, tmp_path: Path) -> None:
+    assert "view-diagnosis" not in page.read_text()
+    numbers = [
+        Number("loss", "total", 0.5),
+        Number("probe", "random", 0.5, modality="A", region="WT", layers="down layer 1"),
+    ]
+    diagnosis = Diagnosis(
+        "tiny", "A-B", "dsgan", 0, "0.1.0", [*numbers, replace(numbers[1], measure="pretrained", value=0.75)]
+    )
+    write_diagnoses([diagnosis], tmp_path / "diagnosis.csv")
+    told = replace(contents, diagnosis=tmp_path / "diagnosis.csv", pretrainings={"dsgan": "The <one>"})
+    write_page(told, tmp_path / "index.html")
+    view = (tmp_path / "index.html").read_text().partition('id="view-diagnosis"')[2].partition("</section>")[0]
+    assert "The &lt;one&gt;" in view
+    assert "+0.250" in view  # AUC above random weights
 
 
 def test_the_page_says_what_it_was_not_asked_to_show(contents: PageContents, page: Path, tmp_path: Path) -> None:
