@@ -23,9 +23,10 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 PRETRAINED = (
-    "rotation jigsaw m_jigsaw exemplar cpc simclr byol swav gl contig multi_condos con_only p_gan feature_l1 sl3"
+    "rotation jigsaw m_jigsaw exemplar cpc simclr byol swav gl contig vicreg mae volume_fusion brainmvp_lite "
+    "multi_condos con_only p_gan feature_l1 sl3"
 )
-FINETUNED = "fully_supervised mt dtml sass"
+FINETUNED = "fully_supervised mt dtml sass bcp unimatch"
 NOT_TRAINED = (
     "weights_moved",
     "warning",
