@@ -67,6 +67,7 @@ TESTS: dict[str, list[str]] = {
         ),
         REGISTRY,
     ],
+    "pretraining/whole_unet": ["pretraining/test_mae.py", "pretraining/test_volume_fusion.py"],
     "pretraining/registry": [REGISTRY, "test_extensions.py"],
     "pretraining/run": [REGISTRY, "test_extensions.py"],
     "segmentation/options": ["test_reference.py", SEMI],

@@ -31,6 +31,7 @@ _DOSE = "1.2.840.10008.5.1.4.1.1.481.2"  # RTDOSE: an image of its own beside th
 # Our choices: how far a slice may lie from where an even grid has it, as a share of the distance between slices, and how far
 # all of them may drift sideways, as a share of a pixel. Within, no voxel is ever a neighbour's.
 _LARGEST_STRAY = 0.2
+_ITK_READER = "GDCMImageIO"  # named: looking for one that takes a damaged slice costs seconds more
 _LARGEST_DRIFT = 0.5
 _SAME_PLACE_MM = 1e-3
 _NEEDED = [
@@ -507,6 +508,7 @@ def _grid(slices: Sequence[Slice], place: Path) -> Grid:
 
 def _read(files: Sequence[str], folder: Path) -> sitk.Image:
     reader = sitk.ImageSeriesReader()
+    reader.SetImageIO(_ITK_READER)
     reader.SetFileNames(files)
     reader.SetOutputPixelType(sitk.sitkFloat32)  # the rescale slope may differ from slice to slice
     try:
@@ -514,7 +516,7 @@ def _read(files: Sequence[str], folder: Path) -> sitk.Image:
     except RuntimeError as error:
         for file in files:  # to name the one that is damaged
             try:
-                sitk.ReadImage(file)
+                sitk.ReadImage(file, imageIO=_ITK_READER)
             except RuntimeError as one:
                 raise McdError(f"{file}: not a readable DICOM slice ({last_line(one)}); {_EXPORT}") from None
         raise McdError(f"{folder}: not a readable DICOM series ({last_line(error)}); export it again") from None
