@@ -1,5 +1,9 @@
 """The one exception that is meant for the user, and what it quotes of a library's."""
 
+import re
+
+_ITK_PLACE = re.compile(r"^(sitk::|ITK )?ERROR: (\w+\(0x\w+\): )?")
+
 
 class McdError(Exception):
     """A mistake in the input that the user can correct.
@@ -15,5 +19,6 @@ def first_line(error: Exception) -> str:
 
 
 def last_line(error: Exception) -> str:
-    """The line in which ITK says what is wrong: where in its sources it noticed comes first."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+    """The line in which ITK says what is wrong: where in its sources, and in memory, it noticed comes first."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+    return _ITK_PLACE.sub("", line)

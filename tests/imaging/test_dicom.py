@@ -139,6 +139,19 @@ def test_a_damaged_slice_never_vanishes(tmp_path: Path, cut: int | str, place: i
         read_volume(tmp_path / "ct")
 
 
+def test_what_itk_cannot_read_is_said_without_where_in_memory_it_noticed(tmp_path: Path) -> None:
+    """Header and length are whole, and the bytes of an item's tag are not: only ITK's own parser finds them."""
+    write_series(tmp_path / "ct", VALUES)
+    path = tmp_path / "ct/IM0003.dcm"
+    content = path.read_bytes()
+    at = content.rindex(b"\xe0\x7f\x10\x00")  # Pixel Data
+    path.write_bytes(content[: at + 4] + b"\xff" * 40 + content[at + 4 :])
+    with pytest.raises(McdError, match=r"IM0003\.dcm: ") as caught:
+        read_volume(tmp_path / "ct")
+    assert "0x" not in str(caught.value)
+    assert "ERROR" not in str(caught.value)
+
+
 @pytest.mark.parametrize("left", [0, 7])
 def test_frames_without_a_place_of_their_own_are_refused(tmp_path: Path, left: int) -> None:
     write_enhanced(tmp_path / "one.dcm", VALUES, list(range(8)))
