@@ -53,7 +53,8 @@ def train(
     Args:
         seed: of everything random but the initial weights, which the caller drew.
         resume: file to keep the running state in, rewritten at the end of an epoch when `save_every` seconds have passed
-            since the last time. The caller removes it once the result is written. None to keep nothing.
+            since the last time, and after the last one, since a job may have several trainings. The caller removes it once the
+            result is written. None to keep nothing.
         identity: what makes this training what it is beside the other arguments, in plain types that JSON has. A resume file
             of another identity, of other slices or of other code is not taken up, and the log says what differs.
         watch: is shown the losses after every epoch, in the first process.
@@ -89,7 +90,8 @@ def train(
             bar.update()
             if watch and is_first():
                 watch(training.history)
-            if resume and is_first() and time.monotonic() - saved >= save_every:
+            is_due = time.monotonic() - saved >= save_every or epoch + 1 == schedule.epochs
+            if resume and is_first() and is_due:
                 save_resume({"identity": whole_identity, **training.state()}, resume)
                 saved = time.monotonic()
     method.eval()

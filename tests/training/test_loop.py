@@ -28,7 +28,7 @@ from mcd.slices.batches import Batch, PooledSlices, SliceSet
 from mcd.slices.options import Augmentation
 from mcd.slices.shards import Shards
 from mcd.testing.cohort import TinyCohort
-from mcd.testing.interruption import killed_in
+from mcd.testing.interruption import epochs_begun, killed_in
 from mcd.training.adam import Adam, last_move
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, load_resume, save_checkpoint
 from mcd.training.history import History, warnings_of, write_history
@@ -73,6 +73,17 @@ def test_a_killed_training_resumes_to_the_same_weights(slices: SliceSet, tmp_pat
             k: v for k, v in other.items() if k not in MEASURED
         }
     assert [row["seconds"] for row in continued[: len(first_try)]] == [row["seconds"] for row in first_try]
+
+
+def test_a_training_that_had_ended_when_its_job_was_killed_is_not_repeated(slices: SliceSet, tmp_path: Path) -> None:
+    """However short: a job may have another training after it."""
+    whole, resumed = make_dsgan(), make_dsgan()
+    history = run(whole, slices, resume=tmp_path / "resume.pt")
+    with epochs_begun(DSGAN) as begun:
+        assert run(resumed, slices, resume=tmp_path / "resume.pt") == history
+    assert begun == []
+    for key, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[key], value, rtol=0, atol=0, msg=key)
 
 
 def test_a_resume_file_of_another_training_is_not_taken_up(slices: SliceSet, tmp_path: Path) -> None:
