@@ -1,5 +1,7 @@
 """The configuration: defaults are the paper's, and a mistake is one readable line."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -456,3 +458,31 @@ def test_what_a_pretraining_hands_back_is_what_its_class_trains(name: str) -> No
             options_class(spec.algorithm).model_validate(spec.options), 2, ["CT", "PET"], (32, 32)
         ).up_layers
     assert spec.hands_back == words[up_layers]
+
+
+def _keys(settings: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every key below some settings."""
+    if isinstance(settings, dict):
+        for key, value in settings.items():
+            yield (*before, key)
+            yield from _keys(value, (*before, key))
+
+
+@pytest.mark.parametrize("wrong", [None, [], {}, "text", -1, True, [None]])
+def test_whatever_stands_under_a_key_is_taken_or_refused(wrong: Any) -> None:
+    whole = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for *path, last in _keys(whole):
+        settings = deepcopy(whole)
+        place = settings
+        for key in path:
+            place = place[key]
+        place[last] = wrong
+        with suppress(McdError):
+            load_config(settings)
+
+
+def test_an_algorithm_without_options_has_its_defaults() -> None:
+    settings = yaml.safe_load((ROOT / "config.yaml").read_text())
+    settings["algorithms"] = {"dsgan": None, "swav": {}}
+    config = load_config(settings)
+    assert config.algorithms.given("dsgan") == config.algorithms.given("swav") == {}

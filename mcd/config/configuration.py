@@ -139,8 +139,11 @@ class Config(Section):
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
         for algorithm in self.algorithms.model_fields_set & pretraining.REGISTRY.keys():
+            options = getattr(self.algorithms, algorithm)
+            if options is None:  # a key without a value: the defaults
+                continue
             try:
-                check_warmup(getattr(self.algorithms, algorithm).warmup_epochs, self.pretraining.epochs)
+                check_warmup(options.warmup_epochs, self.pretraining.epochs)
             except ValueError as error:
                 raise ValueError(f"algorithms.{algorithm}.{error}") from None
         for method in self.methods:
