@@ -36,6 +36,7 @@ from mcd.imaging.alike import empty_regions, unlike_others
 from mcd.imaging.incomplete import clear_incomplete
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.leftovers import clear_states
+from mcd.loggers.base import LOGGER, check_installed
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.paths import file_and_channel
 from mcd.slices.splits import check_draw, check_split, draw_labels, make_split
@@ -55,7 +56,12 @@ if workflow.is_main_process:  # the processes of its jobs read this file, too
     for path in workflow.configfiles:  # Snakemake reads a key that appears twice as its last value, silently
         or_explain(read_yaml, path)
 CONFIG = or_explain(load_config, config)
-os.environ[ACCESS] = CONFIG.file_access  # for the scripts that this process starts, here or in a job
+# for the scripts that this process starts, here or in a job
+os.environ[ACCESS] = CONFIG.file_access
+os.environ[LOGGER] = CONFIG.compute.logger or ""
+own_packages = workflow.deployment_settings.deployment_method  # of jobs, which check for themselves
+if workflow.is_main_process and not own_packages:
+    or_explain(check_installed, CONFIG.compute.logger)
 COHORTS = list(CONFIG.cohorts)
 if workflow.is_main_process:
     for sentence in plan.left_out(CONFIG):

@@ -117,7 +117,7 @@ def keeps_probabilities(wildcards):
 
 
 # What decides digits is a parameter of the rules that train; how much is held in memory is a resource, and reruns nothing.
-COMPUTE = CONFIG.compute.model_dump(exclude={"memory_limit_gb"})
+COMPUTE = CONFIG.compute.model_dump(exclude={"memory_limit_gb", "logger"})
 HELD_MB = round(1000 * CONFIG.compute.memory_limit_gb)
 
 

@@ -5,6 +5,7 @@ from door import log_to
 with log_to(snakemake.log):
     from pathlib import Path
 
+    from mcd.loggers.base import Watches, logged_job
     from mcd.prediction.run import predict_test
     from mcd.reporting.figures.live import Live
     from mcd.segmentation.options import FinetuningTask
@@ -17,6 +18,7 @@ with log_to(snakemake.log):
     for number, run in enumerate(snakemake.params.runs):
         task = FinetuningTask.read(snakemake.params.tasks[number], "fine-tuning")
         live = Live(snakemake.params.resume[number], task.schedule.epochs)
+        tracked = logged_job(snakemake.output.models[number], task.schedule.epochs)
         history = finetune(
             task,
             **data,
@@ -25,7 +27,7 @@ with log_to(snakemake.log):
             compute=compute,
             resume=snakemake.params.resume[number],
             about={**run, **snakemake.params.cohort},
-            watch=live,
+            watch=Watches((live, *tracked)),
         )
         write_history(history, snakemake.output.losses[number])
         live.end()

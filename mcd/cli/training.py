@@ -60,6 +60,7 @@ def _load(options: argparse.Namespace) -> "Config":
 
 def _pretrain(options: argparse.Namespace) -> None:
     from mcd import plan
+    from mcd.loggers.base import Watches, logged
     from mcd.methods import METHODS
     from mcd.pretraining.run import pretrain
     from mcd.training.history import write_history
@@ -68,20 +69,23 @@ def _pretrain(options: argparse.Namespace) -> None:
     pretraining = METHODS[options.method].pretraining
     if pretraining is None:
         raise McdError(f"--method {options.method}: has no pre-training; use `mcd finetune`")
+    task = plan.pretraining_task(config, options.cohort, options.pair, pretraining, options.seed)
     history = pretrain(
-        plan.pretraining_task(config, options.cohort, options.pair, pretraining, options.seed),
+        task,
         shards=options.shards,
         split=options.split,
         output=options.output,
         compute=config.compute,
         resume=f"{options.output}.resume",
         about={"cohort": options.cohort, "pair": options.pair, "pretraining": pretraining},
+        watch=Watches(logged(config.compute.logger, options.output.parent, options.output.stem, task.epochs)),
     )
     write_history(history, options.output.with_suffix(".csv"))
 
 
 def _finetune(options: argparse.Namespace) -> None:
     from mcd import plan
+    from mcd.loggers.base import Watches, logged
     from mcd.methods import METHODS
     from mcd.segmentation.run import finetune
     from mcd.training.history import write_history
@@ -96,8 +100,10 @@ def _finetune(options: argparse.Namespace) -> None:
     if METHODS[options.method].pretraining and options.pretrained is None:
         raise McdError(f"--method {options.method}: starts from a pre-training; give its checkpoint with --pretrained")
     resume = Path(f"{options.output}.resume")
+    ratio = options.ratio
+    task = plan.finetuning_task(config, options.cohort, options.method, options.modality, ratio, options.seed)
     history = finetune(
-        plan.finetuning_task(config, options.cohort, options.method, options.modality, options.ratio, options.seed),
+        task,
         shards=options.shards,
         split=options.split,
         output=options.output,
@@ -110,6 +116,7 @@ def _finetune(options: argparse.Namespace) -> None:
             "draw": options.draw,
             **plan.cohort_facts(config, options.cohort),
         },
+        watch=Watches(logged(config.compute.logger, options.output.parent, options.output.stem, task.schedule.epochs)),
     )
     write_history(history, options.output.with_suffix(".csv"))
     resume.unlink(missing_ok=True)

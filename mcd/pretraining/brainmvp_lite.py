@@ -97,6 +97,16 @@ class BrainMVPLite(UNetPretraining):
             "accuracy": retrieval_accuracy(of_template, of_other),
         }
 
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        x, y = batch.images.split(1, dim=1)
+        (of_x, _), (of_y, _) = self._filled(x, y), self._filled(y, x)
+        filled = torch.cat([of_x, of_y], dim=1)
+        restored = torch.cat([self.unet(of_x), self.unet(of_y)], dim=1)
+        templates = torch.cat(
+            [self.template(modality, batch.heights) for modality in range(len(self.modalities))], dim=1
+        )
+        return {"image": batch.images, "filled": filled, "restored": restored, "template": templates}
+
     def levels(self, batch_size: int) -> Levels:
         return Levels(falling=("template",))  # the other view changes its filling, and the total its terms
 

@@ -80,6 +80,15 @@ class DSGAN(Pretraining):
             return spread_batches(slices.subject_of, slices.height_of, batch_size, rng)
         return super().batches(slices, batch_size, rng)
 
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        x, y = batch.images[:, :1], batch.images[:, 1:2]
+        if not self.translates:
+            return {"image": batch.images}
+        translated = torch.cat([self.to_x(y)[0], self.to_y(x)[0]], dim=1)
+        again = torch.cat([self.to_x(translated[:, 1:])[0], self.to_y(translated[:, :1])[0]], dim=1)
+        made = {"image": batch.images, "translation": translated}
+        return {**made, "reconstruction": again} if self.options.reconstruction else made
+
     def levels(self, batch_size: int) -> Levels:
         weights = self.options
         compared = weights.contrastive and weights.feature_loss == "contrastive"

@@ -17,6 +17,8 @@ as for DSGAN (in the code SGD, rotation, scaling and mirror images).
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from mcd.distributed.shares import shared
 from mcd.losses import at_least_single
 from mcd.losses.segmentation import mean_within
@@ -43,11 +45,19 @@ class MAE(UNetPretraining):
 
     def losses(self, batch: Batch, player: str) -> Losses:
         images = batch.images
-        size = (images.shape[-2], images.shape[-1])
-        hidden = random_blocks(len(images), size, self.options.block, self.options.hidden, images.device)
+        hidden = self._hidden(images)
         predicted = at_least_single(shared(self.unet, images.masked_fill(hidden, 0.0)))
         scored = hidden & (images != 0)
         return {
             "total": mean_within((predicted - images).square(), scored),
             "explained": explained(predicted, images, scored),
         }
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        visible = batch.images.masked_fill(self._hidden(batch.images), 0.0)
+        return {"image": batch.images, "visible": visible, "restored": self.unet(visible)}
+
+    def _hidden(self, images: Tensor) -> Tensor:
+        """Which pixels of each slice are hidden, bool (N, 1, H, W)."""
+        size = (images.shape[-2], images.shape[-1])
+        return random_blocks(len(images), size, self.options.block, self.options.hidden, images.device)

@@ -22,7 +22,7 @@ from mcd.slices.splits import read_split
 from mcd.training.alone import training_alone
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
 from mcd.training.device import prepare
-from mcd.training.history import History, Watch, warnings_of
+from mcd.training.history import History, Pictures, Watch, warnings_of
 from mcd.training.loop import train
 from mcd.training.schedule import Compute
 from mcd.version import code_version, lineage
@@ -49,7 +49,7 @@ def pretrain(
         resume: where the running state is kept; a killed call resumes from it and ends with the same weights. No other
             process may train with the same one at the time.
         about: added unchanged to the checkpoint's description (cohort, names, ...).
-        watch: is shown the losses after every epoch, those of earlier modalities too.
+        watch: is shown the losses after every epoch, those of earlier modalities too; it may ask for example images.
 
     Returns:
         The losses, one row per epoch (of each modality in turn, for a single-modal algorithm).
@@ -122,7 +122,13 @@ def _slices(
 
 def _behind(history: History, of_group: dict[str, str], watch: Watch | None) -> Watch | None:
     """`watch`, shown the losses of one group's training behind those of the groups before it."""
-    return watch and (lambda rows: watch([*history, *({**of_group, **row} for row in rows)]))
+    if watch is None:
+        return None
+
+    def shown(rows: History, pictures: Pictures) -> None:
+        watch([*history, *({**of_group, **row} for row in rows)], pictures)
+
+    return shown
 
 
 def _train_group(

@@ -41,9 +41,7 @@ class VolumeFusion(UNetPretraining):
         super().__init__(options, filters, modalities, size, out_channels=options.classes)
 
     def losses(self, batch: Batch, player: str) -> Losses:
-        images = batch.images
-        classes = box_classes(len(images), (images.shape[-2], images.shape[-1]), self.options, images.device)
-        fused, occupied = fuse(images, classes, self.options.classes)
+        classes, fused, occupied = self._fused(batch.images)
         logits = at_least_single(shared(self.unet, fused))
         one_hot = F.one_hot(classes, self.options.classes).movedim(-1, 1)
         cross_entropy = mean_within(F.cross_entropy(logits, classes, reduction="none"), occupied[:, 0])
@@ -54,6 +52,19 @@ class VolumeFusion(UNetPretraining):
                 [mean_within(right, own & occupied) for own in one_hot.bool().split(1, dim=1)]
             ).mean()
         return {"total": cross_entropy + dice, "cross_entropy": cross_entropy, "dice": dice, "accuracy": accuracy}
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        if len(batch.images) < 2:
+            return super().pictures(batch)
+        classes, fused, _ = self._fused(batch.images)
+        highest = self.options.classes - 1
+        predicted = self.unet(fused).argmax(1, keepdim=True)
+        return {"fused": fused, "proportion": classes[:, None] / highest, "predicted": predicted / highest}
+
+    def _fused(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Classes (N, H, W) drawn for slices, and `fuse` by them."""
+        classes = box_classes(len(images), (images.shape[-2], images.shape[-1]), self.options, images.device)
+        return classes, *fuse(images, classes, self.options.classes)
 
 
 def box_classes(

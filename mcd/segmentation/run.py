@@ -51,7 +51,7 @@ def finetune(
         resume: where the running state is kept; a killed call resumes from it and ends with the same weights. The caller
             removes it when the whole job is done. No other process may train with the same one at the time.
         about: added unchanged to the checkpoint's description.
-        watch: is shown the losses after every epoch.
+        watch: is shown the losses after every epoch, and may ask for example images.
 
     Returns:
         The losses, one row per epoch.

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from mcd.losses.segmentation import dice_and_cross_entropy
 from mcd.models.unet import UNet
@@ -34,6 +34,10 @@ class Segmentation(Method):
         self.options = options
         self.transferred: Collection[str] = ()
         self.transferred_rate = 1.0
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        assert batch.targets is not None
+        return {"image": batch.images, "target": batch.targets, "probability": self.unet(batch.images).sigmoid()}
 
     def rate_factor(self, parameter: nn.Parameter) -> float:
         learned_before = any(

@@ -2,16 +2,27 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcd.csv_files import write_csv
+
+if TYPE_CHECKING:
+    import numpy as np
 
 History = list[dict[str, Any]]
 """One row per epoch: `epoch`, `learning_rate`, its cost, its mean of every loss, and what the guards of a training say by then
 (docs/reference/formats.md, "Losses")."""
 
-Watch = Callable[[History], None]
-"""What is shown a training's losses after every epoch, such as `mcd.reporting.figures.live.Live`."""
+Pictures = Callable[[], "dict[str, np.ndarray]"]
+"""Makes example images of a training as it is now: name -> (slices, channels, H, W) float32 (`Method.pictures`)."""
+
+Watch = Callable[[History, Pictures], None]
+"""What is shown a training after every epoch, such as `mcd.reporting.figures.live.Live`."""
+
+MEASURED = ("slices_per_second", "seconds", "memory_mib", "gpu_memory_mib", "device", "mcd_version", "weights_moved")
+"""The columns in which two identical trainings differ; the last by rounding alone, which Adam's steps magnify."""
+
+NOT_LOSSES = ("modality", "epochs", "epoch", "learning_rate", "steps", "targets_seen", "images", "warning", *MEASURED)
 
 LENGTH = ["steps", "targets_seen"]
 """Columns of a fine-tuning's history that say how long it was, in sum: its steps, and labelled slices with a target in their

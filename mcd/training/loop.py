@@ -31,6 +31,9 @@ from mcd.version import code_version, foreign_sources
 
 log = logging.getLogger(__name__)
 
+SHOWN = 4
+"""Slices of an example image."""
+
 
 def train(
     method: Method,
@@ -57,7 +60,7 @@ def train(
             result is written. None to keep nothing.
         identity: what makes this training what it is beside the other arguments, in plain types that JSON has. A resume file
             of another identity, of other slices or of other code is not taken up, and the log says what differs.
-        watch: is shown the losses after every epoch, in the first process.
+        watch: is shown the losses after every epoch, in the first process, and may ask for example images.
 
     Raises:
         McdError: when a loss is no longer finite, naming the loss, the step and its patients; when there are more processes
@@ -89,7 +92,7 @@ def train(
             training.run_epoch(epoch)
             bar.update()
             if watch and is_first():
-                watch(training.history)
+                watch(training.history, training.pictures)
             is_due = time.monotonic() - saved >= save_every or epoch + 1 == schedule.epochs
             if resume and is_first() and is_due:
                 save_resume({"identity": whole_identity, **training.state()}, resume)
@@ -209,6 +212,21 @@ class _Training:
 
     def _patients(self, indices: np.ndarray) -> str:
         return ", ".join(self.slices.subjects[position] for position in np.unique(self.slices.subject_of[indices]))
+
+    def pictures(self) -> dict[str, np.ndarray]:
+        """The method's example images of the same slices each time, spread over those that are known to have a target, or all.
+
+        Every epoch draws its numbers anew, so what is drawn here changes none of them.
+        """
+        candidates = (
+            np.flatnonzero(self.slices.has_target) if self.slices.has_target.any() else np.arange(len(self.slices))
+        )
+        shown = candidates[np.unique(np.linspace(0, len(candidates) - 1, SHOWN).round().astype(int))]
+        self.method.eval()
+        torch.manual_seed(derive_seed(self.seed, "pictures"))
+        with torch.no_grad(), autocast(self.compute, self.device):
+            made = self.method.pictures(self.slices.batch(shown))
+        return {name: images.float().cpu().numpy() for name, images in made.items()}
 
     def _targets(self, drawn: list[np.ndarray]) -> int:
         """How many labelled slices with a target some batches held: what all rows of a table see equally many of."""

@@ -39,6 +39,13 @@ class Method(nn.Module, ABC):
     def after_step(self, step: int, steps: int) -> None:
         """Called after all players stepped, with the number of steps done and of steps in all: moving averages."""
 
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Example images of some slices: name -> (N, channels, H, W), z-scores or values in 0 to 1; the default is them alone.
+
+        Called in evaluation mode, without gradients, in one process alone. May change nothing that is trained.
+        """
+        return {"image": batch.images}
+
     def levels(self, batch_size: int) -> Levels:
         """What the guards of a training may know of the losses, in batches of so many slices; the default is a falling `total`.
 

@@ -102,3 +102,10 @@ class Compute(Section):
             "(`configs/paper.yaml` has 16)"
         ),
     )
+    logger: Literal["tensorboard", "wandb", "mlflow"] | None = Field(
+        None,
+        description=(
+            "where losses and example images of trainings go besides their own files, as they come: TensorBoard, Weights & "
+            "Biases or MLflow, each of which has to be installed; null: nowhere. Changing it trains nothing again"
+        ),
+    )

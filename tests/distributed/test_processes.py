@@ -14,9 +14,9 @@ from torch import nn
 from mcd.distributed import shares
 from mcd.errors import McdError
 from mcd.pretraining.registry import REGISTRY
-from mcd.reporting.figures.loss_curves import MEASURED
 from mcd.testing.cohort import make_tiny_cohort
 from mcd.training.checkpoint import load_checkpoint
+from mcd.training.history import MEASURED
 
 CASES = [*(f"{algorithm}/double" for algorithm in REGISTRY), "dsgan/single", "simclr/single"]
 TESTS = Path(__file__).parents[1]

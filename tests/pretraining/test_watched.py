@@ -18,7 +18,7 @@ def test_a_watcher_sees_the_modalities_one_behind_the_other(tiny_cohort: TinyCoh
         shards=tiny_cohort.shards,
         split=tiny_cohort.split,
         output=tmp_path / "checkpoint.pt",
-        watch=shown.append,
+        watch=lambda rows, _: shown.append(rows),
     )
     assert [[(row["modality"], row["epoch"]) for row in rows] for rows in shown] == [
         [("A", 1)],

@@ -20,7 +20,6 @@ from mcd.pretraining.dsgan import DSGAN
 from mcd.pretraining.options import DSGANOptions, RotationOptions, SimCLROptions
 from mcd.pretraining.rotation import Rotation
 from mcd.pretraining.simclr import SimCLR
-from mcd.reporting.figures.loss_curves import MEASURED
 from mcd.seeding import derive_seed
 from mcd.segmentation.options import SupervisedOptions
 from mcd.segmentation.supervised import Supervised
@@ -31,7 +30,7 @@ from mcd.testing.cohort import TinyCohort
 from mcd.testing.interruption import epochs_begun, killed_in
 from mcd.training.adam import Adam, last_move
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, load_resume, save_checkpoint
-from mcd.training.history import History, warnings_of, write_history
+from mcd.training.history import MEASURED, History, warnings_of, write_history
 from mcd.training.loop import train
 from mcd.training.method import Losses, Method
 from mcd.training.schedule import Compute, Schedule
@@ -277,7 +276,7 @@ def test_a_watcher_sees_the_losses_after_every_epoch_and_the_log_says_what_is_le
 ) -> None:
     seen: list[int] = []
     with caplog.at_level("INFO"):
-        history = run(make_dsgan(), slices, watch=lambda rows: seen.append(len(rows)))
+        history = run(make_dsgan(), slices, watch=lambda rows, _: seen.append(len(rows)))
     assert seen == [1, 2, 3, 4]
     lines = [record.message for record in caplog.records if record.message.startswith("epoch")]
     assert all(line.endswith(" left") for line in lines[:-1])

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +28,8 @@ from mcd.training.checkpoint import load_checkpoint
 from mcd.version import code_version
 
 pytestmark = pytest.mark.workflow
+
+WITH_TENSORBOARD = pytest.mark.skipif(find_spec("tensorboard") is None, reason="TensorBoard is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +164,9 @@ def test_a_changed_temperature_reruns_pretraining_and_what_follows(finished: Pat
     [
         ("cohorts={hecktor: {title: Another name}}", {"aggregate_table": 1}),
         ("compute={memory_limit_gb: 1}", {}),
+        pytest.param("compute={logger: tensorboard}", {}, marks=WITH_TENSORBOARD),
     ],
-    ids=["title", "memory"],
+    ids=["title", "memory", "logger"],
 )
 def test_what_changes_no_result_trains_nothing(finished: Path, changed: str, jobs: dict[str, int]) -> None:
     assert planned(finished, "--config", changed) == jobs

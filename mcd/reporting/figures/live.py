@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from mcd.training.history import History, write_history
+from mcd.training.history import History, Pictures, write_history
 
 EVERY = 5.0
 """Seconds between two looks at most: a short training writes little, and never loads what draws."""
@@ -25,7 +25,7 @@ class Live:
         self.epochs = epochs
         self._begun = self._shown = time.monotonic()
 
-    def __call__(self, history: History) -> None:
+    def __call__(self, history: History, _: Pictures) -> None:
         now = time.monotonic()
         if now - self._shown < EVERY:
             return

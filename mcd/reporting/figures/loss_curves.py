@@ -8,11 +8,7 @@ from matplotlib.figure import Figure
 
 from mcd.csv_files import read_csv
 from mcd.files import atomic_path
-
-MEASURED = ("slices_per_second", "seconds", "memory_mib", "gpu_memory_mib", "device", "mcd_version", "weights_moved")
-"""The columns in which two identical trainings differ; the last by rounding alone, which Adam's steps magnify."""
-
-NOT_LOSSES = ("modality", "epochs", "epoch", "learning_rate", "steps", "targets_seen", "images", "warning", *MEASURED)
+from mcd.training.history import NOT_LOSSES
 
 
 def draw_curves(losses_csv: str | Path, path: str | Path) -> None:

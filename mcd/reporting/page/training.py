@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mcd.csv_files import read_csv
-from mcd.reporting.figures.loss_curves import NOT_LOSSES
 from mcd.reporting.page.contents import PageContents
 from mcd.reporting.page.elements import View
-from mcd.training.history import warnings_of
+from mcd.training.history import NOT_LOSSES, warnings_of
 
 WIDTH, HEIGHT = 150, 34  # of a curve, in pixels
 POINTS = 75  # of a curve: one for two pixels

@@ -17,19 +17,19 @@ def test_losses_are_written_now_and_then_and_drawn_when_it_takes_long(
     monkeypatch.setattr("mcd.reporting.figures.live.time.monotonic", lambda: now)
     shown = Live(tmp_path / "run" / "model.pt", 40)
     history = [{"epoch": 1, "total": 2.0}]
-    shown(history)
+    shown(history, dict)
     assert not shown.losses.exists(), "a short training writes nothing"
     now += live.EVERY
-    shown(history)
+    shown(history, dict)
     (row,) = csv.DictReader(read_csv(shown.losses))
     assert (row["epochs"], row["epoch"], row["total"]) == ("40", "1", "2.0")
     assert not shown.curves.exists()
     history.append({"epoch": 2, "total": 1.0})
     now += live.EVERY / 2
-    shown(history)
+    shown(history, dict)
     assert len(list(csv.DictReader(read_csv(shown.losses)))) == 1
     now = 100.0 + live.DRAWN_AFTER
-    shown(history)
+    shown(history, dict)
     assert len(list(csv.DictReader(read_csv(shown.losses)))) == 2
     assert shown.curves.read_bytes().startswith(b"\x89PNG")
     shown.end()
