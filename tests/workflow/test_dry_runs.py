@@ -49,6 +49,18 @@ def test_every_configuration_plans(config: str, fake_cohorts: dict[str, str], tm
     assert "aggregate_table" in run.stdout
 
 
+@pytest.mark.parametrize(("config", "threads"), [("configs/paper.yaml", "3"), ("config.yaml", "1")])
+def test_many_patients_are_scored_by_several_threads(
+    config: str, threads: str, fake_cohorts: dict[str, str], tmp_path: Path
+) -> None:
+    """The paper's 210 brains; of the default's, one job scores all in a second."""
+    scores = "work/brats/T1CE-T2/fully_supervised/T2/labels5/seed0/scores.csv"
+    run = snakemake(scores, "-n", "--cores", "8", folder=tmp_path, config=config, env=fake_cohorts)
+    assert run.returncode == 0, run.stdout[-3000:]
+    job = run.stdout.split("rule score_pair:")[1].split("\n\n")[0]
+    assert dict(re.findall(r"(threads): (\d+)", job)).get("threads", "1") == threads
+
+
 # modalities and pairs -> columns of the table, pre-trainings of a method that sees a pair, and of one that does not
 ODD_COHORTS = {
     ("[T2]", "[]"): (1, 0, 1),
