@@ -114,7 +114,7 @@ class BrainMVPLite(UNetPretraining):
         """A modality's template at the relative heights (N,) of slices, linear between its own slices: (N, 1, H, W)."""
         own = self.templates[modality]
         at = heights.clamp(0, 1) * (len(own) - 1)
-        below = at.floor().long().clamp(max=max(len(own) - 2, 0))
+        below = at.long()
         above = (below + 1).clamp(max=len(own) - 1)
         part = (at - below).view(-1, 1, 1)
         return ((1 - part) * own[below] + part * own[above]).unsqueeze(1)

@@ -47,6 +47,15 @@ def test_boxes_have_the_area_and_the_shape_that_they_may_have() -> None:
     assert there.any(0)[-1, -1]
 
 
+@pytest.mark.parametrize(("size", "box"), [((16, 64), (14, 57)), ((64, 16), (14, 16))])
+def test_a_box_is_held_to_its_own_side_of_the_slice(size: tuple[int, int], box: tuple[int, int]) -> None:
+    """Four fifths of the area, a quarter as high as wide: of a high slice, as wide as it goes."""
+    options = UniMatchOptions(cutmix=1.0, cutmix_area=(0.8, 0.8), cutmix_aspect=(0.25, 0.25))
+    boxes = cutmix_boxes(20, size, options)[:, 0]
+    assert boxes.any(2).sum(1).unique().tolist() == [box[0]]
+    assert boxes.any(1).sum(1).unique().tolist() == [box[1]]
+
+
 @pytest.mark.parametrize("probability", [0.0, 1.0])
 def test_all_or_none_have_a_box(probability: float) -> None:
     boxes = cutmix_boxes(200, (32, 32), UniMatchOptions(cutmix=probability, cutmix_area=(0.1, 0.2)))
