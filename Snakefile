@@ -32,6 +32,7 @@ include: "rules/diagnosis.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/page.smk"
+include: "rules/console.smk"
 
 
 # `--resources gpu=8` counts the GPUs of this machine, whose number is the default; on a cluster, its scheduler counts them.
@@ -100,11 +101,15 @@ rule finetune:
 
 
 onsuccess:
+    if CONSOLE:
+        CONSOLE.close()
     clear_states(Path(RESUME), states_to_come())
     for sentence in warnings_of_patients():
         print(f"warning: {sentence}", file=sys.stderr)
 
 
 onerror:
+    if CONSOLE:
+        CONSOLE.close()
     for sentence in warnings_of_patients():
         print(f"warning: {sentence}", file=sys.stderr)

@@ -5,7 +5,8 @@ Nothing is asked of Snakemake, so this works while it runs, on another machine o
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mcd.csv_files import read_csv
@@ -18,7 +19,7 @@ from mcd.training.history import seconds_left, warnings_of
 STATES = "work/.resume"
 """Of trainings that are not done, relative to a run's folder (`rules/places.smk`)."""
 
-_ENDING = ".losses.csv"
+ENDING = ".losses.csv"
 _SHOWN = 3  # losses of a training
 
 
@@ -34,26 +35,63 @@ def status(run: Path) -> Iterator[str]:
     yield f"{len(running)} job{'' if len(running) == 1 else 's'} running" if running else "nothing is running"
     for lock, holder in running:
         yield f"  {lock.relative_to(run / LOGS).as_posix().removesuffix('.log.lock')}: {holder}"
-    for losses in sorted((run / STATES).rglob(f"*{_ENDING}")):
+    for losses in sorted((run / STATES).rglob(f"*{ENDING}")):
         yield from _training(losses, run / STATES)
     done = Counter(record.rule for record in read_records(run))
     if done:
         yield "done: " + ", ".join(f"{count} {rule}" for rule, count in done.items())
 
 
+@dataclass(frozen=True)
+class UnderWay:
+    """A training that is not done.
+
+    Attributes:
+        rows: its losses so far, those of earlier modalities too.
+        left: seconds that the rest takes, of the modality that is trained now.
+    """
+
+    rows: Sequence[Mapping[str, str]]
+    left: float
+
+    @property
+    def last(self) -> Mapping[str, str]:
+        return self.rows[-1]
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, 0 to 1; modalities that are trained in turn are a pair's two."""
+        modalities = len({row.get("modality") for row in self.rows})
+        own = int(self.last["epoch"]) / int(self.last["epochs"])
+        return (modalities - 1 + own) / 2 if self.last.get("modality") else own
+
+    def words(self, alive: bool = True) -> str:
+        """Such as "CT, epoch 31/200, 2 h 10 min left"."""
+        modality = f"{self.last['modality']}, " if self.last.get("modality") else ""
+        left = f"{duration(self.left)} left" if alive else "stopped: the next run goes on with it"
+        return f"{modality}epoch {self.last['epoch']}/{self.last['epochs']}, {left}"
+
+
+def under_way(losses: Path) -> UnderWay:
+    """What the losses beside a training's state say (`mcd.reporting.figures.live.Live`).
+
+    Raises:
+        McdError: where there are none.
+    """
+    rows = list(csv.DictReader(read_csv(losses)))
+    last = rows[-1]
+    own = [float(row["seconds"]) for row in rows if row.get("modality") == last.get("modality")]
+    return UnderWay(rows, seconds_left(own, int(last["epochs"])))
+
+
 def _training(losses: Path, states: Path) -> Iterator[str]:
     """How far a training is, its last losses, what is left of it, and its warnings."""
-    rows = list(csv.DictReader(read_csv(losses)))
-    last, total = rows[-1], int(rows[-1]["epochs"])
-    own = [row for row in rows if row.get("modality") == last.get("modality")]
-    left = seconds_left([float(row["seconds"]) for row in own], total)
-    alive = holder_of(losses.with_name(losses.name.removesuffix(_ENDING) + ".lock"))
-    name = losses.relative_to(states).as_posix().removesuffix(_ENDING)
-    words = [f"{last['modality']}, " if last.get("modality") else "", f"epoch {last['epoch']}/{total}"]
-    words += [f", {duration(left)} left" if alive else ", stopped: the next run goes on with it"]
-    yield f"training {name}: {''.join(words)}"
-    yield "  " + ", ".join(f"{loss} {value:.4f}" for loss, value in _losses(last))
-    for warning in warnings_of(rows):
+    training = under_way(losses)
+    alive = holder_of(losses.with_name(losses.name.removesuffix(ENDING) + ".lock"))
+    name = losses.relative_to(states).as_posix().removesuffix(ENDING)
+    yield f"training {name}: {training.words(alive is not None)}"
+    yield "  " + ", ".join(f"{loss} {value:.4f}" for loss, value in _losses(training.last))
+    for warning in warnings_of(training.rows):
         yield f"  warning: {warning}"
 
 

@@ -38,6 +38,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     targets = ("results/table2.csv", "results/index.html", "results/diagnosis.html")
     run = snakemake("--cores", "2", *targets, folder=folder)
     assert run.returncode == 0, run.stdout[-5000:]
+    (folder / "console.txt").write_text(run.stdout)
     run = snakemake("--cores", "2", "results/claims.csv", "--config", "claims=[table2]", folder=folder)
     assert run.returncode == 0, run.stdout[-5000:]
     return folder
@@ -101,6 +102,16 @@ def test_every_model_has_its_card(finished: Path) -> None:
         shown = table.loc[(about["cohort"], about["modality"], label, about["label_ratio"], "DSC")]
         numbers = (row["value"], row["low"], row["high"])
         assert numbers == pytest.approx((shown["value"], shown["ci_low"], shown["ci_high"]), abs=1e-5)
+
+
+def test_the_console_is_short_and_says_what_was_done(finished: Path) -> None:
+    said = (finished / "console.txt").read_text()
+    jobs = re.search(r"^(\d+) jobs: .*\b2 pretrain_pair\b", said, re.MULTILINE)
+    assert jobs
+    assert re.search(rf"^{jobs[1]} of {jobs[1]} jobs done, after ", said, re.MULTILINE)
+    assert len(said) < 5000
+    (log,) = sorted((finished / ".snakemake/log").glob("*.log"))[:1]
+    assert "Finished jobid" in log.read_text(), "Snakemake's own log has everything"
 
 
 def test_simulated_is_said(finished: Path) -> None:

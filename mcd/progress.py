@@ -1,0 +1,139 @@
+"""How far a run of the workflow is: by the time that its jobs take, not by their number, since one pre-training takes as
+long as hundreds of others.
+
+How long a job of a rule takes is the mean of those that this run has done, else what one that runs says of itself, else the
+mean of earlier runs in the folder. Of a rule that never ran, only its time limit is known; limits are scaled so that those of
+the known rules give what these took.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from mcd.durations import duration
+from mcd.records import Record
+
+_SURE = 0.02
+"""Share of a run from which on its length is guessed."""
+
+_ALMOST = 0.95
+"""Share of a job that takes longer than expected."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One that runs.
+
+    Attributes:
+        rule, name: its rule, and its log's path among the logs.
+        began: in seconds of the clock that `Progress` is given.
+        done: says which share of it is done, 0 to 1, and in words what it is at; (None, "") where that cannot be known.
+    """
+
+    rule: str
+    name: str
+    began: float
+    done: Callable[[], tuple[float | None, str]] = lambda: (None, "")
+
+
+def mean_seconds(records: Iterable[Record]) -> dict[str, float]:
+    """Rule -> how long a job of it took on average."""
+    taken: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        taken[record.rule].append(record.ended - record.started)
+    return {rule: sum(seconds) / len(seconds) for rule, seconds in taken.items()}
+
+
+class Progress:
+    """Of one run.
+
+    Args:
+        limits: rule -> time limit of a job, in any unit.
+
+    Attributes:
+        began: when the run began, in seconds of its jobs' clock.
+        running: number of a job -> job, in the order in which they began.
+        failed: how many have failed.
+    """
+
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        self.limits = limits
+        self.began = 0.0
+        self.running: dict[int, Job] = {}
+        self.failed = 0
+        self._planned: Mapping[str, int] = {}
+        self._earlier: Mapping[str, float] = {}
+        self._taken: dict[str, list[float]] = defaultdict(list)
+
+    def plan(self, counts: Mapping[str, int], earlier: Mapping[str, float], now: float) -> None:
+        """The run begins.
+
+        Args:
+            counts: rule -> number of its jobs.
+            earlier: rule -> mean seconds of a job in earlier runs (`mean_seconds`).
+        """
+        self._planned, self._earlier, self.began = counts, earlier, now
+
+    def begin(self, number: int, job: Job) -> None:
+        """A job begins."""
+        self.running[number] = job
+
+    def end(self, number: int, now: float) -> None:
+        """A job is done."""
+        if job := self.running.pop(number, None):
+            self._taken[job.rule].append(now - job.began)
+
+    def fail(self, number: int) -> Job | None:
+        """A job has failed; return it, once."""
+        job = self.running.pop(number, None)
+        self.failed += job is not None
+        return job
+
+    @property
+    def planned(self) -> int:
+        return sum(self._planned.values())
+
+    @property
+    def done(self) -> int:
+        return sum(map(len, self._taken.values()))
+
+    def share(self, now: float) -> float:
+        """Which share of the run's time is done, 0 to 1."""
+        shares = {number: job.done()[0] for number, job in self.running.items()}
+        seconds = self._seconds(shares, now)
+        whole = sum(count * seconds[rule] for rule, count in self._planned.items())
+        done = sum(len(taken) * seconds.get(rule, 0) for rule, taken in self._taken.items())
+        for number, job in self.running.items():
+            expected, share = seconds.get(job.rule, 0), shares[number]
+            done += min(now - job.began, _ALMOST * expected) if share is None else share * expected
+        return done / whole if whole else 0.0
+
+    def words(self, now: float) -> str:
+        """One line on the whole run, such as "31 % done, about 2 h 10 min left; 120 of 329 jobs done"."""
+        share = self.share(now)
+        elapsed = now - self.began
+        left = f", about {duration(elapsed * (1 - share) / share)} left" if share >= _SURE else ""
+        return f"{100 * share:.0f} % done{left}; {self.jobs()}"
+
+    def jobs(self) -> str:
+        """How many are done, such as "120 of 329 jobs done, 1 failed"."""
+        return f"{self.done} of {self.planned} jobs done" + (f", {self.failed} failed" if self.failed else "")
+
+    def running_rules(self) -> str:
+        """How many jobs of which rules run, such as "2 pretrain_pair, 1 score_pair"."""
+        return ", ".join(
+            f"{count} {rule}" for rule, count in Counter(job.rule for job in self.running.values()).items()
+        )
+
+    def _seconds(self, shares: Mapping[int, float | None], now: float) -> dict[str, float]:
+        """How long a job of each planned rule takes; `shares` is what each of the running jobs says that it has done."""
+        running = {
+            job.rule: (now - job.began) / share for number, job in self.running.items() if (share := shares[number])
+        }
+        done = {rule: sum(taken) / len(taken) for rule, taken in self._taken.items()}
+        found = {**self._earlier, **running, **done}
+        known = {rule: found[rule] for rule in found if rule in self._planned}
+        limited = [rule for rule in known if rule in self.limits]
+        scale = sum(known[rule] for rule in limited) / sum(self.limits[rule] for rule in limited) if limited else 1.0
+        usual = sum(self.limits.values()) / len(self.limits) if self.limits else 1.0
+        return {rule: known.get(rule, scale * self.limits.get(rule, usual)) for rule in self._planned}
