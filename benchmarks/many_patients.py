@@ -76,7 +76,7 @@ def make_page(folder: Path, patients: int) -> None:
     scores, predictions = [], []
     for modality in ("A", "B"):
         for shift, method in enumerate(TABLE_II):
-            predictions.append(Prediction("tiny", modality, method, folder / f"{method}-{modality}.h5"))
+            predictions.append(Prediction("tiny", modality, method, 0.1, 0, folder / f"{method}-{modality}.h5"))
             masks = ((name, np.roll(mask, shift, axis=3)) for name, mask in truth.items())
             write_predictions(masks, REGIONS, predictions[-1].path)
             run = {
@@ -100,7 +100,6 @@ def make_page(folder: Path, patients: int) -> None:
         methods={key: {"label": METHODS[key].label, "group": METHODS[key].group} for key in TABLE_II},
         scores=scores,
         predictions=predictions,
-        shown="10 % of the labels, seed 0",
         ratio=0.1,
     )
     before = resource.getrusage(resource.RUSAGE_SELF)

@@ -18,6 +18,7 @@ rule report_page:
         methods_text=METHODS_TEXT,
     output:
         page=report(PAGE, caption="../report/page.rst", category="Page"),
+        patients=directory(PAGE_PATIENTS),
     log:
         log_of("report_page"),
     benchmark:
@@ -33,9 +34,8 @@ rule report_page:
             "methods": {
                 key: {"label": METHODS[key].label, "group": METHODS[key].group} for key in plan.methods(CONFIG)
             },
-            "shown": f"{plan.percent(max(CONFIG.label_ratios))} % of the labels, seed {CONFIG.seeds[0]}"
-            + (", first draw" if CONFIG.label_draws > 1 else ""),
             "ratio": max(CONFIG.label_ratios),
+            "draws": CONFIG.label_draws,
             "reference": "multi_condos" if "multi_condos" in plan.methods(CONFIG) else None,
             "tables": reported_contents(),
             "pictures": reported_files("picture"),
@@ -52,8 +52,15 @@ rule report_page:
             "configuration": CONFIG.model_dump(mode="json", exclude={"cohorts": {"__all__": {"folder", "sheet"}}}),
         },
         cohorts=[page_cohort(cohort) for cohort in COHORTS],
-        predictions=[
-            {"cohort": run.cohort, "modality": run.modality, "method": run.method, "path": predictions_file(run)}
+        predictions=lambda wildcards: [
+            {
+                "cohort": run.cohort,
+                "modality": run.modality,
+                "method": run.method,
+                "ratio": run.ratio,
+                "seed": run.seed,
+                "path": predictions_file(run),
+            }
             for run in browsed_runs()
         ],
         checks=lambda wildcards: checked_patients(),

@@ -247,9 +247,8 @@ def reported_contents():
 
 
 def browsed_runs():
-    """The runs whose outlines the page can show: those of `methods` at the largest of `label_ratios`, first seed and draw."""
-    ratio = max(CONFIG.label_ratios)
-    return [run for run in CONFIGURED_RUNS if run.ratio == ratio and plan.is_first(CONFIG, run)]
+    """The runs whose outlines the page can show: those of `methods`, of the first draw of labels."""
+    return [run for run in CONFIGURED_RUNS if run.draw == 0]
 
 
 def caption(name):

@@ -112,7 +112,7 @@ def test_the_numbers_are_those_of_configuration_and_run(tmp_path: Path) -> None:
     text = methods_text(told(tmp_path))
     for words in (
         "14 simulated patients with CT and PET; segmented: GTVt (label 1)",
-        "10 simulated patients trained and 4 simulated patients tested (one split, by patient)",
+        "10 simulated patients trained and 4 simulated patients tested (split by patient)",
         "20 % (2) were used",
         "resampled to 3 × 3 × 4.5 mm (nearest-neighbour interpolation",
         "slices of 48 × 48 pixels around the patient’s box",
@@ -170,6 +170,24 @@ def test_simulated_patients_are_called_so_and_real_ones_are_cited(tmp_path: Path
     fetched = methods_text(replace(facts, cohorts=[replace(own, citation="Somebody et al., 2020")]))
     assert "(Somebody et al., 2020)" in fetched
     assert "cite the data here" not in fetched
+
+
+def test_what_splits_share_is_said(tmp_path: Path) -> None:
+    facts = told(tmp_path, seeds=2)
+    (cohort,) = facts.cohorts
+    twice = replace(cohort, splits=[*cohort.splits, *cohort.splits])
+    text = methods_text(replace(facts, cohorts=[twice]))
+    assert "(split by patient; the same for every training; whose labels are used is drawn for each of 2 seeds)" in text
+    write_split(
+        make_split(Origin("another", 5, dict.fromkeys(f"SIM{n:04d}" for n in range(14))), 0), tmp_path / "other.json"
+    )
+    text = methods_text(replace(facts, cohorts=[replace(cohort, splits=[*cohort.splits, tmp_path / "other.json"])]))
+    assert (
+        "9 to 10 simulated patients trained and 4 to 5 simulated patients tested (split by patient; not the same"
+        in text
+    )
+    centre = replace(cohort, settings={**cohort.settings, "test_centre": ["MDA"]})
+    assert "tested (those of MDA)" in methods_text(replace(facts, cohorts=[centre]))
 
 
 def test_registration_is_said(tmp_path: Path) -> None:

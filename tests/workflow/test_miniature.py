@@ -143,13 +143,27 @@ def test_the_page_has_every_test_patient_with_every_method(finished: Path) -> No
             found = re.search(rf'<script type="application/json" id="{cohort}/{subject}">(.*?)</script>', page)
             assert found, subject
             patient = json.loads(found[1])
-            assert {name: list(runs) for name, runs in patient["predictions"].items()} == {
-                name: ["fully_supervised", "multi_condos"] for name in modalities
+            assert {tuple(run[:4]) for run in patient["predictions"]} == {
+                (ratio, 0, name, method)
+                for name in modalities
+                for ratio, method in [(0.5, "fully_supervised"), (0.5, "multi_condos"), (1.0, "fully_supervised")]
             }
             assert {row[0] for row in patient["scores"]} == {0.5, 1.0}
         for folder in finished.glob(f"work/{cohort}/subjects/*"):
             assert f"Preprocessed volumes of {folder.name} " in page
     assert "finetune pair" in page
+
+
+def test_preprocessed_patients_and_methods_are_told_beside_the_page(finished: Path) -> None:
+    checks = (finished / "results/qc/index.html").read_text()
+    for cohort in ("hecktor", "brats"):
+        for folder in finished.glob(f"work/{cohort}/subjects/*"):
+            assert f'src="{cohort}/{folder.name}.png"' in checks
+    text = (finished / "results/methods.md").read_text()
+    assert "HECKTOR (patients simulated by this software" in text
+    assert "| Multi-ConDoS | 2 | 4 | 8 |" in text  # two epochs of two steps
+    assert (finished / "results/methods.bib").read_text().startswith("@")
+    assert list((finished / "results/patients").iterdir()) == []
 
 
 def test_snakemakes_report_says_what_is_simulated_and_sorts_results(finished: Path, tmp_path: Path) -> None:

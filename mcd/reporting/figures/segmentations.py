@@ -17,13 +17,13 @@ from mcd.pair import modalities_of
 from mcd.prediction.masks import predicted_subjects, read_predictions
 from mcd.reporting.figures.style import (
     NORMAL,
-    REGIONS,
     SMALL,
     TWO_COLUMNS,
     figure,
     house_style,
     outline,
     plain_text,
+    region_colours,
     save,
 )
 from mcd.slices.shards import Shards
@@ -99,9 +99,12 @@ def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, 
         for panel in line:
             panel.axis("off")
         for panel, run in zip(line, columns[cohort], strict=False):
-            _draw(panel, run, subject)
-    names = list(dict.fromkeys(name for run in runs for name in run.regions))
-    handles = [Line2D([], [], color=REGIONS[_place(runs, name)], label=name) for name in names]
+            _draw(panel, run, subject, _colours(runs)[cohort])
+    handles: list[Line2D] = []
+    for cohort, colours in _colours(runs).items():
+        label = columns[cohort][0].cohort_label or cohort
+        whose = f"{label}: " if len(columns) > 1 else ""
+        handles += [Line2D([], [], color=colour, label=f"{whose}{name}") for name, colour in colours.items()]
     handles += [
         Line2D([], [], color="grey", linestyle=":", label="truth"),
         Line2D([], [], color="grey", label="prediction"),
@@ -114,24 +117,26 @@ def draw_segmentations(runs: Sequence[Predicted], title: str, path: str | Path, 
         figure.savefig(temporary, dpi=130)
 
 
-def _place(runs: Sequence[Predicted], region: str) -> int:
-    """A region's position among those of its cohort, which gives its colour."""
-    return next(list(run.regions).index(region) for run in runs if region in run.regions) % len(REGIONS)
+def _colours(runs: Sequence[Predicted]) -> dict[str, dict[str, str]]:
+    """The colours of every cohort's regions."""
+    return region_colours({run.cohort: list(run.regions) for run in runs})
 
 
-def _draw(panel: Axes, run: Predicted, subject: str) -> None:
+def _draw(panel: Axes, run: Predicted, subject: str, colours: Mapping[str, str]) -> None:
     predicted = read_predictions(run.predictions, subject)
     cut = Cut.of(run, subject)
     cut.show(panel)
-    _outlines(panel, cut.truth, "dotted", 1.3)
-    _outlines(panel, {name: predicted[name][cut.z] for name in run.regions}, "solid", 1.1)
+    _outlines(panel, cut.truth, colours, "dotted", 1.3)
+    _outlines(panel, {name: predicted[name][cut.z] for name in run.regions}, colours, "solid", 1.1)
     score = np.mean([dsc(truth, predicted[name]) for name, truth in cut.volumes.items()])
     panel.set_title(f"{run.modality}, {subject}: DSC {score:.2f}", fontsize=8)
 
 
-def _outlines(panel: Axes, masks: Mapping[str, np.ndarray], style: str, thickness: float) -> None:
-    for index, mask in enumerate(masks.values()):
-        outline(panel, mask, REGIONS[index % len(REGIONS)], thickness, style)
+def _outlines(
+    panel: Axes, masks: Mapping[str, np.ndarray], colours: Mapping[str, str], style: str, thickness: float
+) -> None:
+    for region, mask in masks.items():
+        outline(panel, mask, colours[region], thickness, style)
 
 
 @house_style()
@@ -162,7 +167,7 @@ def draw_comparison(
                 _paint(panel, first.regions, shown, cut.aspect)
             else:
                 cut.show(panel)
-                _outlines(panel, shown, "solid", 0.6)
+                _outlines(panel, shown, _colours(runs)[cohort], "solid", 0.6)
     for panel, name in zip(panels[0], ["Image", "Truth", *methods], strict=True):
         panel.set_title(name, fontsize=SMALL, pad=3, rotation=90)
     _region_legend(drawn, runs, look)
@@ -242,6 +247,5 @@ def _region_legend(drawn: Figure, runs: Sequence[Predicted], look: str) -> None:
             if look == "greys":
                 handles[label] = Patch(facecolor=str(level), edgecolor="black", linewidth=0.5, label=label)
             else:
-                colour = REGIONS[list(run.regions).index(name) % len(REGIONS)]
-                handles[label] = Line2D([], [], color=colour, label=label)
+                handles[label] = Line2D([], [], color=_colours(runs)[run.cohort][name], label=label)
     drawn.legend(handles=list(handles.values()), loc="lower center", ncols=max(1, int(drawn.get_figwidth() / 1.2)))

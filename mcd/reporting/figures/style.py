@@ -3,6 +3,7 @@
 A drawing function is decorated with `@house_style()`, takes its canvas from `figure` and ends with `save`.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
@@ -34,11 +35,18 @@ BLACK, ORANGE, SKY_BLUE, GREEN, BLUE, VERMILLION, PURPLE = (
     "#cc79a7",
 )
 
-OUTLINES = ("#E69F00", "#56B4E9", "#F577C0", "#F0E442", "#00C08B", "#FF6A2B")
+OUTLINES = ("#E69F00", "#56B4E9", "#F577C0", "#F0E442", "#00C08B", "#FF6A2B", "#A48BFF", "#9BE564")
 """Of the page's viewer: the same palette, brighter where a colour does not stand out from grey tissue on a screen."""
 
-REGIONS = (ORANGE, SKY_BLUE, PURPLE, GREEN)
+REGIONS = (ORANGE, SKY_BLUE, PURPLE, GREEN, VERMILLION, BLUE)
 """Outlines of a label's regions on a grey slice, in order."""
+
+
+def region_colours(cohorts: Mapping[str, Iterable[str]], palette: Sequence[str] = REGIONS) -> dict[str, dict[str, str]]:
+    """Cohort -> region -> its colour. Two cohorts' regions share none, as long as the palette lasts; then it begins again."""
+    colours = cycle(palette)
+    return {cohort: {region: next(colours) for region in regions} for cohort, regions in cohorts.items()}
+
 
 EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.3}
 """Of a marker, so that overlapping ones can be told apart."""

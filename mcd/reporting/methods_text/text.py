@@ -22,7 +22,7 @@ from mcd.evaluation.scores import read_scores
 from mcd.files import write_text
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.reporting.methods_text.citations import METRIC_CITED, PAPER, bibliography, cite, cited, of_layout, of_method
-from mcd.slices.splits import read_split
+from mcd.slices.splits import Split, read_split
 from mcd.version import code_version, lineage
 
 REFERENCE = "multi_condos"
@@ -104,7 +104,7 @@ def _cohort(cohort: MethodsCohort, facts: MethodsFacts) -> str:
     kind = "simulated patient" if simulated else "patient"
     sentences = [
         f"{cohort.title}{whose}: {_count([cohort.subjects], kind)} with {_and(settings['modalities'])}; segmented: {regions}.",
-        f"{_count(train, kind)} trained and {_count(test, kind)} tested{_drawn(settings, facts)}.",
+        f"{_count(train, kind)} trained and {_count(test, kind)} tested{_drawn(settings, splits, facts)}.",
     ]
     if cohort.unlabelled:
         sentences.append(f"{cohort.unlabelled} have no label, and were used for training without labels alone.")
@@ -115,12 +115,18 @@ def _cohort(cohort: MethodsCohort, facts: MethodsFacts) -> str:
     return " ".join(sentences)
 
 
-def _drawn(settings: Mapping[str, Any], facts: MethodsFacts) -> str:
-    if settings["test_centre"]:
-        return f" (those of {_and(settings['test_centre'])})"
-    draws = f", and {facts.draws} draws of the labelled patients for each" if facts.draws > 1 else ""
-    seeds = " (one split" if facts.seeds == 1 else f" (one split for each of {facts.seeds} seeds"
-    return f"{seeds}, by patient{draws})"
+def _drawn(settings: Mapping[str, Any], splits: Sequence[Split], facts: MethodsFacts) -> str:
+    words = [f"those of {_and(settings['test_centre'])}" if settings["test_centre"] else "split by patient"]
+    if len(splits) > 1:
+        same = len({tuple(sorted(split.test)) for split in splits}) == 1
+        words.append("the same for every training" if same else "not the same for every training")
+        draws = (
+            f"{facts.draws} times for each of {facts.seeds} seeds"
+            if facts.draws > 1
+            else f"for each of {facts.seeds} seeds"
+        )
+        words.append(f"whose labels are used is drawn {draws}")
+    return f" ({'; '.join(words)})"
 
 
 def _preprocessing(facts: MethodsFacts) -> Iterable[str]:

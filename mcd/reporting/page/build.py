@@ -22,10 +22,10 @@ from mcd.reporting.templates import render, verbatim
 
 
 def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000) -> None:
-    """Write the page, at most about `limit` bytes long.
+    """Write the page, at most about `limit` bytes long, and the folder `patients` beside it.
 
-    If that is not enough, first QC pictures and then slices of the last patients are left out, and the page says so;
-    tables, figures, claims and scores are always complete.
+    If the limit is not enough, first QC pictures and then slices of the last patients are not in the page but in files beside
+    it: in `patients`, which is empty otherwise, and where the pictures are.
     """
     style = verbatim("tables/table.css", "diagnosis/diagnosis.css", "page/page.css")
     script = verbatim("page/common.js", "page/page.js")
@@ -40,10 +40,10 @@ def write_page(contents: PageContents, path: str | Path, limit: int = 19_000_000
     ]
     room = limit - len(style) - len(script) - sum(len(view.content) for view in views if view)
     scores = scores_of(all_scores)
-    patients = patient_texts(contents, scores, room)
+    patients = patient_texts(contents, scores, room, Path(path).parent / "patients")
     views += [
         View.of("patients", "Patients", "patients"),
-        checks_view(contents.cohorts, contents.checks, room - sum(map(len, patients.values()))),
+        checks_view(contents.cohorts, contents.checks, room - sum(map(len, patients.values())), Path(path).parent),
         _configuration(contents),
     ]
     text = render(

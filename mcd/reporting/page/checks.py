@@ -59,18 +59,24 @@ def write_check_page(cohorts: Sequence[CheckedCohort], checks: Sequence[Check], 
     write_text(path, text, images=True)
 
 
-def checks_view(cohorts: Sequence[CheckedCohort], checks: Sequence[Check], room: int) -> View | None:
-    """The view, with as many pictures, test patients' and others', as there is room for (in characters)."""
+def checks_view(cohorts: Sequence[CheckedCohort], checks: Sequence[Check], room: int, folder: Path) -> View | None:
+    """The view, with as many pictures as there is room for (in characters), and links to the others' files.
+
+    `folder` is the page's; a picture that does not lie in it and has no room is left out.
+    """
     if not checks:
         return None
-    pictures = {}
+    pictures, beside = {}, 0
     for check in checks:
         source = data_url(_small(check.picture), "jpeg")
         room -= len(source)
         if room >= 0:
             pictures[check.cohort, check.subject] = source
-    left_out = len(checks) - len(pictures)
-    return View.of("checks", "Preprocessing", "checks", left_out=left_out, cohorts=_shown(cohorts, checks, pictures))
+            continue
+        beside += 1
+        if Path(check.picture).is_relative_to(folder):
+            pictures[check.cohort, check.subject] = Path(check.picture).relative_to(folder).as_posix()
+    return View.of("checks", "Preprocessing", "checks", beside=beside, cohorts=_shown(cohorts, checks, pictures))
 
 
 def patient_warnings(

@@ -20,11 +20,13 @@ class PageCohort(CheckedCohort):
 
 @dataclass(frozen=True)
 class Prediction:
-    """A run whose outlines can be shown: `method` is its key, `path` its predictions file."""
+    """A run of the first draw of labels, whose outlines can be shown: `method` is its key, `path` its predictions file."""
 
     cohort: str
     modality: str
     method: str
+    ratio: float
+    seed: int
     path: str | Path
 
 
@@ -37,9 +39,11 @@ class PageContents:
     methods: Mapping[str, Mapping[str, str]]  # key in the score files -> "label", "group"
     scores: Sequence[str | Path]
     predictions: Sequence[Prediction]
-    shown: str  # the runs of the predictions, in words: "10 % of the labels, seed 0"
-    ratio: float  # their label ratio
-    reference: str | None = None  # key of the method whose outlines are shown first
+    ratio: float  # label ratio whose outlines and scores are shown first, with the first seed
+    draws: int = 1  # of the labelled patients, for each seed
+    reference: str | None = (
+        None  # key of the method whose outlines are shown first, and by whose scores patients are sorted
+    )
     tables: Mapping[str, str | Path] = field(default_factory=dict)  # name -> JSON of `tables.content.TableContent`
     pictures: Mapping[str, str | Path] = field(default_factory=dict)  # name -> PNG
     captions: Mapping[str, str] = field(default_factory=dict)  # name of a picture -> its caption

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from markupsafe import Markup
 
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRIC_KEYS, METRICS
+from mcd.files import access_mode, write_text
 from mcd.prediction.masks import predicted_subjects, read_predictions
-from mcd.reporting.figures.style import OUTLINES
+from mcd.reporting.figures.style import OUTLINES, region_colours
 from mcd.reporting.page.contents import PageCohort, PageContents, Prediction
 from mcd.reporting.page.elements import json_text
 from mcd.slices.shards import Shards
@@ -59,16 +61,19 @@ def slices_of(
     regions: Mapping[str, Sequence[int]],
     predictions: Sequence[Prediction],
 ) -> dict[str, Any]:
-    """A patient's images, truth and predictions, packed, with `shape` (z, y, x) and `spacing` in mm (z, y, x)."""
+    """A patient's images, truth and predictions, packed, with `shape` (z, y, x) and `spacing` in mm (z, y, x).
+
+    A prediction is a row: label ratio, seed, modality, method and masks.
+    """
     images = shards.read(subject, "images", channels=shards.modality_positions(modalities))
     labels = shards.read(subject, "labels")
     truth = bits({name: np.isin(labels, codes) for name, codes in regions.items()}, list(regions))
-    found: dict[str, dict[str, str]] = {modality: {} for modality in modalities}
+    found = []
     for run in predictions:
         masks = bits(read_predictions(run.path, subject), list(regions))
         if masks.shape != truth.shape:
             raise McdError(f"{run.path}: {subject} is {masks.shape}, its slices are {truth.shape}; delete the file")
-        found[run.modality][run.method] = pack(masks)
+        found.append([run.ratio, run.seed, run.modality, run.method, pack(masks)])
     return {
         "shape": list(truth.shape),
         "spacing": list(shards.subject(subject).spacing),
@@ -79,11 +84,11 @@ def slices_of(
 
 
 def scores_of(scores: pd.DataFrame) -> dict[tuple[str, str], list[list[Any]]]:
-    """(cohort, patient) -> rows of ratio, method, modality, region and every metric, averaged over seeds.
+    """(cohort, patient) -> rows of ratio, seed, method, modality, region and every metric, averaged over draws.
 
     An undefined score is None. Rows keep the order of methods and ratios in `scores`.
     """
-    key = ["cohort", "subject", "label_ratio", "method", "modality", "region"]
+    key = ["cohort", "subject", "label_ratio", "seed", "method", "modality", "region"]
     means = scores.groupby(key, sort=False)[METRIC_KEYS].mean().reset_index()
     decimals = [metric.decimals for metric in METRICS]
     found: dict[tuple[str, str], list[list[Any]]] = {}
@@ -96,15 +101,27 @@ def scores_of(scores: pd.DataFrame) -> dict[tuple[str, str], list[list[Any]]]:
     return found
 
 
+def tested_in(predictions: Sequence[Prediction]) -> dict[tuple[str, int], list[str]]:
+    """(cohort, seed) -> its test patients, by id: a seed may have others than the next."""
+    one = {(run.cohort, run.seed): run.path for run in predictions}
+    return {key: predicted_subjects(path) for key, path in one.items()}
+
+
 def patients_in(predictions: Sequence[Prediction], cohorts: Sequence[str]) -> list[tuple[str, str]]:
     """(cohort, patient) in the order of the cohorts, then of the ids."""
-    first = {run.cohort: run.path for run in reversed(predictions)}
-    return [(cohort, subject) for cohort in cohorts if cohort in first for subject in predicted_subjects(first[cohort])]
+    tested = tested_in(predictions)
+    return [
+        (cohort, subject)
+        for cohort in cohorts
+        for subject in sorted({subject for (name, _), own in tested.items() if name == cohort for subject in own})
+    ]
 
 
-def index_of(contents: PageContents, scored: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """What the page's script needs before a patient is chosen; `scored` are the (cohort, patient) with scores."""
+def index_of(contents: PageContents, scores: Mapping[tuple[str, str], list[list[Any]]]) -> dict[str, Any]:
+    """What the page's script needs before a patient is chosen; `scores` are those of `scores_of`."""
     tested = patients_in(contents.predictions, [cohort.name for cohort in contents.cohorts])
+    colours = region_colours({cohort.name: list(cohort.regions) for cohort in contents.cohorts}, OUTLINES)
+    sorted_by = contents.reference or next(iter(contents.methods))
     return {
         "metrics": [
             {
@@ -119,7 +136,10 @@ def index_of(contents: PageContents, scored: Iterable[tuple[str, str]]) -> dict[
         "methods": contents.methods,
         "reference": contents.reference,
         "ratio": contents.ratio,
-        "shown": contents.shown,
+        "ratios": sorted({run.ratio for run in contents.predictions}),
+        "seeds": sorted({run.seed for run in contents.predictions}),
+        "draws": contents.draws,
+        "sorted_by": sorted_by,
         "outlines": OUTLINES,
         "cohorts": {
             cohort.name: {
@@ -127,35 +147,59 @@ def index_of(contents: PageContents, scored: Iterable[tuple[str, str]]) -> dict[
                 "simulated": cohort.simulated,
                 "modalities": list(cohort.modalities),
                 "regions": list(cohort.regions),
+                "colours": colours[cohort.name],
             }
             for cohort in contents.cohorts
         },
-        "patients": [list(patient) for patient in dict.fromkeys([*tested, *scored])],
+        # cohort, patient, and what they are sorted by; None where there is nothing
+        "patients": [
+            [*patient, _sorting_score(scores.get(patient, []), sorted_by, contents.ratio)]
+            for patient in dict.fromkeys([*tested, *scores])
+        ],
     }
 
 
+def _sorting_score(rows: Iterable[list[Any]], method: str, ratio: float) -> float | None:
+    """A patient's mean score, by the first metric, of a method at a label ratio: over seeds, modalities and regions."""
+    values = [row[5] for row in rows if row[0] == ratio and row[2] == method and row[5] is not None]
+    return round(sum(values) / len(values), 4) if values else None
+
+
 def patient_texts(
-    contents: PageContents, scores: Mapping[tuple[str, str], list[list[Any]]], room: int
+    contents: PageContents, scores: Mapping[tuple[str, str], list[list[Any]]], room: int, beside: Path
 ) -> dict[tuple[str, str], Markup]:
     """(cohort, patient) -> its JSON, with slices while there is room: one patient of each cohort after another.
+
+    Slices of the others are written into files of the folder `beside`, which the page reads when they are looked at.
 
     Args:
         scores: of `scores_of`; they are included for every patient, whatever the room.
         room: characters.
     """
+    beside.mkdir(parents=True, exist_ok=True)
+    beside.chmod(access_mode(images=True, folder=True))
     bare = {patient: {"scores": rows} for patient, rows in scores.items()}
     texts = {patient: json_text(content) for patient, content in bare.items()}
     room -= sum(map(len, texts.values()))
     cohorts = {cohort.name: cohort for cohort in contents.cohorts}
+    tested = tested_in(contents.predictions)
     with ExitStack() as stack:
         opened = {name: stack.enter_context(Shards(cohort.shards)) for name, cohort in cohorts.items() if cohort.shards}
         for name, subject in _in_turn(contents):
-            slices = _slices(opened[name], subject, cohorts[name], contents.predictions)
+            runs = [run for run in contents.predictions if run.cohort == name and subject in tested[name, run.seed]]
+            slices = _slices(opened[name], subject, cohorts[name], runs)
             text = json_text({**bare.get((name, subject), {"scores": []}), **slices})
             room -= len(text)
-            if room < 0:
-                break
-            texts[name, subject] = text
+            if room >= 0:
+                texts[name, subject] = text
+                continue
+            room = (
+                -1
+            )  # a smaller one that comes later stays out, too, so that the first ones are there without exception
+            file = beside / name / f"{subject}.js"
+            write_text(file, f"patientArrived({json_text(f'{name}/{subject}')}, {json_text(slices)});\n", images=True)
+            place = file.relative_to(beside.parent).as_posix()
+            texts[name, subject] = json_text({**bare.get((name, subject), {"scores": []}), "beside": place})
     return texts
 
 
@@ -166,7 +210,6 @@ def _in_turn(contents: PageContents) -> list[tuple[str, str]]:
     return [patient for _, patient in sorted(chain(*placed), key=lambda entry: entry[0])]
 
 
-def _slices(shards: Shards, subject: str, cohort: PageCohort, predictions: Sequence[Prediction]) -> dict[str, Any]:
-    runs = [run for run in predictions if run.cohort == cohort.name]
+def _slices(shards: Shards, subject: str, cohort: PageCohort, runs: Sequence[Prediction]) -> dict[str, Any]:
     shown = [modality for modality in cohort.modalities if any(run.modality == modality for run in runs)]
     return slices_of(shards, subject, shown, cohort.regions, runs)
