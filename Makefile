@@ -75,8 +75,11 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	$(INSTALL) -c constraints.txt -e .
 	@touch $@
 
+# axe-core, by which the page's accessibility is tested; without npm those tests are skipped and say so.
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(INSTALL) -c constraints.txt -e '.[test]'
+	@npm install --silent --no-save --no-audit --no-fund --prefix $(VENV) axe-core@4.14.1 >/dev/null 2>&1 || \
+	echo "axe-core cannot be installed here (it takes npm): its tests are skipped"
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed

@@ -15,6 +15,7 @@ rule report_page:
         folders=rules.preprocess_all.input.folders,
         checks=rules.preprocess_all.input.pictures,
         contrasts=rules.preprocess_all.input.contrasts,
+        check_page=QC_PAGE,
         methods_text=METHODS_TEXT,
     output:
         page=report(PAGE, caption="../report/page.rst", category="Page"),

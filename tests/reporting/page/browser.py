@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,10 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 SECONDS = 60
+
+PLACES = (Path(sys.prefix), Path(__file__).parents[3])
+AXE = next((path for place in PLACES if (path := place / "node_modules/axe-core/axe.min.js").exists()), None)
+"""The accessibility checks of axe-core, if npm has put them into the environment or the checkout."""
 
 
 class Browser:
@@ -109,6 +114,16 @@ class Browser:
         while not self.value(expression):
             assert time.monotonic() < end, f"never true: {expression}"
             time.sleep(0.02)
+
+    def barriers(self) -> list[tuple[str, str]]:
+        """(rule, element) of everything in the page that axe-core finds in the way of somebody."""
+        assert AXE
+        self.value(f"{AXE.read_text(encoding='utf-8')};0")
+        found = self.value(
+            "axe.run({resultTypes: ['violations']}).then((found) =>"
+            " found.violations.flatMap((one) => one.nodes.map((node) => [one.id, node.html])))"
+        )
+        return [(rule, element) for rule, element in found]
 
     def press(self, key: str) -> None:
         code = {"ArrowRight": 39, "ArrowLeft": 37, "Enter": 13, " ": 32, "Tab": 9, "Escape": 27}[key]

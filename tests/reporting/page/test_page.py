@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from browser import CHROMIUM, Browser
+from browser import AXE, CHROMIUM, Browser
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from matplotlib.figure import Figure
@@ -993,6 +993,42 @@ def test_times_and_versions_are_folded_away(browser: Browser, page: Path) -> Non
         "[...document.querySelectorAll('#view-overview summary')].find((one) => one.textContent.includes('stage')).click()"
     )
     assert "finetune modality" in browser.value(seen)
+
+
+@pytest.fixture(scope="module")
+def full_page(contents: PageContents, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a view of every kind."""
+    folder = tmp_path_factory.mktemp("full")
+    write_history([{"epoch": 1, "total": 2.0, "warning": "bad"}, {"epoch": 2, "total": 1.0}], folder / "losses.csv")
+    write_diagnoses([Diagnosis("tiny", "A-B", "dsgan", 0, "0.1.0", [Number("loss", "total", 0.5)])], folder / "d.csv")
+    losses = {"tiny/A-B/pretraining/dsgan/seed0": folder / "losses.csv"}
+    told = replace(contents, losses=losses, diagnosis=folder / "d.csv", pretrainings={"dsgan": "Multi-ConDoS"})
+    write_page(told, folder / "index.html")
+    return folder / "index.html"
+
+
+VIEWS = ("", "table2", "figures", "claims", "training", "diagnosis", "patient=tiny/p4", "checks", "configuration")
+
+
+@pytest.mark.skipif(AXE is None, reason="no axe-core (npm install --no-save axe-core)")
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (700, False)])
+def test_nothing_in_the_page_is_in_anybodys_way(
+    browser: Browser, full_page: Path, check_page: Path, contents: PageContents, width: int, dark: bool
+) -> None:
+    """By axe-core: names, roles, contrast, order of headings, what the keyboard reaches; folded parts are open."""
+    try:
+        browser.resize(width, 900)
+        browser.dark(dark)
+        table = Path(contents.tables["table2"]).with_suffix(".html")
+        for path, name in [*((full_page, name) for name in VIEWS), (check_page, ""), (table, "")]:
+            browser.open(path, name)
+            if name.startswith("patient="):
+                browser.until("document.getElementById('main').dataset.edges !== undefined")
+            browser.value("document.querySelectorAll('details').forEach((fold) => { fold.open = true })")
+            assert browser.barriers() == [], (path, name)
+    finally:
+        browser.resize(1440, 900)
+        browser.dark(False)
 
 
 @pytest.mark.parametrize("width", [1440, 420])
