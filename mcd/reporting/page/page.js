@@ -228,7 +228,7 @@ function drawPatient() {
     facts.push(`${x} × ${y} × ${z} voxels of ${[...current.spacing].reverse().join(" × ")} mm`);
     facts.push(`predictions: ${percent(state.ratio)} of the labels, seed ${state.seed}${draw}`);
   }
-  if (known.patients.length > 1) facts.push(`in brackets and order: mean DSC of ${label(known.sorted_by)} at ${percent(known.ratio)}`);
+  if (known.patients.length > 1) facts.push(`number and order of patients: mean DSC of ${label(known.sorted_by)} at ${percent(known.ratio)}`);
   byId("patient-facts").replaceChildren(...facts.map((words) => make("li", { textContent: words })));
   byId("viewer").hidden = !current.shape;
   byId("no-slices").hidden = Boolean(current.shape);
@@ -343,7 +343,7 @@ function colourBoxes() {
         return make("span", {}, swatch, region);
       })
     : [];
-  byId("colours-words").replaceChildren(...chips, ...(byRegion ? [" truth is filled"] : []));
+  byId("colours-words").replaceChildren(...chips, ...(byRegion ? ["; truth is filled"] : []));
   for (const box of document.querySelectorAll("#scores input")) {
     const swatch = box.nextElementSibling;
     const { colour, dash } = stroke(box.value, null);

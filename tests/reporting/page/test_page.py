@@ -984,6 +984,21 @@ def test_no_menu_is_out_of_sight(browser: Browser, page: Path) -> None:
         browser.resize(1440, 900)
 
 
+def test_print_has_whole_tables_and_what_was_folded_and_no_menu(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    try:
+        browser.command("Emulation.setEmulatedMedia", media="print")
+        browser.value("dispatchEvent(new Event('beforeprint'))")
+        assert browser.value("getComputedStyle(document.querySelector('.top')).display") == "none"
+        assert "finetune modality" in browser.value("document.getElementById('view-overview').innerText")
+        browser.open(page, "table2")
+        boxes = "[...document.querySelectorAll('#view-table2 .scroll')]"
+        assert browser.value(f"{boxes}.every((box) => getComputedStyle(box).overflow === 'visible')")
+        assert browser.value("getComputedStyle(document.querySelector('#view-table2 thead')).position") == "static"
+    finally:
+        browser.command("Emulation.setEmulatedMedia", media="")
+
+
 def test_times_and_versions_are_folded_away(browser: Browser, page: Path) -> None:
     browser.open(page)
     seen = "document.getElementById('view-overview').innerText"
