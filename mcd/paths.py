@@ -81,6 +81,11 @@ def read_text(path: str | Path) -> str:
         raise McdError(f"{path}: not a text in UTF-8; save it as UTF-8") from None
 
 
+def is_address(place: str) -> bool:
+    """Whether it is somewhere in the net."""
+    return place.startswith(("http://", "https://"))
+
+
 def check_output(path: str | Path, folder: bool = False) -> Path:
     """Return a path after seeing that a file (a folder, if so) can be made there: asked before the work, not after it.
 

@@ -40,6 +40,29 @@ def trace(result: str | Path, row: Sequence[str] = ()) -> Iterator[str]:
         raise McdError(f"{result}: is made from nothing called {', '.join(words)}; look at it without --row")
 
 
+def of_simulated_patients(result: str | Path) -> bool | None:
+    """Whether all images that a result was made from are ones that the workflow made, and it makes simulated ones alone.
+
+    Returns:
+        None where no record says from which images it was made.
+    """
+    try:
+        run, path = _place(Path(result))
+    except McdError:
+        return None
+    maker = {output: record for record in read_records(run) for output in record.outputs}
+    waiting, seen = [path], {path}
+    images: set[str] = set()
+    while waiting:
+        record = maker.get(waiting.pop())
+        if record and record.rule == "preprocess_subject":
+            images |= record.inputs.keys()
+        elif record:
+            waiting += record.inputs.keys() - seen
+            seen |= record.inputs.keys()
+    return images <= maker.keys() if images else None
+
+
 def _place(result: Path) -> tuple[Path, str]:
     """The run's folder, and the result's path in it."""
     whole = result.absolute()

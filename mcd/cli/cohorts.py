@@ -4,13 +4,13 @@ import argparse
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcd.cli.arguments import count, not_negative, whole
 from mcd.cohorts import find_layout, simulated_layouts
 from mcd.cohorts.sources import FILE, SOURCES, find_source
 from mcd.errors import McdError
-from mcd.paths import check_output
+from mcd.paths import check_output, is_address
 
 if TYPE_CHECKING:
     from mcd.slices.splits import Split
@@ -29,10 +29,14 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--noise", type=not_negative, default=1.0, help="factor on the scanners' noise")
 
     sub = command(
-        "fetch", _fetch, "Show the terms of a public data set, then download and unpack it; without a name, list them."
+        "fetch",
+        _fetch,
+        "Bring a public data set, after showing its terms, or a pack of weights; without a name, list data sets.",
     )
-    sub.add_argument("name", nargs="?", help=", ".join(SOURCES))
-    sub.add_argument("--folder", type=Path, default=Path("data"), help="what it is unpacked into (default %(default)s)")
+    sub.add_argument(
+        "name", nargs="?", help=f"{', '.join(SOURCES)}; or what `mcd share` has packed: a folder, a zip, or its address"
+    )
+    sub.add_argument("--folder", type=Path, help="what it is unpacked into (default data; of weights, weights)")
     sub.add_argument("--mirror", metavar="URL", help="another place that has the archive: the address of a folder")
 
     sub = command(
@@ -122,18 +126,43 @@ def _fetch(options: argparse.Namespace) -> None:
         for name, source in SOURCES.items():
             print(f"{name}: {source.title}{'' if source.url else ' (by a click)'}")
         return
+    place = options.name
+    if place not in SOURCES and (is_address(place) or place.endswith(".zip") or Path(place).exists()):
+        _fetch_weights(options)
+        return
     source = find_source(options.name)
-    check_output(options.folder, folder=True)
+    folder = check_output(options.folder or Path("data"), folder=True)
     print(f"{source.title}\n{source.page}\nLicence: {source.licence}\nPlease cite: {source.citation}\n", flush=True)
     with tqdm(total=source.size, unit="B", unit_scale=True, disable=True if source.url is None else None) as bar:
-
-        def advance(here: int, total: int | None) -> None:
-            bar.total = total
-            bar.n = here
-            bar.refresh()
-
-        place = fetch(source, options.name, options.folder, options.mirror, advance)
+        place = fetch(source, options.name, folder, options.mirror, _shown_in(bar))
     print(f"{place}: here, with its licence and citation in {FILE}.")
+
+
+def _fetch_weights(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from mcd.sharing.pack import unpack
+
+    if options.mirror:
+        raise McdError("--mirror: is for data sets; give the pack's own address")
+    folder = check_output(options.folder or Path("weights"), folder=True)
+    with tqdm(unit="B", unit_scale=True, disable=None if is_address(options.name) else True) as bar:
+        place, terms = unpack(options.name, folder, _shown_in(bar))
+    cite = f"\nPlease cite its data: {terms['citation']}" if terms["citation"] else ""
+    print(
+        f"{place}: for mcd finetune --pretrained\nLicence: {terms['licence']}; of its data: {terms['data_licence']}{cite}"
+    )
+
+
+def _shown_in(bar: Any) -> Callable[[int, int | None], None]:
+    """Shows in a bar of tqdm's what has come of a download."""
+
+    def advance(here: int, total: int | None) -> None:
+        bar.total = total
+        bar.n = here
+        bar.refresh()
+
+    return advance
 
 
 def _init_cohort(options: argparse.Namespace) -> None:

@@ -37,6 +37,16 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--licence", help="record this licence in the model file")
 
     sub = command(
+        "share", _share, "Pack a pre-training for others: safe weights, card, licences, citation and checksums."
+    )
+    sub.add_argument("checkpoint", type=Path, help="of a pre-training")
+    sub.add_argument("--config", type=Path, required=True, help="the configuration of its run")
+    sub.add_argument("--output", type=Path, required=True, help="a zip or a folder to write")
+    sub.add_argument("--licence", help="of the weights (default: the data's)")
+    sub.add_argument("--data-licence", metavar="LICENCE", help="of the data, where `mcd fetch` has not brought it")
+    sub.add_argument("--data-citation", metavar="TEXT", help="of the data, likewise")
+
+    sub = command(
         "export", _export, "Write a model as ONNX, checked against torch, or an encoder for another library's network."
     )
     sub.add_argument("model", type=Path, help="checkpoint of a fine-tuning; with --encoder also of a pre-training")
@@ -104,6 +114,28 @@ def _card(options: argparse.Namespace) -> None:
         print(text, end="")
         return
     write_text(options.output, text)
+
+
+def _share(options: argparse.Namespace) -> None:
+    from mcd import plan
+    from mcd.config import read_config
+    from mcd.sharing.pack import is_simulated, pack, terms_of
+    from mcd.training.checkpoint import load_checkpoint
+
+    check_output(options.output, folder=options.output.suffix != ".zip")
+    config = read_config(options.config)
+    cohort = load_checkpoint(options.checkpoint, "pretraining").description.get("cohort")
+    if cohort not in config.cohorts:
+        raise McdError(f"{options.checkpoint}: of cohort {cohort}, which is not in {options.config}; give its --config")
+    facts = plan.cohort_facts(config, cohort)
+    simulated = is_simulated(options.checkpoint, facts["simulated"])
+    if simulated and (options.data_licence or options.data_citation):
+        raise McdError(f"--data-licence: {cohort} is simulated, under this project's own licence; leave it out")
+    given = {"licence": options.data_licence, "citation": options.data_citation}
+    data = {**facts.get("card", {}).get("data", {}), **{key: value for key, value in given.items() if value}}
+    terms = terms_of(cohort, simulated, data, options.licence)
+    pack(options.checkpoint, options.output, terms, config.cohorts[cohort].layout)
+    print(f"{options.output}: weights {terms['licence']}; data {terms['data_licence']}")
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -77,7 +77,12 @@ def _pretrain(options: argparse.Namespace) -> None:
         output=options.output,
         compute=config.compute,
         resume=f"{options.output}.resume",
-        about={"cohort": options.cohort, "pair": options.pair, "pretraining": pretraining},
+        about={
+            "cohort": options.cohort,
+            "pair": options.pair,
+            "pretraining": pretraining,
+            "simulated": config.cohorts[options.cohort].simulate is not None,
+        },
         watch=Watches(logged(config.compute.logger, options.output.parent, options.output.stem, task.epochs)),
     )
     write_history(history, options.output.with_suffix(".csv"))

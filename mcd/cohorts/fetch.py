@@ -56,7 +56,7 @@ def fetch(
             return target
         if target.exists():
             raise McdError(f"{target}: is there already, and was not fetched; remove it, or give another --folder")
-        _download(url, path, source.md5, advance)
+        download(url, path, source.md5, advance)
         with explained(path):
             arrived = {**_sums(path), "bytes": path.stat().st_size, "from": url, "on": date.today().isoformat()}
         _unpack(path, target, {**facts_of(source, name), **arrived})
@@ -70,7 +70,8 @@ def _steps(source: Source, target: Path) -> Iterator[str]:
     yield f"unpack it to {target}, then mcd init-cohort {target}"
 
 
-def _download(url: str, path: Path, md5: str | None, advance: Advance) -> None:
+def download(url: str, path: Path, md5: str | None, advance: Advance) -> None:
+    """Download a file to `path`, from where an earlier call broke off; `McdError` where it does not arrive whole."""
     import pooch  # here alone: no stage of the workflow needs it
 
     pooch.get_logger().setLevel("WARNING")

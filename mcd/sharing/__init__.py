@@ -1,0 +1,1 @@
+"""A pre-training as a pack that others can start from, and back."""
