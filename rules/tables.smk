@@ -131,6 +131,7 @@ rule draw_segmentations:
                 "regions": CONFIG.cohorts[run.cohort].regions,
                 "shards": shard_files(run.cohort),
                 "predictions": predictions_file(run),
+                "cohort_label": CONFIG.cohorts[run.cohort].title or run.cohort,
             }
             for run in plan.shown_runs(CONFIG)
         ],

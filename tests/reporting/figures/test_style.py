@@ -93,3 +93,11 @@ def test_a_dollar_sign_is_no_formula(tmp_path: Path, context: Any) -> None:
         figure.suptitle(r"$\frac$ of 5 $")
         style.save(figure, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 0
+
+
+def test_two_cohorts_regions_share_no_colour_until_the_palette_ends() -> None:
+    found = style.region_colours({"hecktor": ["GTVt"], "brats": ["WT", "TC", "ET"]})
+    assert found["hecktor"] == {"GTVt": style.REGIONS[0]}
+    assert list(found["brats"]) == ["WT", "TC", "ET"]
+    assert len({colour for colours in found.values() for colour in colours.values()}) == 4
+    assert set(style.region_colours({"a": list("abcdefgh")})["a"].values()) == set(style.REGIONS)
