@@ -142,7 +142,7 @@ def measure(config: Config, folder: Path) -> Seconds:
         pretrained = folder / f"{made}-{run.modality}.pt" if made else None
         if made and pretrained and not pretrained.exists():
             with stage("pre-train"):
-                task = plan.pretraining_task(config, COHORT, plan.pretrained_on(run), made, run.seed)
+                task = plan.pretraining_task(config, COHORT, plan.pretrained_on(config, run), made, run.seed)
                 pretrain(task, shards=shards, split=splits[0], output=pretrained, compute=config.compute)
         model, predictions = folder / "model.pt", folder / "predictions.h5"
         with stage("fine-tune"):

@@ -4,7 +4,7 @@ A row of a table is a method. Several methods may share a pre-training (Table VI
 so pre-trainings have names of their own.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcd.pretraining import registry as pretraining
@@ -17,11 +17,13 @@ class PretrainingSpec:
 
     Attributes:
         hands_back: which layers of the U-Net it trains, in words; the rest starts from random weights in fine-tuning.
+        together: whether one training sees all modalities of a cohort, more than two, instead of a pair or one of them.
     """
 
     algorithm: str
     hands_back: str = "encoder"
     options: dict[str, Any] = field(default_factory=dict)
+    together: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ PRETRAININGS: dict[str, PretrainingSpec] = {
     # Fig. 7: other losses on the paired features
     "feature_l1": PretrainingSpec("dsgan", "everything but the output layer", {"feature_loss": "l1"}),
     "feature_mse": PretrainingSpec("dsgan", "everything but the output layer", {"feature_loss": "mse"}),
+    # beyond the paper
+    "multi_condos_m": replace(_dsgan(*_LOSSES), together=True),
 }
 
 TABLE_II: dict[str, MethodSpec] = {
@@ -167,8 +171,10 @@ BEYOND: dict[str, MethodSpec] = {
         name: MethodSpec(baseline.label, baseline.group, segmentation=name)
         for name, baseline in segmentation.BASELINES.items()
     },
+    "multi_condos_m": MethodSpec("Multi-ConDoS-M", "Proposed", pretraining="multi_condos_m"),
 }
-"""Rows of a table beyond the paper: the controls, and baselines that are not in it, ours and those of other packages."""
+"""Rows of a table beyond the paper: the controls, baselines that are not in it, ours and those of other packages, and
+Multi-ConDoS on all modalities of a cohort at once."""
 
 ALL: dict[str, list[str]] = {"all": list(TABLE_II), "all+": [*TABLE_II, *BEYOND]}
 """Words that a configuration may have in place of a list of methods, and what they stand for."""
@@ -186,4 +192,12 @@ def learns_from_unlabelled(method: str) -> bool:
 def needs_pair(method: str) -> bool:
     """Whether a method pre-trains on paired images of two modalities."""
     name = METHODS[method].pretraining
-    return name is not None and pretraining.REGISTRY[PRETRAININGS[name].algorithm].multimodal
+    if name is None or PRETRAININGS[name].together:
+        return False
+    return pretraining.REGISTRY[PRETRAININGS[name].algorithm].multimodal
+
+
+def needs_three(method: str) -> bool:
+    """Whether a method pre-trains on all modalities of a cohort at once, and has to find more than a pair of them."""
+    name = METHODS[method].pretraining
+    return name is not None and PRETRAININGS[name].together

@@ -52,5 +52,12 @@ class Pair(str):
 
 
 def modalities_of(pair: str) -> tuple[str, ...]:
-    """The modalities that a name stands for: X and Y of a pair, or the one that it names."""
+    """The modalities that a name stands for: X and Y of a pair, the one that it names, or all of a cohort.
+
+    Raises:
+        McdError: unless they are different, and joined by one hyphen.
+    """
+    names = pair.split("-")
+    if len(names) > 2 and all(names) and len(set(names)) == len(names):
+        return tuple(names)
     return Pair(pair).modalities if "-" in pair else (pair,)

@@ -18,12 +18,14 @@ class Algorithm:
         options: its options, a `mcd.section.Section`, in a module that does not import torch, so that a configuration can be
             checked without it.
         multimodal: whether one training sees both modalities of a pair as paired images, so that it needs a pair.
+        any_number: whether such a training may also see more than two modalities, a pair of them in each step.
         unlabelled: whether it also learns from unlabelled slices, so that some patients must be left unlabelled.
     """
 
     method: str
     options: str
     multimodal: bool = False
+    any_number: bool = False
     unlabelled: bool = False
 
 

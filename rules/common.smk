@@ -6,7 +6,8 @@ Wildcards
     file         a file of a simulated cohort as a whole, beside its patients
     shard        number of a shard of the cohort, from 0
     pair         two modalities joined by a hyphen, such as CT-PET; for a modality that is in none, `single` in the paths of
-                 its runs, and its own name in the path of their pre-training
+                 its runs, and its own name in the path of their pre-training; in the path of a pre-training on all modalities
+                 of the cohort, all of them
     pretraining  a key of mcd.methods.PRETRAININGS
     method       a key of mcd.methods.METHODS
     modality     one of the cohort's; first and second are those of a pair
@@ -93,7 +94,7 @@ wildcard_constraints:
     cohort=alternatives(COHORTS),
     subject=SUBJECT_ID.pattern,
     shard=r"\d+",
-    pair=f"{MODALITY.pattern}(-{MODALITY.pattern})?",
+    pair=f"{MODALITY.pattern}(-{MODALITY.pattern})*",
     pretraining=alternatives(PRETRAININGS),
     method=alternatives(METHODS),
     modality=MODALITY.pattern,
@@ -147,7 +148,7 @@ def pretraining_files():
     """The checkpoints of every pre-training that the configured methods need, each once."""
     return sorted(
         {
-            pretraining_file(run.cohort, plan.pretrained_on(run), METHODS[run.method].pretraining, run.seed)
+            pretraining_file(run.cohort, plan.pretrained_on(CONFIG, run), METHODS[run.method].pretraining, run.seed)
             for run in CONFIGURED_RUNS
             if METHODS[run.method].pretraining
         }

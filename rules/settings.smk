@@ -92,7 +92,7 @@ def pretrained(wildcards):
     if pretraining is None:
         return {}
     run = finetuned_run(finetuned_runs(wildcards)[0])
-    return {"pretrained": pretraining_file(run.cohort, plan.pretrained_on(run), pretraining, run.seed)}
+    return {"pretrained": pretraining_file(run.cohort, plan.pretrained_on(CONFIG, run), pretraining, run.seed)}
 
 
 def finetuning_tasks(wildcards):
@@ -181,7 +181,7 @@ def drawn_prediction(run):
         "shards": shard_files(run.cohort),
         "predictions": predictions_file(run),
         "method": METHODS[run.method].label,
-        "pair": plan.pretrained_on(run),
+        "pair": plan.trained_in(run),
         "cohort_label": cohort.title or run.cohort,
     }
 
@@ -267,7 +267,7 @@ def states_to_come():
     done = [all(Path(predictions_file(run)).exists() for run in job) for job in jobs.values()]
     models = {model_file(run) for job, is_done in zip(jobs.values(), done) if not is_done for run in job}
     pretrainings = {
-        (run.cohort, plan.pretrained_on(run), METHODS[run.method].pretraining, run.seed)
+        (run.cohort, plan.pretrained_on(CONFIG, run), METHODS[run.method].pretraining, run.seed)
         for run in runs
         if METHODS[run.method].pretraining
     }
@@ -288,7 +288,7 @@ def described_pretrainings():
     tasks, losses = {}, {}
     for run in CONFIGURED_RUNS:
         if name := METHODS[run.method].pretraining:
-            made = run.cohort, plan.pretrained_on(run), name, run.seed
+            made = run.cohort, plan.pretrained_on(CONFIG, run), name, run.seed
             tasks.setdefault(name, or_explain(plan.pretraining_task, CONFIG, *made).model_dump())
             path = f"{of_pretraining(PRETRAINING, *made)}/losses.csv"
             if path not in losses.setdefault(name, []):

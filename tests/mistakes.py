@@ -219,6 +219,7 @@ MISTAKES: dict[str, list[str]] = {
     "Options": [
         *_with(_PRETRAIN, "--cohort", "other"),
         *_with(_PRETRAIN, "--pair", "A", "A-A", "A-C", "A-B-C", "a-b"),
+        f"{_PRETRAIN} --method multi_condos_m",
         *_with(_PRETRAIN, "--method", "nonsense", "fully_supervised"),
         *_with(_PRETRAIN, "--seed", "-1", "x", "1.5"),
         *_with(_FINETUNE, "--ratio", "0", "-1", "2", "nan", "inf", "x", "0.3"),

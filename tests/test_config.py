@@ -321,7 +321,7 @@ def test_all_plus_adds_the_baselines_beyond_the_paper() -> None:
     methods = load_config(changed("methods", "all+")).methods
     assert methods[:15] == load_config(changed("methods", "all")).methods
     assert methods[15:17] == ["supervised_content", "mt_control"]
-    assert methods[17:] == ["vicreg", "mae", "volume_fusion", "brainmvp_lite", "bcp", "unimatch"]
+    assert methods[17:] == [*("vicreg", "mae", "volume_fusion", "brainmvp_lite", "bcp", "unimatch", "multi_condos_m")]
 
 
 def test_all_methods_are_those_of_table_2_in_its_order() -> None:

@@ -20,7 +20,6 @@ from mcd.errors import McdError
 from mcd.methods import BEYOND, METHODS, PRETRAININGS, TABLE_II
 from mcd.pretraining.dsgan import DSGAN
 from mcd.pretraining.options import DSGANOptions
-from mcd.pretraining.registry import BASELINES
 from mcd.reporting.printed.paper import reported
 
 ROOT = Path(__file__).parents[1]
@@ -134,7 +133,8 @@ def test_table_9_measures_table_2_and_what_else_is_reported(paper: Config) -> No
     rows, made = measured(report=["table3"])
     assert {"Con-Only", "Cycle-P-GAN"} < rows
     assert "loss_c" not in made
-    assert measured(report="all")[1] == set(PRETRAININGS) - set(BASELINES)  # those of no table
+    beyond = {METHODS[key].pretraining for key in BEYOND}
+    assert measured(report="all")[1] == set(PRETRAININGS) - beyond  # those of no table
     assert plan.costs(load_config({**paper.model_dump(exclude_unset=True), "methods": ["fully_supervised"]})) is None
 
 
@@ -236,7 +236,7 @@ def test_a_modality_in_no_pair_has_all_that_needs_none() -> None:
     assert had["T1CE"] == had["T2"] == set(config.methods)
     assert had["FLAIR"] == set(config.methods) - NEED_A_PAIR
     alone = next(run for run in made if (run.modality, run.method) == ("FLAIR", "rotation"))
-    assert (alone.pair, plan.pretrained_on(alone)) == (plan.SINGLE, "FLAIR")
+    assert (alone.pair, plan.pretrained_on(config, alone)) == (plan.SINGLE, "FLAIR")
     assert plan.pretraining_task(config, "mine", "FLAIR", "rotation", 0).modalities == ("FLAIR",)
     assert plan.left_out(config) == [
         "mine: FLAIR: in no pair, so without M-Jigsaw, ContIG, Multi-ConDoS, which need two modalities"
@@ -310,6 +310,54 @@ def test_baselines_beyond_the_paper_alone_have_their_table_alone() -> None:
     assert {run.method for run in plan.shown_runs(config)} == {"vicreg"}
     with pytest.raises(McdError, match="report: table2 is not produced by this configuration"):
         plan.reported(changed(config, report=["table2"]), plan.reportable(config))
+
+
+def test_one_training_on_all_modalities_serves_each_of_them(paper: Config) -> None:
+    """Those in no pair, too; a cohort of two has none."""
+    config = changed(paper, methods=["multi_condos", "multi_condos_m"], report="all")
+    table = plan.comparisons(config)["table_beyond"]
+    assert [label for ratio, label in table.spec.rows if ratio == 0.05] == [
+        *("Fully Supervised", "Multi-ConDoS-M", "Multi-ConDoS")
+    ]
+    made = [run for run in table.runs if run.method == "multi_condos_m"]
+    assert {(run.cohort, run.pair, run.modality) for run in made} == {
+        ("brats", pair, modality) for pair in ("T1CE-T2", "FLAIR-T1") for modality in pair.split("-")
+    }
+    assert {plan.pretrained_on(config, run) for run in made} == {"T1CE-T2-FLAIR-T1"}
+    task = plan.pretraining_task(config, "brats", "T1CE-T2-FLAIR-T1", "multi_condos_m", 0)
+    pairwise = plan.pretraining_task(config, "brats", "T1CE-T2", "multi_condos", 0)
+    assert task.modalities == ("T1CE", "T2", "FLAIR", "T1")
+    assert task.model_copy(update={"modalities": pairwise.modalities}) == pairwise
+    assert "hecktor: without Multi-ConDoS-M, which needs a third modality" in plan.left_out(config)
+    assert "hecktor: without Multi-ConDoS-M, which needs a third modality." in table.spec.notes
+    assert plan.comparisons(config)["table2"].spec.notes == []
+    planned_costs = plan.costs(config)
+    assert planned_costs
+    spec, costed = planned_costs
+    assert ("brats", "T1CE-T2-FLAIR-T1", "multi_condos_m", 0) in costed
+    assert spec.columns == [("hecktor", "CT-PET"), ("brats", "T1CE-T2+FLAIR-T1")]
+    diagnosed = plan.diagnosed(config)["brats", "T1CE-T2-FLAIR-T1", "multi_condos_m", 0]
+    assert {run.modality for run in diagnosed} == set(task.modalities)
+
+    three = planned(methods=["multi_condos_m"])
+    made = [run for run in plan.configured_runs(three) if run.method == "multi_condos_m"]
+    assert {(run.pair, run.modality) for run in made} == {
+        *(("T1CE-T2", "T1CE"), ("T1CE-T2", "T2"), (plan.SINGLE, "FLAIR"))
+    }
+    assert {plan.pretrained_on(three, run) for run in made} == {"T1CE-FLAIR-T2"}
+
+
+def test_what_a_pretraining_cannot_see_is_refused(paper: Config) -> None:
+    for pair, name, wanted in (
+        ("T1CE-T2-FLAIR", "multi_condos", "a pair"),
+        ("T1CE-T2", "multi_condos_m", "more than two modalities"),
+    ):
+        with pytest.raises(McdError, match=f"^pair {pair}: {name} pre-trains on {wanted}"):
+            plan.pretraining_task(paper, "brats", pair, name, 0)
+    with pytest.raises(McdError, match="'T1CE-T2-T2': not two different modalities"):
+        plan.pretraining_task(paper, "brats", "T1CE-T2-T2", "multi_condos_m", 0)
+    with pytest.raises(McdError, match="multi_condos_m pre-trains on more than two modalities at once"):
+        planned(modalities=["T1CE", "T2"], methods=["multi_condos_m"])
 
 
 def test_without_a_pair_all_plus_is_what_can_be_had() -> None:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 from mcd.config.algorithms import Algorithms, AlgorithmSections
 from mcd.config.cohort import Cohort, Name, Ratio, unique
 from mcd.config.training import Finetuning, PretrainingLength, TranslationScores
-from mcd.methods import ALL, METHODS, PRETRAININGS, needs_pair
+from mcd.methods import ALL, METHODS, PRETRAININGS, needs_pair, needs_three
 from mcd.pretraining import registry as pretraining
 from mcd.section import WHOLE, Count, Section, nearest
 from mcd.training.schedule import Compute, check_warmup
@@ -123,16 +123,21 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _somebody_has_a_pair(self) -> Self:
+    def _somebody_has_the_modalities(self) -> Self:
         named = (
             "methods" in self.model_fields_set and self.methods not in ALL.values()
         )  # of `all`, those that can be had
-        if not named or any(cohort.pairs for cohort in self.cohorts.values()):
-            return self
-        for method in self.methods:
-            if needs_pair(method):
+        paired = any(cohort.pairs for cohort in self.cohorts.values())
+        three = any(len(cohort.modalities) > 2 for cohort in self.cohorts.values())
+        for method in self.methods if named else ():
+            if needs_pair(method) and not paired:
                 raise ValueError(
                     f"methods: {method} pre-trains on a pair, and no cohort has one; leave it out, or set pairs"
+                )
+            if needs_three(method) and not three:
+                raise ValueError(
+                    f"methods: {method} pre-trains on more than two modalities at once, and no cohort has as many; leave it "
+                    "out, or add modalities"
                 )
         return self
 

@@ -44,19 +44,20 @@ def translation_errors(passes: Passes, slices: SliceSet, mean: Tensor, seed: int
     `l1` of the translation, `l1_zero` of an image of 0, the volumes' mean and their background, `l1_mean` of `mean`, and, as a
     knock-out, `l1_without` of the translation without what the innermost layers hand on.
     """
-    method = passes.method
-    layers, name = innermost(method.generator)
+    generator = passes.method.generator
+    layers, name = innermost(generator)
+    first, second = map(generator.branch, passes.pair)
     totals: dict[tuple[str, str], float] = {}
     batches = sample(slices, seed)
     for indices in batches:
         real = slices.batch(indices).images
         made = {"l1": _translations(passes, real), "l1_zero": torch.zeros_like(real), "l1_mean": mean.expand_as(real)}
         # up layer k is shared, and then one module; where it is not, each branch has its own
-        with knocked_out(method.generator.a, layers), knocked_out(method.generator.b, layers):
+        with knocked_out(first, layers), knocked_out(second, layers):
             made["l1_without"] = _translations(passes, real)
         for measure, images in made.items():
             errors = (images - real).abs().mean((0, 2, 3)).tolist()
-            for modality, error in zip(method.modalities, errors, strict=True):
+            for modality, error in zip(slices.modalities, errors, strict=True):
                 totals[measure, modality] = totals.get((measure, modality), 0.0) + error * len(indices)
     count = sum(map(len, batches))
     return [

@@ -2,8 +2,10 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from statistics import fmean
 
 from mcd.csv_files import read_csv, write_csv
 from mcd.errors import McdError
@@ -41,6 +43,14 @@ class Number:
     layers: str = ""
     method: str = ""
     label_ratio: float | None = None
+
+
+def mean_numbers(groups: Iterable[Iterable[Number]]) -> list[Number]:
+    """Each number of several groups once, as the mean over those that have it: over the pairs of several modalities."""
+    found: dict[Number, list[float]] = {}
+    for number in chain.from_iterable(groups):
+        found.setdefault(replace(number, value=0.0), []).append(number.value)
+    return [replace(number, value=fmean(values)) for number, values in found.items()]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,15 @@ import torch
 
 from mcd.diagnosis.generators import innermost, mean_image, retrieval, translation_errors
 from mcd.diagnosis.knock_out import segmentation_without
-from mcd.diagnosis.numbers import INNERMOST, Diagnosis, write_diagnoses
+from mcd.diagnosis.numbers import INNERMOST, Diagnosis, Number, mean_numbers, write_diagnoses
 from mcd.diagnosis.probe import probe
 from mcd.diagnosis.weights import loss_terms, moved
 from mcd.errors import McdError
+from mcd.pretraining.dsgan import DSGAN
 from mcd.seeding import derive_seed
 from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
-from mcd.slices.splits import read_split
+from mcd.slices.splits import Split, read_split
 from mcd.training.checkpoint import Checkpoint, load_checkpoint
 from mcd.training.device import prepare
 from mcd.training.schedule import Compute
@@ -63,16 +65,8 @@ def diagnose(
             method = load_generators(pretrained)
             layers, name = innermost(method.generator)
             method.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            passes, limit = Passes(method, compute, reconstructions=False), compute.memory_limit_gb * 1e9 / 2
-            learned, unseen = (
-                SliceSet(opened, part, method.modalities, device=device, memory_limit=limit)
-                for part in (parts.seen, parts.test)
-            )
-            passes.estimate(learned, derive_seed(seed, "statistics"))
-            if method.translates:
-                mean = mean_image(learned, derive_seed(seed, "mean image"))
-                numbers += translation_errors(passes, unseen, mean, derive_seed(seed, "translations"))
-            numbers += retrieval(passes, unseen, derive_seed(seed, "retrieval"))
+            pairs = combinations(range(len(method.modalities)), 2)
+            numbers += mean_numbers([_of_generators(method, pair, opened, parts, seed, compute) for pair in pairs])
         for modality, state in checkpoint.weights.items():
             numbers += probe(
                 state,
@@ -95,6 +89,23 @@ def diagnose(
     write_diagnoses([diagnosis], output)
     log.info("%d numbers", len(numbers))
     return diagnosis
+
+
+def _of_generators(
+    method: DSGAN, pair: tuple[int, int], shards: Shards, split: Split, seed: int, compute: Compute
+) -> list[Number]:
+    """What the generators of a pair can do, on slices that show both of its modalities."""
+    passes, limit = Passes(method, compute, reconstructions=False, pair=pair), compute.memory_limit_gb * 1e9 / 2
+    modalities, device = [method.modalities[position] for position in pair], next(method.parameters()).device
+    learned, unseen = (
+        SliceSet(shards, part, modalities, device=device, memory_limit=limit) for part in (split.seen, split.test)
+    )
+    passes.estimate(learned, derive_seed(seed, "statistics"))
+    numbers = []
+    if method.translates:
+        mean = mean_image(learned, derive_seed(seed, "mean image"))
+        numbers += translation_errors(passes, unseen, mean, derive_seed(seed, "translations"))
+    return numbers + retrieval(passes, unseen, derive_seed(seed, "retrieval"))
 
 
 def _pretrained_state(checkpoint: Checkpoint, model: Checkpoint, path: str | Path) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ from mcd.plan.runs import (
     ratios,
     rows,
     runs,
+    trained_in,
     trainings,
 )
 from mcd.plan.settings import cohort_facts, finetuning_task, pretraining_task
@@ -79,6 +80,7 @@ __all__ = [
     "shown_runs",
     "shown_title",
     "shown_translations",
+    "trained_in",
     "trainings",
     "traits",
     "translation_spec",

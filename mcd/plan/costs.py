@@ -3,7 +3,7 @@
 from mcd.config import Config
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.plan.comparison import BY_DEFAULT, about_cohorts
-from mcd.plan.runs import unpaired_columns
+from mcd.plan.runs import pretrained_on, unpaired_columns
 from mcd.plan.tables import comparisons
 from mcd.reporting.tables.spec import TableSpec
 
@@ -14,17 +14,19 @@ def costs(config: Config) -> tuple[TableSpec, list[tuple[str, str, str, int]]] |
     They are those of Table II and of everything else that `report` names, so ablations and baselines beyond the paper are
     included if they are trained anyway.
     """
-    made = {
-        (run.cohort, run.pair, pretraining, run.seed)
+    runs = {
+        run
         for name, comparison in comparisons(config).items()
         if name == "table2" or config.report == "all" or name in (config.report or BY_DEFAULT)
         for run in comparison.runs
-        if (pretraining := METHODS[run.method].pretraining) and run.pair in config.cohorts[run.cohort].pairs
+        if METHODS[run.method].pretraining and run.pair in config.cohorts[run.cohort].pairs
     }
-    if not made:
+    if not runs:
         return None
+    made = {(run.cohort, pretrained_on(config, run), METHODS[run.method].pretraining or "", run.seed) for run in runs}
+    trained_pairs = {(run.cohort, run.pair) for run in runs}
     pairs = {
-        name: [pair for pair in cohort.pairs if any((name, pair) == key[:2] for key in made)]
+        name: [pair for pair in cohort.pairs if (name, pair) in trained_pairs]
         for name, cohort in config.cohorts.items()
     }
     columns = [(name, "+".join(trained)) for name, trained in pairs.items() if trained]
@@ -55,7 +57,10 @@ def costs(config: Config) -> tuple[TableSpec, list[tuple[str, str, str, int]]] |
         methods=names,
         paper_table="IX",
         reference=names.get("multi_condos"),
-        groups={names[key]: METHODS[key].group for key in names if METHODS[key].group.startswith("Ablations")},
+        groups={
+            **{names[key]: METHODS[key].group for key in names if METHODS[key].group.startswith("Ablations")},
+            **{names[key]: "One training on all modalities of a cohort" for key in names if PRETRAININGS[key].together},
+        },
         notes=[
             f"All methods at the same size: f = {config.filters}, {length}, batches of {batches}.",
             "Time of the epochs alone, over all attempts of an interrupted training: without the start of the job and "

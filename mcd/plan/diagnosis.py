@@ -7,7 +7,7 @@ from mcd.plan.runs import Run, pretrained_on
 from mcd.plan.tables import comparisons
 
 Pretrained = tuple[str, str, str, int]
-"""Cohort, pair (or a modality that is in none), pre-training, seed."""
+"""Cohort, pair (or a modality that is in none, or all modalities), pre-training, seed."""
 
 
 def diagnosed(config: Config) -> dict[Pretrained, list[Run]]:
@@ -24,7 +24,7 @@ def diagnosed(config: Config) -> dict[Pretrained, list[Run]]:
             pretraining = METHODS[run.method].pretraining
             if pretraining is None:
                 continue
-            runs = found.setdefault((run.cohort, pretrained_on(run), pretraining, run.seed), [])
+            runs = found.setdefault((run.cohort, pretrained_on(config, run), pretraining, run.seed), [])
             own = run.method == pretraining and run.draw == 0 and run.ratio in config.label_ratios
             if own and run not in runs:
                 runs.append(run)

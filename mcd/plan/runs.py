@@ -7,7 +7,7 @@ from itertools import product
 
 from mcd.config import Config
 from mcd.errors import McdError
-from mcd.methods import BEYOND, CONTROLS, METHODS, learns_from_unlabelled, needs_pair
+from mcd.methods import BEYOND, CONTROLS, METHODS, learns_from_unlabelled, needs_pair, needs_three
 
 SINGLE = "single"
 """In place of a pair, for a modality that is in none."""
@@ -109,8 +109,15 @@ def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
         for ratio, method in table_rows
         for cohort, modality in columns(config)
         for seed, draw in trainings(config)
-        if (pair := pair_of(config, cohort, modality)) != SINGLE or not needs_pair(method)
+        if _applies(config, method, cohort, pair := pair_of(config, cohort, modality))
     ]
+
+
+def _applies(config: Config, method: str, cohort: str, pair: str) -> bool:
+    """Whether a method can be had for a modality of a cohort, which is in this pair."""
+    if needs_three(method):
+        return len(config.cohorts[cohort].modalities) > 2
+    return pair != SINGLE or not needs_pair(method)
 
 
 def paired_columns(config: Config) -> list[tuple[str, str]]:
@@ -123,15 +130,20 @@ def unpaired_columns(config: Config) -> list[tuple[str, str]]:
     return [column for column in columns(config) if pair_of(config, *column) == SINGLE]
 
 
-def pretrained_on(run: Run) -> str:
-    """What the pre-training of a run saw: its pair, or its modality alone."""
+def trained_in(run: Run) -> str:
+    """The pair in which a run's modality is trained, or the modality alone."""
     return run.modality if run.pair == SINGLE else run.pair
+
+
+def pretrained_on(config: Config, run: Run) -> str:
+    """What the pre-training of a run saw: its pair, its modality alone, or all of the cohort, joined by hyphens."""
+    return "-".join(config.cohorts[run.cohort].modalities) if needs_three(run.method) else trained_in(run)
 
 
 def methods(config: Config) -> list[str]:
     """The configured methods that apply to at least one column."""
-    paired = bool(paired_columns(config))
-    found = [method for method in config.methods if paired or not needs_pair(method)]
+    shown = [(cohort, pair_of(config, cohort, modality)) for cohort, modality in columns(config)]
+    found = [method for method in config.methods if any(_applies(config, method, *place) for place in shown)]
     if not found:
         raise McdError(
             "configuration: methods: each needs a pair, and no cohort has one; add fully_supervised, or set pairs"
@@ -145,7 +157,19 @@ def methods_of_table_2(config: Config) -> list[str]:
 
 
 def left_out(config: Config) -> list[str]:
-    """Sentences on what is configured but impossible: methods that need a pair, for modalities that are in none."""
+    """Sentences on what is configured but impossible."""
+    return without_pair(config) + without_third(config)
+
+
+def without_third(config: Config) -> list[str]:
+    """Likewise on methods that need more modalities than a cohort has."""
+    needing = ", ".join(METHODS[method].label for method in config.methods if needs_three(method))
+    few = [name for name, cohort in config.cohorts.items() if len(cohort.modalities) < 3]
+    return [f"{name}: without {needing}, which needs a third modality" for name in few if needing]
+
+
+def without_pair(config: Config) -> list[str]:
+    """Likewise on methods that need a pair, for modalities that are in none."""
     needing = [METHODS[method].label for method in config.methods if needs_pair(method)]
     if not needing:
         return []

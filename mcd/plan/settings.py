@@ -4,6 +4,7 @@ from typing import Any
 
 from mcd.cohorts.sources import read_source
 from mcd.config import Config
+from mcd.errors import McdError
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.pair import modalities_of
 from mcd.pretraining.options import PretrainingTask
@@ -14,14 +15,21 @@ from mcd.segmentation.options import FinetuningTask
 def pretraining_task(config: Config, cohort: str, pair: str, pretraining: str, seed: int) -> PretrainingTask:
     """Everything in the configuration that changes what a pre-training learns.
 
+    Args:
+        pair: what it sees, as `mcd.plan.runs.pretrained_on` has it.
+
     Raises:
-        McdError: if the configured options leave an ablation without a loss.
+        McdError: if the configured options leave an ablation without a loss; for more or fewer modalities than it sees.
     """
+    modalities, together = modalities_of(pair), PRETRAININGS[pretraining].together
+    if together != (len(modalities) > 2):
+        wanted = "more than two modalities, such as T1CE-T2-FLAIR" if together else "a pair, such as CT-PET"
+        raise McdError(f"pair {pair}: {pretraining} pre-trains on {wanted}; name those")
     algorithm, options = PRETRAININGS[pretraining].algorithm, config.pretraining_options(pretraining)
     return PretrainingTask(
         algorithm=algorithm,
         options=options_class(algorithm).read(options, f"algorithms.{algorithm}, for {pretraining}").model_dump(),
-        modalities=modalities_of(pair),
+        modalities=modalities,
         filters=config.filters,
         epochs=config.pretraining.epochs,
         steps_per_epoch=config.pretraining.steps_per_epoch,

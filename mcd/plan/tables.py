@@ -8,10 +8,19 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from mcd.config import Config
-from mcd.methods import METHODS
+from mcd.methods import METHODS, needs_three
 from mcd.plan.comparison import Comparison, about_cohorts
 from mcd.plan.groupings import grouping_comparison, groupings
-from mcd.plan.runs import beyond_rows, columns, left_out, methods_of_table_2, paired_columns, rows, runs
+from mcd.plan.runs import (
+    beyond_rows,
+    columns,
+    methods_of_table_2,
+    paired_columns,
+    rows,
+    runs,
+    without_pair,
+    without_third,
+)
 from mcd.plan.settings import pretrained_layers
 from mcd.reporting.tables.spec import TableSpec
 
@@ -193,6 +202,7 @@ def _comparison(config: Config, table: ScoreTable) -> Comparison:
     keys = list(table.rows(config))
     shown = list(table.columns(config))
     names = {key: table.labels.get(key, METHODS[key].label) for _, key in keys}
+    sentences = without_pair(config) + (without_third(config) if any(map(needs_three, names)) else [])
     spec = TableSpec(
         name=table.name,
         title=table.title,
@@ -204,7 +214,7 @@ def _comparison(config: Config, table: ScoreTable) -> Comparison:
         reference=names.get("multi_condos"),
         groups={} if table.labels else {names[key]: METHODS[key].group for key in names},
         pretrained={names[key]: pretrained_layers(key) for key in names},
-        notes=[f"{sentence}." for sentence in left_out(config)],
+        notes=[f"{sentence}." for sentence in sentences],
         **about_cohorts(config, shown),
     )
     return Comparison(spec, [run for run in runs(config, keys) if (run.cohort, run.modality) in shown])

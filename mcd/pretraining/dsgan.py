@@ -19,10 +19,17 @@ A loss of weight 0 is not computed, and what only that loss needs (discriminator
 Two options, off as in the paper, give the method what contrastive baselines have: `batches: spread`, and `shift`, by which
 each branch sees the pair at a place of its own: G_a translates x and is compared with y at one, G_b at another, and L_C
 compares features of both.
+
+Multi-ConDoS-M (ours; the paper trains pairs, and has to choose a grouping) is the same on all M > 2 modalities of a cohort:
+a branch and a discriminator each around one set of shared layers, and every step is the one above on a pair that is drawn for
+it (`mcd.slices.batches.PairedSlices`). A branch has one decoder for its translations into all others: only the output layer,
+which fine-tuning does not take over, knows into which. So each modality is handed back a U-Net that was trained as a whole, and
+with two modalities this is the paper's pair.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,13 +45,13 @@ from mcd.models.generator import DomainSharingGenerator
 from mcd.models.unet import LEVELS
 from mcd.pretraining.base import Pretraining
 from mcd.pretraining.options import DSGANOptions
-from mcd.slices.batches import Batch, SliceSet, spread_batches
+from mcd.slices.batches import Batch, PairedSlices, SliceSet, pair_batches, shuffled_batches, spread_batches
 from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
 
 class DSGAN(Pretraining):
-    """Two generators with shared layers against two discriminators; minimax of Eq. 8 in alternating steps."""
+    """Generators with shared layers, one a modality, against as many discriminators; minimax of Eq. 8 in alternating steps."""
 
     options: DSGANOptions
     up_layers: int = LEVELS - 1
@@ -53,18 +60,16 @@ class DSGAN(Pretraining):
         self, options: DSGANOptions, filters: int, modalities: Sequence[str], size: tuple[int, int] = (0, 0)
     ) -> None:
         super().__init__(options, filters, modalities, size)
-        self.generator = DomainSharingGenerator(filters, options.shared)
+        self.generator = DomainSharingGenerator(filters, options.shared, len(self.modalities))
         self.shared = options.shared
         self.feature_stage = max(options.shared, 1) if options.feature == "up_layer" else 0
         # L_C and L_R use translated images, which are meaningful only if L_GAN or L_T trains them (Sec. V-B on L_R)
         self.translates = bool(options.adversarial or options.translation)
         if not self.translates:
             self.up_layers = self.feature_stage  # no loss reaches the layers after the feature
-        self.discriminators: nn.ModuleDict = nn.ModuleDict()
-        if options.adversarial:
-            self.discriminators["x"] = PatchDiscriminator(options.discriminator_filters)
-            self.discriminators["y"] = PatchDiscriminator(options.discriminator_filters)
-        self._judged: dict[str, tuple[Tensor, Tensor]] = {}  # domain -> real and translated slices of this step
+        judges = self.modalities if options.adversarial else ()
+        self.discriminators = nn.ModuleList(PatchDiscriminator(options.discriminator_filters) for _ in judges)
+        self._judged: dict[int, tuple[Tensor, Tensor]] = {}  # modality -> its real and translated slices of this step
 
     def players(self) -> dict[str, Sequence[nn.Parameter]]:
         owners: dict[str, nn.Module] = {"generator": self.generator}
@@ -73,19 +78,33 @@ class DSGAN(Pretraining):
         return {player: list(module.parameters()) for player, module in owners.items()}
 
     def losses(self, batch: Batch, player: str) -> Losses:
-        return self._generator_losses(batch.images) if player == "generator" else self._discriminator_losses()
+        if player == "generator":
+            return self._generator_losses(batch.images, batch.pair or (0, 1))
+        return self._discriminator_losses()
 
     def batches(self, slices: SliceSet, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        if self.options.batches == "spread":
-            return spread_batches(slices.subject_of, slices.height_of, batch_size, rng)
-        return super().batches(slices, batch_size, rng)
+        def one_pass(chosen: np.ndarray) -> Iterator[np.ndarray]:
+            if self.options.batches == "spread":
+                drawn = spread_batches(slices.subject_of[chosen], slices.height_of[chosen], batch_size, rng)
+            else:
+                drawn = shuffled_batches(len(chosen), batch_size, rng)
+            return (chosen[indices] for indices in drawn)
+
+        if isinstance(slices, PairedSlices):
+            return pair_batches(slices, one_pass, rng)
+        return one_pass(np.arange(len(slices)))
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images[:, :1], batch.images[:, 1:2]
         if not self.translates:
             return {"image": batch.images}
-        translated = torch.cat([self.to_x(y)[0], self.to_y(x)[0]], dim=1)
-        again = torch.cat([self.to_x(translated[:, 1:])[0], self.to_y(translated[:, :1])[0]], dim=1)
+        at_x, at_y = batch.pair or (0, 1)
+
+        def both(of_x: Tensor, of_y: Tensor) -> Tensor:
+            return torch.cat([self.translate(of_y, at_y, at_x)[0], self.translate(of_x, at_x, at_y)[0]], dim=1)
+
+        translated = both(x, y)
+        again = both(translated[:, :1], translated[:, 1:])
         made = {"image": batch.images, "translation": translated}
         return {**made, "reconstruction": again} if self.options.reconstruction else made
 
@@ -103,19 +122,21 @@ class DSGAN(Pretraining):
             guessing=(2 * guess, 4 * guess),
         )
 
-    def _generator_losses(self, images: Tensor) -> Losses:
+    def _generator_losses(self, images: Tensor, pair: tuple[int, int]) -> Losses:
         weights = self.options
+        at_x, at_y = pair
+        to_y, to_x = (partial(self.translate, source=a, target=b) for a, b in ((at_x, at_y), (at_y, at_x)))
         x, y_at_x = self.placed(images)
         x_at_y, y = self.placed(images)
-        y_translated, feature_x = shared(self.to_y, x)
-        x_translated, feature_y = shared(self.to_x, y)
+        y_translated, feature_x = shared(to_y, x)
+        x_translated, feature_y = shared(to_x, y)
         losses: Losses = {}
         if weights.adversarial:
             form = self.options.adversarial_form
-            losses["adversarial"] = generator_loss(self.discriminators["y"](y_translated), form) + generator_loss(
-                self.discriminators["x"](x_translated), form
+            losses["adversarial"] = generator_loss(self.discriminators[at_y](y_translated), form) + generator_loss(
+                self.discriminators[at_x](x_translated), form
             )
-            self._judged = {"x": (x_at_y, x_translated.detach()), "y": (y_at_x, y_translated.detach())}
+            self._judged = {at_x: (x_at_y, x_translated.detach()), at_y: (y_at_x, y_translated.detach())}
         if weights.translation:
             losses["translation"] = F.l1_loss(at_least_single(y_translated), y_at_x) + F.l1_loss(
                 at_least_single(x_translated), x_at_y
@@ -123,8 +144,8 @@ class DSGAN(Pretraining):
         if weights.contrastive:
             losses["contrastive"] = self._feature_loss(feature_x, feature_y)
         if self.translates and (weights.reconstruction or weights.contrastive):
-            x_again, feature_y_translated = shared(self.to_x, y_translated)
-            y_again, feature_x_translated = shared(self.to_y, x_translated)
+            x_again, feature_y_translated = shared(to_x, y_translated)
+            y_again, feature_x_translated = shared(to_y, x_translated)
             if weights.reconstruction:
                 losses["reconstruction"] = F.l1_loss(at_least_single(x_again), x) + F.l1_loss(
                     at_least_single(y_again), y
@@ -140,8 +161,8 @@ class DSGAN(Pretraining):
         assert self._judged, "the generator steps first"
         form = self.options.adversarial_form
         of_x, of_y = (
-            discriminator_loss(self.discriminators[domain](real), self.discriminators[domain](translated), form)
-            for domain, (real, translated) in self._judged.items()
+            discriminator_loss(self.discriminators[modality](real), self.discriminators[modality](translated), form)
+            for modality, (real, translated) in self._judged.items()
         )
         return {"total": of_x + of_y}
 
@@ -151,14 +172,9 @@ class DSGAN(Pretraining):
             images = shifted(images, self.options.shift)
         return images[:, :1], images[:, 1:2]
 
-    def to_y(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """G_a's translation of (N, 1, H, W) slices of X, and the feature that L_C compares."""
-        translated, stages = self.generator.a.forward_with_stages(images)
-        return translated, stages[self.feature_stage]
-
-    def to_x(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The same with G_b, for slices of Y."""
-        translated, stages = self.generator.b.forward_with_stages(images)
+    def translate(self, images: Tensor, source: int, target: int) -> tuple[Tensor, Tensor]:
+        """Slices (N, 1, H, W) of one of `modalities` in another, both by position, and the feature that L_C compares."""
+        translated, stages = self.generator.translate(images, source, target)
         return translated, stages[self.feature_stage]
 
     def _feature_loss(self, a: Tensor, b: Tensor) -> Tensor:
@@ -168,8 +184,7 @@ class DSGAN(Pretraining):
         return feature_distance(a, b, self.options.feature_loss)
 
     def unet_state(self, modality: str) -> dict[str, Tensor]:
-        branch = self.generator.a if modality == self.modalities[0] else self.generator.b
-        return branch.state_dict()
+        return self.generator.branch(self.modalities.index(modality)).state_dict()
 
 
 def shifted(images: Tensor, share: float) -> Tensor:

@@ -489,7 +489,9 @@ class PretrainingTask(Section):
 
     algorithm: str = Field(..., description="a key of `mcd.pretraining.registry.REGISTRY`")
     options: dict[str, Any] = Field(default_factory=dict, description="of the algorithm")
-    modalities: tuple[str, ...] = Field(..., min_length=1, description="the pair (X, Y), or one modality")
+    modalities: tuple[str, ...] = Field(
+        ..., min_length=1, description="the pair (X, Y), one modality, or all of a cohort"
+    )
     filters: Count = Field(..., description="f of Table I")
     epochs: Count
     batch_size: Whole = Field(..., ge=2, description="slices or pairs in a step")

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from mcd.pretraining.options import PretrainingOptions
 
 
-def _algorithm(place: str, multimodal: bool = False) -> Algorithm:
+def _algorithm(place: str, **features: bool) -> Algorithm:
     name = place.partition(":")[2]
-    return Algorithm(f"mcd.pretraining.{place}", f"mcd.pretraining.options:{name}Options", multimodal=multimodal)
+    return Algorithm(f"mcd.pretraining.{place}", f"mcd.pretraining.options:{name}Options", **features)
 
 
 _WHOLE = "everything but the output layer"
@@ -34,7 +34,7 @@ BASELINES: dict[str, Baseline] = {
 """Self-supervised methods beyond the paper's tables, ours and those of other packages: algorithm -> its row."""
 
 REGISTRY: dict[str, Algorithm] = {
-    "dsgan": _algorithm("dsgan:DSGAN", multimodal=True),
+    "dsgan": _algorithm("dsgan:DSGAN", multimodal=True, any_number=True),
     "rotation": _algorithm("rotation:Rotation"),
     "jigsaw": _algorithm("jigsaw:Jigsaw"),
     "m_jigsaw": _algorithm("m_jigsaw:MJigsaw", multimodal=True),

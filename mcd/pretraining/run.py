@@ -1,6 +1,7 @@
 """One pre-training from shards to checkpoint: what the workflow's rule and the command line both call."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from mcd.pretraining.options import PretrainingOptions, PretrainingTask
 from mcd.pretraining.registry import REGISTRY, options_class, pretraining_class
 from mcd.registry import find
 from mcd.seeding import derive_seed
-from mcd.slices.batches import PooledSlices, SliceSet
+from mcd.slices.batches import PairedSlices, PooledSlices, SliceSet
 from mcd.slices.preparation import prepared_by
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
@@ -68,7 +69,7 @@ def pretrain(
     with Shards(shards) as opened, together(device), training_alone(resume):
         subjects = read_split(split).seen
         for group, own_resume in zip(groups, resumes, strict=True):
-            slices = _slices(opened, subjects, group, device, compute)
+            slices = _slices(opened, subjects, group, _in_pairs(task, group), device, compute)
             of_group = {} if len(groups) == 1 else {"modality": group[0]}
             shown = _behind(history, of_group, watch)
             method, rows = _train_group(task, options, group, slices, compute, own_resume, shown)
@@ -89,10 +90,10 @@ def pretrain(
 
 def _groups(task: PretrainingTask) -> list[tuple[str, ...]]:
     """The modalities of each training: all together, or each in a training of its own."""
-    multimodal = find(REGISTRY, task.algorithm).multimodal
-    if multimodal and len(task.modalities) != 2:
+    algorithm = find(REGISTRY, task.algorithm)
+    if algorithm.multimodal and len(task.modalities) != 2 and not (algorithm.any_number and len(task.modalities) > 2):
         raise McdError(f"{task.algorithm}: pre-trains on a pair; name two modalities, such as CT-PET")
-    if multimodal or task.sees == "both":
+    if algorithm.multimodal or task.sees == "both":
         return [task.modalities]
     return [(modality,) for modality in task.modalities]
 
@@ -109,12 +110,24 @@ def _describe(task: PretrainingTask, options: PretrainingOptions, about: dict[st
     }
 
 
+def _in_pairs(task: PretrainingTask, group: tuple[str, ...]) -> bool:
+    """Whether a training sees more than two modalities, a pair of them in each step."""
+    return len(group) > 2 and find(REGISTRY, task.algorithm).multimodal
+
+
 def _slices(
-    shards: Shards, subjects: Sequence[str], group: tuple[str, ...], device: torch.device, compute: Compute
+    shards: Shards,
+    subjects: Sequence[str],
+    group: tuple[str, ...],
+    in_pairs: bool,
+    device: torch.device,
+    compute: Compute,
 ) -> SliceSet:
-    """All slices with content of the training subjects."""
+    """All slices with content of the training subjects, in all modalities of a group or, `in_pairs`, in two of them."""
     limit = compute.memory_limit_gb * 1e9
-    slices = SliceSet(shards, subjects, group, select="content", device=device, memory_limit=limit)
+    slices = SliceSet(
+        shards, subjects, group, select="pairs" if in_pairs else "content", device=device, memory_limit=limit
+    )
     kept = "held in memory" if slices.in_memory else "streamed"
     log.info("%s: %d slices of %d subjects, %s, on %s", "-".join(group), len(slices), len(subjects), kept, device)
     return slices
@@ -144,9 +157,13 @@ def _train_group(
     own_seed = derive_seed(task.seed, *group)
     torch.manual_seed(derive_seed(own_seed, "weights"))
     method = pretraining_class(task.algorithm)(options, task.filters, group, slices.size)
+    steps = task.steps_per_epoch
     if len(group) > 1 and not find(REGISTRY, task.algorithm).multimodal:
         slices = PooledSlices(slices)
-    schedule = options.schedule(task.epochs, task.batch_size, task.steps_per_epoch)
+    elif _in_pairs(task, group):
+        slices = PairedSlices(slices)
+        steps = steps and math.ceil(steps * len(group) / 2)  # so that each modality is seen as often as in its pair
+    schedule = options.schedule(task.epochs, task.batch_size, steps)
     identity = {**task.model_dump(mode="json"), "options": options.model_dump(mode="json"), "of": group}
     rows = train(method, slices, schedule, compute, seed=own_seed, resume=resume, identity=identity, watch=watch)
     return method, rows

@@ -2,10 +2,10 @@
 
 import math
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import chain, count, islice
+from dataclasses import dataclass, replace
+from itertools import chain, combinations, count, islice
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class Batch:
         ranges: (N, modalities) distance between the percentiles to which each slice's volume was clipped, in its z-scores: the
             unit in which published strengths of noise and of changes of brightness, for images scaled to 0..1, are meant.
         labelled: (N,) bool, whether `targets` may be used; None unless labelled and unlabelled slices are mixed.
+        pair: which two of `SliceSet.modalities`, by position, the images are of; None where they are of all.
     """
 
     images: Tensor
@@ -46,6 +47,7 @@ class Batch:
     heights: Tensor
     ranges: Tensor
     labelled: Tensor | None = None
+    pair: tuple[int, int] | None = None
 
 
 class SliceSet:
@@ -56,8 +58,9 @@ class SliceSet:
         subjects: ids.
         modalities: channels of a batch's images, in this order.
         regions: channels of a batch's targets; None to leave labels unread.
-        select: `content` keeps slices that are not black in any of `modalities` (pre-training), `target` those that hold a
-            region (fine-tuning), `all` every one (testing). Paper Sec. V.
+        select: `content` keeps slices that are not black in any of `modalities` (pre-training), `pairs` those that are not
+            black in two of them at least, `target` those that hold a region (fine-tuning), `all` every one (testing). Paper
+            Sec. V.
         device: where batches end up.
         memory_limit: bytes up to which all slices are held on `device`; beyond it they are read from the shards as
             they are asked for.
@@ -117,6 +120,11 @@ class SliceSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def of_one_batch(self) -> np.ndarray:
+        """Positions any of which one batch may hold together."""
+        return np.arange(len(self))
+
     def identity(self) -> dict[str, Any]:
         """Everything that decides a batch, in plain types: the same for the same slices, wherever they lie."""
         datasets = ["images"] if self.regions is None else ["images", "labels"]
@@ -130,10 +138,14 @@ class SliceSet:
         }
 
     def _select(self, subject: str, select: str) -> np.ndarray:
-        count = len(self.shards.subject(subject))
-        if select == "content":
-            return np.flatnonzero(self.shards.read(subject, "content")[:, self._channels].all(axis=1))
-        return np.arange(count)
+        if select == "all":
+            return np.arange(len(self.shards.subject(subject)))
+        least = 2 if select == "pairs" else len(self.modalities)
+        return np.flatnonzero(self._content(subject).sum(axis=1) >= least)
+
+    def _content(self, subject: str) -> np.ndarray:
+        """(slices of the subject, modalities) whether each is anything but black."""
+        return self.shards.read(subject, "content")[:, self._channels]
 
     def _target_rows(self, subject: str) -> np.ndarray:
         """The subject's slices that hold a region."""
@@ -357,6 +369,76 @@ class PooledSlices(SliceSet):
         return self.slices._placed(pieces[0], 1)
 
 
+class PairedSlices(SliceSet):
+    """The slices of more than two modalities as those of their pairs, for a method that sees a pair in each step.
+
+    Position `pair * len(slices) + slice` is a slice in the two modalities of a pair. A batch has to be of one pair.
+
+    Args:
+        slices: chosen as `pairs`.
+
+    Attributes:
+        pairs: positions in `modalities`, of those pairs that have slices.
+        of_pairs: of each pair, the positions of the slices that are black in neither: what one of them lacks, such as a scan
+            that a patient has not, is not drawn.
+
+    Raises:
+        McdError: for a modality that shares no slice with another.
+    """
+
+    def __init__(self, slices: SliceSet) -> None:
+        self.slices = slices
+        self.shards, self.subjects, self.regions = slices.shards, slices.subjects, slices.regions
+        self.modalities, self.device, self.size = slices.modalities, slices.device, slices.size
+        there = np.concatenate(
+            [
+                slices._content(subject)[slices.rows[slices.subject_of == position]]
+                for position, subject in enumerate(slices.subjects)
+            ]
+        )
+        found = {pair: np.flatnonzero(there[:, pair].all(axis=1)) for pair in combinations(range(there.shape[1]), 2)}
+        self.pairs = [pair for pair, own in found.items() if len(own) > 1]  # a batch of one has no negative
+        self.of_pairs = [found[pair] + number * len(slices) for number, pair in enumerate(self.pairs)]
+        for position, modality in enumerate(self.modalities):
+            if not any(position in pair for pair in self.pairs):
+                raise McdError(
+                    f"{modality}: no two slices show it together with another modality; leave it out of `modalities`"
+                )
+        self.subject_of = np.tile(slices.subject_of, len(self.pairs))
+        self.height_of = np.tile(slices.height_of, len(self.pairs))
+        self.has_target = np.tile(slices.has_target, len(self.pairs))
+
+    @property
+    def in_memory(self) -> bool:
+        return self.slices.in_memory
+
+    def __len__(self) -> int:
+        return len(self.slices) * len(self.pairs)
+
+    @property
+    def of_one_batch(self) -> np.ndarray:
+        return self.of_pairs[0]
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "paired": self.slices.identity(),
+            "pairs": self.pairs,
+            "of_pairs": digest(own.tobytes() for own in self.of_pairs),
+        }
+
+    def read(self, indices: np.ndarray) -> Pieces:
+        number, position = np.divmod(np.asarray(indices), len(self.slices))
+        if len(set(number.tolist())) != 1:
+            raise ValueError("a batch is of one pair")
+        pair = self.pairs[number[0]]
+        return self.slices._piece(position, np.broadcast_to(pair, (len(position), 2))), torch.tensor(pair)
+
+    def placed(self, pieces: Pieces) -> Batch:
+        """The slices of what `read` returned, in the two modalities of their pair."""
+        first, second = pieces[1].tolist()
+        return replace(self.slices._placed(pieces[0], 2), pair=(first, second))
+
+
 def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """One pass over `count` slices in random order, in full batches.
 
@@ -401,6 +483,31 @@ def spread_batches(
         yield np.array(batch)
         first = False
         waiting.extendleft(reversed(passed))
+
+
+def pair_batches(
+    slices: PairedSlices, one_pass: Callable[[np.ndarray], Iterable[np.ndarray]], rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """One pass over M modalities: batches of one pair each, every pair equally often, in random order.
+
+    It has as many batches as a pass over M / 2 pairs, those of the mean pair: so each modality is seen as often as in a
+    training of its pair, and all of them at the cost of those trainings together.
+
+    Args:
+        one_pass: batches of some positions, which it draws anew whenever it is called.
+    """
+    passes = [list(one_pass(own)) for own in slices.of_pairs]
+    total = math.floor(len(slices.modalities) / 2 * sum(map(len, passes)) / len(passes) + 0.5)
+
+    def supply(number: int) -> Iterator[np.ndarray]:
+        yield from passes[number]
+        while True:
+            yield from one_pass(slices.of_pairs[number])
+
+    supplies = [supply(number) for number in range(len(passes))]
+    deck = chain.from_iterable(rng.permutation(len(passes)) for _ in count())
+    for number in islice(deck, max(total, 1)):
+        yield next(supplies[number])
 
 
 def mixed_batches(labelled: int, unlabelled: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -218,9 +218,9 @@ class _Training:
 
         Every epoch draws its numbers anew, so what is drawn here changes none of them.
         """
-        candidates = (
-            np.flatnonzero(self.slices.has_target) if self.slices.has_target.any() else np.arange(len(self.slices))
-        )
+        together = self.slices.of_one_batch
+        targets = together[self.slices.has_target[together]]
+        candidates = targets if len(targets) else together
         shown = candidates[np.unique(np.linspace(0, len(candidates) - 1, SHOWN).round().astype(int))]
         self.method.eval()
         torch.manual_seed(derive_seed(self.seed, "pictures"))

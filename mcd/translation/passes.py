@@ -37,10 +37,13 @@ class Passes:
 
     Args:
         reconstructions: False where they are not needed.
+        pair: positions of X and Y in the method's modalities, where it has more than two. Slices are those of X and Y.
     """
 
-    def __init__(self, method: DSGAN, compute: Compute, *, reconstructions: bool = True) -> None:
-        self.method, self.compute = method, compute
+    def __init__(
+        self, method: DSGAN, compute: Compute, *, reconstructions: bool = True, pair: tuple[int, int] = (0, 1)
+    ) -> None:
+        self.method, self.compute, self.pair = method, compute, pair
         self.made = IMAGES if reconstructions and method.options.reconstruction else IMAGES[:2]
         self.statistics: dict[str, Statistics] = {}
 
@@ -77,10 +80,15 @@ class Passes:
     def _run(self, name: str, source: Tensor) -> tuple[Tensor, Tensor]:
         """The image of one pass, and the feature on the way."""
         with autocast(self.compute, source.device):
-            return self.method.to_x(source) if name[0] == "X" else self.method.to_y(source)
+            return self.method.translate(source, *self._way(name))
+
+    def _way(self, name: str) -> tuple[int, int]:
+        """Positions of the modality that a pass is given, and of that which it makes."""
+        x, y = self.pair
+        return (y, x) if name[0] == "X" else (x, y)
 
     def _branch(self, name: str) -> UNet:
-        return self.method.generator.b if name[0] == "X" else self.method.generator.a
+        return self.method.generator.branch(self._way(name)[0])
 
     def _use(self, name: str) -> None:
         """Normalise by a pass's statistics, where they have been estimated."""

@@ -52,7 +52,7 @@ def load_generators(path: str | Path) -> DSGAN:
     if about["algorithm"] != "dsgan":
         raise McdError(f"{path}: {about['algorithm']} has no generators; a translation needs a checkpoint of dsgan")
     method = DSGAN(DSGANOptions(**about["options"]), about["filters"], about["modalities"])
-    for branch, modality in zip((method.generator.a, method.generator.b), about["modalities"], strict=True):
+    for branch, modality in zip(method.generator.branches, about["modalities"], strict=True):
         branch.load_state_dict(checkpoint.weights[modality])
     return method.eval()
 

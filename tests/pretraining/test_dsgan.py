@@ -57,8 +57,8 @@ def test_losses_are_those_of_the_equations(name: str) -> None:
         y_translated, x_translated = a(x), b(y)
         expected = {}
         if options.adversarial:
-            expected["adversarial"] = generator_loss(model.discriminators["y"](y_translated)) + generator_loss(
-                model.discriminators["x"](x_translated)
+            expected["adversarial"] = generator_loss(model.discriminators[1](y_translated)) + generator_loss(
+                model.discriminators[0](x_translated)
             )
         if options.translation:
             expected["translation"] = (y_translated - y).abs().mean() + (x_translated - x).abs().mean()  # Eq. 5
@@ -88,7 +88,7 @@ def test_discriminators_judge_real_against_translated() -> None:
     x, y = batch.images[:, :1], batch.images[:, 1:]
     model.losses(batch, "generator")
     with torch.no_grad():
-        of_x, of_y = model.discriminators["x"], model.discriminators["y"]
+        of_x, of_y = model.discriminators[0], model.discriminators[1]
         expected = discriminator_loss(of_x(x), of_x(model.generator.b(y))) + discriminator_loss(
             of_y(y), of_y(model.generator.a(x))
         )
@@ -125,7 +125,7 @@ def test_each_branch_sees_the_pair_at_a_place_of_its_own(monkeypatch: pytest.Mon
         contrast = multimodal_contrastive(features_x[1], features_y[1], 0.1)
         contrast += multimodal_contrastive(again_x[1], again_y[1], 0.1)
         torch.testing.assert_close(losses["contrastive"], contrast)
-        of_x, of_y = model.discriminators["x"], model.discriminators["y"]
+        of_x, of_y = model.discriminators[0], model.discriminators[1]
         expected = discriminator_loss(of_x(x_at_y), of_x(x_translated)) + discriminator_loss(
             of_y(y_at_x), of_y(y_translated)
         )
@@ -184,7 +184,7 @@ def test_contrast_alone_trains_up_to_the_feature_only() -> None:
     model = make(VARIANTS["con_only"])
     assert list(model.players()) == ["generator"]
     model.losses(make_batch(), "generator")["total"].backward()
-    reached = {name.split(".", 1)[1].rsplit(".", 2)[0] for name in grads(model.generator)}
+    reached = {name.split(".", 2)[2].rsplit(".", 2)[0] for name in grads(model.generator)}
     assert any(name.startswith("encoder.0") for name in reached)
     assert any(name.startswith("decoder.0") for name in reached)
     assert not any(name.startswith(("decoder.1", "decoder.2", "decoder.3", "output", "upsample.1")) for name in reached)
@@ -248,7 +248,7 @@ def test_every_gradient_is_that_of_eq_8(form: Any) -> None:
     model = make(FULL.model_copy(update={**weights, "temperature": 0.5, "adversarial_form": form}))
     batch = make_batch()
     x, y = batch.images[:, :1], batch.images[:, 1:]
-    a, b, of_x, of_y = model.generator.a, model.generator.b, model.discriminators["x"], model.discriminators["y"]
+    a, b, of_x, of_y = model.generator.a, model.generator.b, model.discriminators[0], model.discriminators[1]
     shown = {player: watch(network) for player, network in (("x", of_x), ("y", of_y))}
     generator = model.losses(batch, "generator")["total"]
     discriminator = model.losses(batch, "discriminator")["total"]

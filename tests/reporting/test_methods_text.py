@@ -60,7 +60,10 @@ def told(
         draws=draws,
         filters=config.filters,
         pretrainings={
-            name: plan.pretraining_task(config, "hecktor", "CT-PET", name, 0).model_dump() for name in pretrainings
+            name: plan.pretraining_task(
+                config, "hecktor", "CT-PET-MR" if PRETRAININGS[name].together else "CT-PET", name, 0
+            ).model_dump()
+            for name in pretrainings
         },
         finetuning=config.finetuning.model_dump(mode="json"),
         pretraining_losses={name: [folder / "losses.csv"] for name in pretrainings},
@@ -197,6 +200,13 @@ def test_registration_is_said(tmp_path: Path) -> None:
     options = {**cohort.settings["preprocessing"], "registration": {"PET": "rigid"}}
     moved = replace(cohort, settings={**cohort.settings, "preprocessing": options})
     assert "Registered to CT by mutual information: PET (rigid)" in methods_text(replace(facts, cohorts=[moved]))
+
+
+def test_what_is_not_in_the_paper_is_not_left_to_it(tmp_path: Path) -> None:
+    facts = told(tmp_path, methods=["fully_supervised", "multi_condos"])
+    assert "not in the paper" not in methods_text(facts)
+    facts = told(tmp_path, methods=["fully_supervised", "multi_condos", "multi_condos_m"])
+    assert "Multi-ConDoS-M, which is not in the paper, is pre-trained on all M modalities" in methods_text(facts)
 
 
 def test_statistics_are_those_that_the_number_of_trainings_allows(tmp_path: Path) -> None:

@@ -58,13 +58,7 @@ def test_the_rectangle_has_two_thirds_of_each_side_and_lies_anywhere() -> None:
 def test_each_labelled_slice_is_pasted_both_ways(labelled: list[int], make_method: Make, batch: Batch) -> None:
     assert batch.targets is not None
     at = [*labelled, 3, 4]
-    part = Batch(
-        *(
-            values[at]
-            for values in (batch.images, batch.targets, batch.subjects, batch.heights, batch.ranges, batch.labelled)
-            if values is not None
-        )
-    )
+    part = Batch(**{name: values[at] for name, values in vars(batch).items() if values is not None})
     method = make_method("bcp")
     (seen, _), inside, _ = one_step(method, part)
     own = batch.images[labelled]

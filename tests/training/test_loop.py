@@ -99,7 +99,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(slices: Slice
     run(one, slices)
     run(same, slices)
     train(other, slices, SCHEDULE, Compute(), seed=8)
-    key = "generator.a.encoder.0.0.weight"
+    key = "generator.branches.0.encoder.0.0.weight"
     assert torch.equal(one.state_dict()[key], same.state_dict()[key])
     assert not torch.equal(one.state_dict()[key], other.state_dict()[key])
 

@@ -32,10 +32,12 @@ CONFIGURATION = {
 }
 
 
-def make_scans(folder: Path) -> Path:
-    """Write each patient's two modalities and label; return the folder."""
+def make_scans(folder: Path, third: bool = False) -> Path:
+    """Write each patient's two modalities, or a third, C, and label; return the folder."""
     for number in range(7):
         made = tiny_subject(number)
+        if third:
+            made.volumes["C"] = -made.volumes["A"]
         grid = Grid.from_json(made.info["grid"])
         for name, volume in made.volumes.items():
             write_volume(grid.image(volume), folder / f"p{number}_{name}.nii.gz")
@@ -44,17 +46,21 @@ def make_scans(folder: Path) -> Path:
     return folder
 
 
-def write_configuration(folder: Path, scans: Path, labelled: int, **changes: Any) -> str:
+def write_configuration(
+    folder: Path, scans: Path, labelled: int, own: dict[str, Any] | None = None, **changes: Any
+) -> str:
     """A sheet in which the first so many have a label and odd ones are of the north, and its configuration, whose path is
-    returned.
+    returned. `own`: changes of the cohort; `changes`: of the rest.
     """
-    rows = ["subject\tA\tB\tlabel\tcentre"]
+    config = {**json.loads(json.dumps(CONFIGURATION)), **changes}
+    cohort = config["cohorts"]["mine"]
+    cohort |= {"sheet": str(folder / "sheet.tsv"), "folder": str(scans), **(own or {})}
+    rows = ["\t".join(["subject", *cohort["modalities"], "label", "centre"])]
     for number in range(7):
         label = f"p{number}_label.nii.gz" if number < labelled else ""
         centre = "north" if number % 2 else "south"
-        rows.append(f"p{number}\tp{number}_A.nii.gz\tp{number}_B.nii.gz\t{label}\t{centre}")
+        images = (f"p{number}_{modality}.nii.gz" for modality in cohort["modalities"])
+        rows.append("\t".join([f"p{number}", *images, label, centre]))
     (folder / "sheet.tsv").write_text("\n".join(rows) + "\n")
-    config = {**json.loads(json.dumps(CONFIGURATION)), **changes}
-    config["cohorts"]["mine"] |= {"sheet": str(folder / "sheet.tsv"), "folder": str(scans)}
     (folder / "mine.yaml").write_text(json.dumps(config))
     return str(folder / "mine.yaml")

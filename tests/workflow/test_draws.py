@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from mcd.training.checkpoint import load_checkpoint
 pytestmark = pytest.mark.workflow
 
 TABLE = ("--cores", "2", "results/table2.csv")
-SETTINGS = {"methods": ["fully_supervised", "multi_condos"], "label_ratios": [0.25], "seeds": [0, 1]}
+SETTINGS: dict[str, Any] = {"methods": ["fully_supervised", "multi_condos"], "label_ratios": [0.25], "seeds": [0, 1]}
 RUN = "work/mine/A-B/multi_condos/A/labels25"
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_patients import make_scans, write_configuration
@@ -19,7 +20,12 @@ def test_trainings_take_the_gpus_that_are_free(tmp_path: Path) -> None:
     program.write_text(f"#!/bin/sh\nprintf '{LISTED}'\n")
     program.chmod(0o755)
     scans = make_scans(tmp_path)
-    settings = {"methods": ["multi_condos"], "label_ratios": [0.25], "seeds": [0, 1, 2], "compute": {"device": "auto"}}
+    settings: dict[str, Any] = {
+        "methods": ["multi_condos"],
+        "label_ratios": [0.25],
+        "seeds": [0, 1, 2],
+        "compute": {"device": "auto"},
+    }
     config = write_configuration(tmp_path, scans, 7, **settings)
     env = {"PATH": f"{program.parent}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0,2"}
     run = snakemake("--cores", "3", "pretrain", folder=tmp_path, config=config, env=env)

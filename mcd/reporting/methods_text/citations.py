@@ -36,6 +36,7 @@ METHOD_KEYS: dict[str, tuple[str, ...]] = {
     "brainmvp_lite": ("rui2025brainmvp",),
     "bcp": ("bai2023bcp",),
     "unimatch": ("yang2023unimatch",),
+    "multi_condos_m": (PAPER,),
 }
 """Method -> the papers that describe it. A method of another package has none here: its own documentation says what to cite."""
 

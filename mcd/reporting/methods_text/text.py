@@ -20,7 +20,7 @@ from mcd.evaluation.metrics import METRICS
 from mcd.evaluation.score_rows import VERSION
 from mcd.evaluation.scores import read_scores
 from mcd.files import write_text
-from mcd.methods import METHODS, PRETRAININGS
+from mcd.methods import METHODS, PRETRAININGS, needs_three
 from mcd.reporting.methods_text.citations import METRIC_CITED, PAPER, bibliography, cite, cited, of_layout, of_method
 from mcd.slices.splits import Split, read_split
 from mcd.version import code_version, lineage
@@ -188,6 +188,11 @@ def _methods(facts: MethodsFacts) -> Iterable[str]:
         yield (
             f"Pre-training, on the training patients’ slices without labels, hands on: {words}. The rest starts from random "
             "weights."
+        )
+    if together := [METHODS[method].label for method in facts.methods if needs_three(method)]:
+        yield (
+            f"{_and(together)}, which is not in the paper, is pre-trained on all M modalities of a cohort at once, on a pair "
+            "of them in each step, in as many steps as M / 2 pairs take together."
         )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from mcd.csv_files import read_csv
 from mcd.errors import McdError
 from mcd.evaluation.score_rows import VERSION
+from mcd.pair import modalities_of
 from mcd.reporting.tables.score_tables import write_long
 from mcd.reporting.tables.spec import TableSpec
 from mcd.version import UNKNOWN, lineage
@@ -72,7 +73,7 @@ def cost_table(made: Sequence[Pretrained], spec: TableSpec) -> pd.DataFrame:
     """The long table: one row per cohort, method and metric, for every pair and, if there are several, for all together.
 
     Times of several pairs are added, their memory is the maximum; several seeds are averaged (`seeds`, `seed_sd`). All pairs
-    of a cohort together have a row only if all were pre-trained.
+    of a cohort together have a row only if all were pre-trained, or if one training saw all modalities.
     """
     costs = pd.DataFrame([{**vars(run), **read_cost(run.losses)} for run in made])
     costs["method"] = costs["pretraining"].map(spec.methods)
@@ -80,7 +81,7 @@ def cost_table(made: Sequence[Pretrained], spec: TableSpec) -> pd.DataFrame:
     for (cohort, method), of_method in costs.groupby(["cohort", "method"], sort=False):
         groups = {str(pair): of_pair for pair, of_pair in of_method.groupby("pair", sort=False)}
         (column,) = [name for name_of_cohort, name in spec.columns if name_of_cohort == cohort]
-        if set(column.split("+")) == set(groups):
+        if set(column.split("+")) == set(groups) or all(len(modalities_of(pair)) > 2 for pair in groups):
             groups[column] = of_method
         for name, group in groups.items():
             seeds = group.groupby("seed")

@@ -105,6 +105,18 @@ def test_pairs_and_seeds(made: list[Pretrained]) -> None:
     )
 
 
+def test_one_training_on_all_modalities_stands_beside_those_on_all_pairs(
+    made: list[Pretrained], tmp_path: Path
+) -> None:
+    labels = {**LABELS, "multi_condos_m": "Multi-ConDoS-M"}
+    spec = replace(SPEC, rows=[(None, label) for label in labels.values()], methods=labels)
+    path = write_losses(tmp_path / "m.csv", [35.0, 25.0], images=300)
+    long = cost_table([*made, Pretrained("brats", "T1CE-T2-FLAIR-T1", "multi_condos_m", 0, path)], spec)
+    row = value(long, "brats", "T1CE-T2+FLAIR-T1", "Multi-ConDoS-M", "pretraining_minutes")
+    assert row["value"] == pytest.approx(1.0)
+    assert value(long, "brats", "T1CE-T2-FLAIR-T1", "Multi-ConDoS-M", "pairs_per_second")["value"] == 300 * 2 / 2 / 60
+
+
 def test_pairs_a_second_are_the_same_whether_a_method_sees_them_together_or_apart(tmp_path: Path) -> None:
     """A pair is two images: 50 pairs in 10 s, as a joint training or as two of 5 s each."""
     together = write_losses(tmp_path / "t.csv", [10.0], images=100)
