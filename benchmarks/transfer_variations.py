@@ -175,8 +175,8 @@ def scores(
             for subject in read_split(split).test:
                 slices = SliceSet(shards, [subject], [modality], regions=task.regions, select="all", device=device)
                 predicted = predict_slices(network, slices, BATCH_SIZE, compute) >= THRESHOLD
-                truth = true_masks(shards, subject, task.regions).values()
-                found.append(float(np.mean([dsc(there, mask) for there, mask in zip(truth, predicted, strict=True)])))
+                pairs = zip(true_masks(shards, subject, task.regions).values(), predicted, strict=True)
+                found.append(float(np.mean([dsc(there, mask) for there, mask in pairs if there is not None])))
         write_json(kept, found)
         model.unlink()
     return kept

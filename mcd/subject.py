@@ -1,7 +1,7 @@
 """One patient of a cohort, as files on disk, and the names that patients and modalities may have."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ MODALITY = re.compile(r"[A-Za-z0-9]+")  # no hyphen: it joins the two modalities
 ORIGIN = {"patient": "person", "centre": "centre", "scanner": "scanner"}
 """Column of a sheet -> field of a `Subject`, of what is known of where it comes from; none of it changes an image."""
 # Columns and file names of our own that a modality must not take.
-RESERVED = ("subject", "label", "mask", "box", "split", "info", *ORIGIN)
+RESERVED = ("subject", "label", "regions", "mask", "box", "split", "info", *ORIGIN)
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Subject:
     """A patient's files: volumes (NIfTI, NRRD, MetaImage) or DICOM series folders.
 
     `images` maps a modality to its file in the order of the cohort's modalities; the first one is the reference whose
-    axes the common grid follows. `mask` is the region of the intensity statistics, everything outside it is background.
+    axes the common grid follows. `regions` are those that the label holds; None for all of the cohort's. `mask` is the region
+    of the intensity statistics, everything outside it is background.
     `box` is (x1, x2, y1, y2, z1, z2) in mm, in LPS world coordinates (HECKTOR's bounding box). `split` is "train" or
     "test" where the user fixed it. A subject is a scan: `person` is whose, where one person has several; None for a person
     of its own. `centre` and `scanner` are where and with what it was taken, in the cohort's own words.
@@ -37,6 +38,7 @@ class Subject:
     person: str | None = None
     centre: str | None = None
     scanner: str | None = None
+    regions: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types, which `from_json` turns back into the very same patient."""
@@ -48,6 +50,7 @@ class Subject:
             "box": self.box and list(self.box),
             "split": self.split,
             **{name: getattr(self, name) for name in ORIGIN.values() if getattr(self, name)},
+            **({"regions": list(self.regions)} if self.regions else {}),
         }
 
     @classmethod
@@ -61,12 +64,18 @@ class Subject:
             box=tuple(content["box"]) if content["box"] else None,
             split=content["split"],
             **{name: content.get(name) for name in ORIGIN.values()},
+            regions=regions_in(content.get("regions") or ()),
         )
 
 
 def origin_in(row: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of a `Subject` that the `ORIGIN` columns of a sheet's row give."""
     return {field: row.get(column) or None for column, field in ORIGIN.items()}
+
+
+def regions_in(names: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the `regions` of a `Subject` whose label holds these, each once; None, for all, where none is named."""
+    return tuple(dict.fromkeys(names)) or None
 
 
 def check_id(identifier: str, where: str) -> str:

@@ -239,6 +239,8 @@ def _check_cohort(options: argparse.Namespace) -> None:
         found.append(Finding.of(error, patient))
 
     subjects = find_subjects(cohort.layout, cohort.raw_folder, cohort.sheet_path, cohort.modalities, note)
+    for error, patient in plan.unknown_regions(subjects, cohort.regions):
+        note(error, patient)
     with faults(note):
         make_split(plan.origin(config, name, subjects), config.seeds[0])
     found += check_cohort(

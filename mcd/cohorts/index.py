@@ -1,8 +1,9 @@
 """The index of a cohort: what was found of the raw files, one TSV row per patient.
 
-Columns: subject, one for each modality, label, mask, box (six numbers joined by spaces), split, and patient, centre and
-scanner where any patient has them; an empty cell is "none". A file below the index's own folder is written relative to it,
-so that a working folder can be moved; others are absolute. An index therefore reads as a sample sheet too.
+Columns: subject, one for each modality, label, mask, box (six numbers joined by spaces), split, and regions (names joined by
+spaces), patient, centre and scanner where any patient has them; an empty cell is "none". A file below the index's own folder is
+written relative to it, so that a working folder can be moved; others are absolute. An index therefore reads as a sample sheet
+too.
 """
 
 import csv
@@ -12,7 +13,7 @@ from pathlib import Path
 from mcd.cohorts.samplesheet import box_in, read_rows
 from mcd.errors import McdError
 from mcd.files import atomic_path
-from mcd.subject import ORIGIN, RESERVED, Subject, origin_in
+from mcd.subject import ORIGIN, RESERVED, Subject, origin_in, regions_in
 
 
 def write_index(subjects: list[Subject], path: str | Path, root: str | Path | None = None) -> None:
@@ -23,7 +24,8 @@ def write_index(subjects: list[Subject], path: str | Path, root: str | Path | No
     if not subjects:
         raise McdError(f"{path}: a cohort without patients has no index; check the cohort's folder")
     modalities = list(subjects[0].images)
-    known = {column: field for column, field in ORIGIN.items() if any(getattr(subject, field) for subject in subjects)}
+    fields = {"regions": "regions", **ORIGIN}
+    known = {column: field for column, field in fields.items() if any(getattr(subject, field) for subject in subjects)}
     base = os.path.abspath(root if root is not None else Path(path).parent)
 
     def cell(file: Path | None) -> str:
@@ -40,7 +42,8 @@ def write_index(subjects: list[Subject], path: str | Path, root: str | Path | No
                 raise McdError(f"{path}: {subject.id} has {list(subject.images)}, the first patient has {modalities}")
             images = [cell(subject.images[modality]) for modality in modalities]
             box = " ".join(str(float(side)) for side in subject.box or ())
-            origin = [getattr(subject, field) or "" for field in known.values()]
+            held = {"regions": " ".join(subject.regions or ())}
+            origin = [held.get(field) or getattr(subject, field) or "" for field in known.values()]
             files = [*images, cell(subject.label), cell(subject.mask)]
             rows.append([subject.id, *files, box, subject.split or "", *origin])
         if root is not None:
@@ -63,5 +66,7 @@ def read_index(path: str | Path) -> list[Subject]:
         images = {modality: path.parent / row[modality] for modality in modalities}
         box = box_in(row.get("box", ""), f"{path}, line {line}, column box")
         files = file(row.get("label")), file(row.get("mask"))
-        found.append(Subject(row["subject"], images, *files, box, row.get("split") or None, **origin_in(row)))
+        regions = regions_in((row.get("regions") or "").split())
+        part = row.get("split") or None
+        found.append(Subject(row["subject"], images, *files, box, part, regions=regions, **origin_in(row)))
     return found

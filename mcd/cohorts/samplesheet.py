@@ -17,10 +17,10 @@ from pathlib import Path
 from mcd.cohorts.layout import Fault, Layout, faults, refuse
 from mcd.errors import McdError
 from mcd.paths import expand, file_and_channel, read_text
-from mcd.subject import ORIGIN, RESERVED, Subject, check_id, check_modality, origin_in
+from mcd.subject import ORIGIN, RESERVED, Subject, check_id, check_modality, origin_in, regions_in
 
 SPLITS = ("train", "test")
-COLUMNS = ("subject", "label", "mask", "box", "split", *ORIGIN)
+COLUMNS = ("subject", "label", "regions", "mask", "box", "split", *ORIGIN)
 """Columns of our own, beside one per modality."""
 
 _NEAR = 0.75  # of difflib's ratio: one letter of five exchanged, left out or added
@@ -88,7 +88,13 @@ def subjects(
         if not any(row.get(column) for column in chosen) and not complete:
             fault(McdError(f"{where}: no image; give one of {', '.join(chosen)}, or remove the row"), identifier)
         label, mask = paths.get("label"), paths.get("mask")
-        found.append(Subject(identifier, images, label=label, mask=mask, box=box, split=split, **origin))
+        regions = regions_in((row.get("regions") or "").split())
+        if regions and not row.get("label"):
+            message = f"{where}, column regions: says what a label holds, and there is none; give the label, or nothing"
+            fault(McdError(message), identifier)
+        found.append(
+            Subject(identifier, images, label=label, mask=mask, box=box, split=split, regions=regions, **origin)
+        )
     if not found:
         raise McdError(f"{sheet}: no row below the header; add one per patient")
     return sorted(found, key=lambda subject: subject.id)

@@ -78,7 +78,8 @@ def segmentation_without(
 
 
 def with_region(shards: Shards, subjects: list[str], regions: dict[str, list[int]]) -> list[str]:
-    """Those of some subjects whose label holds a region; none in a cohort without labels."""
+    """Those of some subjects whose label knows every region and holds one; none in a cohort without labels."""
+    subjects = [name for name in subjects if all(map(shards.subject(name).knows, regions))]
     codes = {code for group in regions.values() for code in group}
     try:
         counts = {subject: shards.code_voxels(subject) for subject in subjects}

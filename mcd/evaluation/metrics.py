@@ -59,12 +59,13 @@ METRIC_VERSIONS = {metric.key: metric.version for metric in METRICS}
 
 
 def score_subject(
-    truth: Mapping[str, Mask], prediction: Mapping[str, Mask], spacing_zyx: Sequence[float]
+    truth: Mapping[str, Mask | None], prediction: Mapping[str, Mask], spacing_zyx: Sequence[float]
 ) -> list[dict[str, Any]]:
     """Score one patient: a row (`region` and every metric) for each region, in the order of `truth`.
 
     `truth` and `prediction` map a region to a boolean volume (z, y, x) on one grid; `spacing_zyx` is in mm. An undefined
-    score is NaN. Raises `ValueError` where regions or shapes differ, since no score of such a pair means anything.
+    score is NaN, as are all of a region whose truth is None: nobody has drawn it. Raises `ValueError` where regions or shapes
+    differ, since no score of such a pair means anything.
     """
     if truth.keys() != prediction.keys():
         raise ValueError(f"regions differ: truth has {sorted(truth)}, prediction has {sorted(prediction)}")
@@ -72,6 +73,9 @@ def score_subject(
     rows = []
     for region, there in truth.items():
         found = prediction[region]
+        if there is None:
+            rows.append({"region": region, **dict.fromkeys(METRIC_KEYS, math.nan)})
+            continue
         if there.shape != found.shape or there.dtype != bool or found.dtype != bool:
             raise ValueError(
                 f"{region}: truth is {there.dtype}{there.shape}, prediction is {found.dtype}{found.shape}; "

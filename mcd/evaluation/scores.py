@@ -69,11 +69,12 @@ def _impossible(table: pd.DataFrame) -> Iterator[str]:
     """What a score file says that no scoring writes."""
     if table.empty:
         yield "holds no patient"
+    unlabelled = table[METRIC_KEYS].isna().all(axis=1)
     for metric in METRICS:
         scores = table[metric.key]
         low, high = metric.bounds
         wrong = ~np.isfinite(scores) | ~scores.between(low, high)
-        wrong &= scores.notna() | metric.always_defined
+        wrong &= scores.notna() | (metric.always_defined & ~unlabelled)
         if wrong.any():
             at = table[wrong].iloc[0]
             yield f"{metric.key} of {at['subject']}, {at['region']} is {at[metric.key]:g}, and goes from {low:g} to {high:g}"

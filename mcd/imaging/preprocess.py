@@ -309,4 +309,5 @@ def _describe_label(raw: sitk.Image, codes: np.ndarray, grid: Grid, subject: Sub
         )
     counts = np.bincount(codes.ravel())
     volumes = {str(code): round(float(counts[code] * grid.voxel_ml), 4) for code in np.flatnonzero(counts) if code}
-    return {"ml": volumes, "lost": round(lost, 6)}
+    held = {"regions": list(subject.regions)} if subject.regions else {}
+    return {"ml": volumes, "lost": round(lost, 6), **held}

@@ -6,7 +6,7 @@ from mcd.plan.diagnosis import diagnosed
 from mcd.plan.figures import compared_runs, compared_title, shown_runs, shown_title
 from mcd.plan.fusion import FUSED_WAYS, fused_from, fused_runs, fusion_comparison
 from mcd.plan.groupings import groupings
-from mcd.plan.patients import check_labels, check_unlabelled, noted, origin, patients, traits
+from mcd.plan.patients import check_labels, check_unlabelled, noted, origin, patients, traits, unknown_regions
 from mcd.plan.report import check_reported, claimable, claimed, claims_absent, reportable, reported
 from mcd.plan.runs import (
     SINGLE,
@@ -85,4 +85,5 @@ __all__ = [
     "traits",
     "translation_spec",
     "translations",
+    "unknown_regions",
 ]

@@ -1,6 +1,6 @@
 """A cohort's patients, and what its splits are drawn from."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,18 @@ def patients(config: Config, cohort: str, data: str | Path) -> list[Subject]:
             settings.layout, data, settings.modalities, simulation.subjects, seed=simulation.seed
         )
         return [*subjects[:labelled], *(replace(subject, label=None) for subject in subjects[labelled:])]
-    return find_subjects(settings.layout, settings.raw_folder, settings.sheet_path, settings.modalities)
+    found = find_subjects(settings.layout, settings.raw_folder, settings.sheet_path, settings.modalities)
+    for error, _ in unknown_regions(found, settings.regions):
+        raise McdError(f"cohort {cohort}: {error}")
+    return found
+
+
+def unknown_regions(subjects: Iterable[Subject], regions: Collection[str]) -> Iterator[tuple[McdError, str]]:
+    """What is wrong with patients whose labels are said to hold a region that is none of the cohort's, and their ids."""
+    for subject in subjects:
+        if strangers := [name for name in subject.regions or () if name not in regions]:
+            reason = f"the label of {subject.id} is said to hold {strangers[0]}, and there are {', '.join(regions)}"
+            yield McdError(f"{reason}; correct the column regions"), subject.id
 
 
 def origin(config: Config, cohort: str, subjects: Iterable[Subject]) -> Origin:
@@ -64,7 +75,7 @@ def traits(patients: Mapping[str, Sequence[Subject]]) -> dict[str, dict[str, dic
 
 
 def noted(comparison: Comparison, config: Config, patients: Mapping[str, Sequence[Subject]]) -> Comparison:
-    """A table that also says of its cohorts how many patients have no label; nothing where all have one."""
+    """A table that also says of its cohorts how many patients have no label, or one of some regions."""
     sentences = []
     for cohort in dict.fromkeys(cohort for cohort, _ in comparison.spec.columns):
         without = sum(subject.label is None for subject in patients[cohort])
@@ -72,6 +83,12 @@ def noted(comparison: Comparison, config: Config, patients: Mapping[str, Sequenc
             sentences.append(
                 f"{config.cohorts[cohort].title or cohort}: {without} of {len(patients[cohort])} patients have no label. They "
                 "pre-train, and are unlabelled data of the semi-supervised methods; label ratios are of the others."
+            )
+        partly = sum(subject.regions is not None for subject in patients[cohort])
+        if partly:
+            sentences.append(
+                f"{config.cohorts[cohort].title or cohort}: {partly} of {len(patients[cohort])} patients have a label of some "
+                "regions only. The others are left out of losses and of their scores: a mean over their regions is over fewer."
             )
     spec = replace(comparison.spec, notes=[*comparison.spec.notes, *sentences])
     return replace(comparison, spec=spec)

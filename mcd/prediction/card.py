@@ -131,6 +131,11 @@ def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
             "cohort": f"{name}: {patients}",
             "training patients": training.get("subjects", "unknown"),
             **({"of them without any label": training["unlabelled"]} if training.get("unlabelled") else {}),
+            **(
+                {"of those with labels, some regions only": training["partly_labelled"]}
+                if training.get("partly_labelled")
+                else {}
+            ),
             "of them with labels": f"{training.get('labelled', 'unknown')} (label ratio {100 * about['label_ratio']:g} %)",
             "slices": training.get("slices", "unknown"),
             **(

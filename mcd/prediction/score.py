@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 Masks = Mapping[str, np.ndarray]
 """Region -> (z, y, x) bool."""
 
+Truth = Mapping[str, np.ndarray | None]
+"""Likewise; None for a region that the patient has no label of."""
+
 Row = dict[str, Any]
 
 
@@ -120,7 +123,7 @@ def score_fused(
         )
 
     def score(
-        truth: Masks, masks: list[np.ndarray], probabilities: list[np.ndarray], spacing: Sequence[float]
+        truth: Truth, masks: list[np.ndarray], probabilities: list[np.ndarray], spacing: Sequence[float]
     ) -> list[Row]:
         ways = {
             "first": masks[0],
@@ -173,19 +176,20 @@ def _tested(split: str | Path) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-def true_masks(shards: Shards, subject: str, regions: Mapping[str, Sequence[int]]) -> Masks:
+def true_masks(shards: Shards, subject: str, regions: Mapping[str, Sequence[int]]) -> Truth:
     """A subject's labels as one mask per region, in the order of `regions` (name -> label codes)."""
-    labels = shards.read(subject, "labels")
-    return {region: np.isin(labels, codes) for region, codes in regions.items()}
+    labels, knows = shards.read(subject, "labels"), shards.subject(subject).knows
+    return {region: np.isin(labels, codes) if knows(region) else None for region, codes in regions.items()}
 
 
-def _masks(predictions: str | Path, subject: str, truth: Masks) -> Masks:
+def _masks(predictions: str | Path, subject: str, truth: Truth) -> Masks:
     """A subject's predicted masks, on the grid of the truth."""
     masks = read_predictions(predictions, subject)
     for region, mask in masks.items():
-        if mask.shape != truth[region].shape:
+        there = truth[region]
+        if there is not None and mask.shape != there.shape:
             raise McdError(
-                f"{predictions}: {subject} is {mask.shape}, its slices are {truth[region].shape}; delete it to regenerate it"
+                f"{predictions}: {subject} is {mask.shape}, its slices are {there.shape}; delete it to regenerate it"
             )
     return masks
 

@@ -45,6 +45,7 @@ class BCP(MixedSegmentation):
     """
 
     options: BCPOptions
+    partial_labels = True
 
     def __init__(self, unet: UNet, augmentation: Augmentation, options: BCPOptions) -> None:
         super().__init__(unet, augmentation, options)
@@ -59,18 +60,19 @@ class BCP(MixedSegmentation):
 
     def losses(self, batch: Batch, player: str) -> Losses:
         images, targets, labelled = self.augmented(batch)
-        own = images[labelled]
+        own, known = images[labelled], self.known(batch)
         inside = rectangle((images.shape[-2], images.shape[-1]), self.options.side, images.device)
         if self.labelled_alone:
             logits = self.unet(torch.where(inside, own.roll(1, dims=0), own))
-            alone = _part(logits, targets, ~inside) + _part(logits, targets.roll(1, dims=0), inside)
+            others = known.roll(1, dims=0) if known is not None else None
+            alone = _part(logits, targets, ~inside, known) + _part(logits, targets.roll(1, dims=0), inside, others)
             return {"total": alone, "labelled": alone, "unlabelled": torch.zeros_like(alone)}
         others = images[~labelled]
         partners = torch.arange(len(own), device=images.device) % len(others)
         others, taught = others[partners], self._teacher_regions(others)[partners]
         mixed = torch.cat([torch.where(inside, own, others), torch.where(inside, others, own)])
         into_others, into_own = self.unet(mixed).chunk(2)
-        labelled_loss = _part(into_others, targets, inside) + _part(into_own, targets, ~inside)
+        labelled_loss = _part(into_others, targets, inside, known) + _part(into_own, targets, ~inside, known)
         unlabelled_loss = _part(into_others, taught, ~inside) + _part(into_own, taught, inside)
         return {
             "total": labelled_loss + self.options.unlabelled * unlabelled_loss,
@@ -102,6 +104,7 @@ def _interval(length: int, share: float, device: torch.device | str) -> Tensor:
     return (at >= start) & (at < start + extent)
 
 
-def _part(logits: Tensor, targets: Tensor, within: Tensor) -> Tensor:
-    """Half of Dice plus cross-entropy within a mask."""
+def _part(logits: Tensor, targets: Tensor, within: Tensor, known: Tensor | None = None) -> Tensor:
+    """Half of Dice plus cross-entropy within a mask, of the regions that are known (None: of all)."""
+    within = within if known is None else within & known
     return 0.5 * dice_and_cross_entropy(at_least_single(logits), targets, within)

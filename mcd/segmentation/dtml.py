@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mcd.losses import at_least_single
-from mcd.losses.segmentation import dice_and_cross_entropy, soft_dice
+from mcd.losses.segmentation import dice_and_cross_entropy, mean_within, soft_dice
 from mcd.losses.signed_distance import mask_logits, signed_distance_maps
 from mcd.models.unet import UNet
 from mcd.segmentation.options import DTMLOptions
@@ -41,6 +41,7 @@ class DTML(SemiSupervised):
     """The segmentation network (`unet`) and the distance network, which learn from each other."""
 
     options: DTMLOptions
+    partial_labels = True
 
     def __init__(self, unet: UNet, augmentation: Augmentation, options: DTMLOptions) -> None:
         super().__init__(unet, augmentation, options)
@@ -51,18 +52,23 @@ class DTML(SemiSupervised):
 
     def losses(self, batch: Batch, player: str) -> Losses:
         images, targets, labelled = self.augmented(batch)
+        known = self.known(batch)
         logits = at_least_single(self.unet(images))
         maps = torch.tanh(at_least_single(self.distance_net(images)))
         logits_of_maps = mask_logits(maps, self.options.sharpness)
         losses = {
-            "segmentation": 0.5 * dice_and_cross_entropy(logits[labelled], targets),
-            "distance": soft_dice(logits_of_maps[labelled], targets),
+            "segmentation": 0.5 * dice_and_cross_entropy(logits[labelled], targets, known),
+            "distance": soft_dice(logits_of_maps[labelled], targets, within=known),
             "consistency": F.mse_loss(torch.sigmoid(logits_of_maps), torch.sigmoid(logits)),
         }
         weight = self.options.consistency * self.ramp()
         total = losses["segmentation"] + losses["distance"] + weight * losses["consistency"]
         if self.options.regression:
-            losses["regression"] = F.l1_loss(maps[labelled], signed_distance_maps(targets))
+            drawn = signed_distance_maps(targets)
+            if known is None:
+                losses["regression"] = F.l1_loss(maps[labelled], drawn)
+            else:
+                losses["regression"] = mean_within((maps[labelled] - drawn).abs(), known)
             total = total + self.options.regression * losses["regression"]
         return {"total": total, **losses, "consistency_weight": weight}
 

@@ -35,6 +35,7 @@ class MeanTeacher(SemiSupervised):
     """A student (`unet`) and its teacher, the moving average of its weights."""
 
     options: MeanTeacherOptions
+    partial_labels = True
 
     def __init__(self, unet: UNet, augmentation: Augmentation, options: MeanTeacherOptions) -> None:
         super().__init__(unet, augmentation, options)
@@ -46,7 +47,7 @@ class MeanTeacher(SemiSupervised):
     def losses(self, batch: Batch, player: str) -> Losses:
         images, targets, labelled = self.augmented(batch)
         logits = self.unet(images)
-        supervised = 0.5 * dice_and_cross_entropy(logits[labelled], targets)
+        supervised = 0.5 * dice_and_cross_entropy(logits[labelled], targets, self.known(batch))
         taught = self._teacher_predictions(images[~labelled], batch.ranges[~labelled])
         consistency = F.mse_loss(torch.sigmoid(at_least_single(logits[~labelled])), taught)
         weight = torch.where(self.progress < self.options.start, 0.0, self.options.consistency * self.ramp())

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mcd.errors import McdError
@@ -111,6 +112,8 @@ def finetune(
         labelled = len(parts.labelled(task.label_ratio))
         sizes = {"subjects": len(parts.seen), "labelled": labelled, "slices": len(slices)}
         sizes |= {"unlabelled": len(parts.unlabelled)} if parts.unlabelled else {}
+        if slices.known is not None:
+            sizes["partly_labelled"] = int((~slices.known).any(axis=1).sum())
         description |= {measure: sum(row[measure] for row in history) for measure in LENGTH}
         description["warnings"] = [*(f"pre-training, {warning}" for warning in warned), *warnings_of(history)]
         description["card"] = {**description.get("card", {}), "training": sizes}
@@ -123,6 +126,20 @@ def _transfer(checkpoint: Checkpoint, unet: UNet, task: FinetuningTask, name: st
     transferred = transfer(checkpoint, unet, task.modality, task.depth, name=name)
     log.info("transferred %d of %d tensors from %s", len(transferred), len(unet.state_dict()), name)
     return transferred
+
+
+def _check_partial(known: np.ndarray, task: FinetuningTask) -> None:
+    """Check that a method can learn where labels lack regions, (subjects, regions) bool, and that somebody's has each one."""
+    if not vars(segmentation_class(task.algorithm)).get("partial_labels", False):
+        raise McdError(
+            f"{task.algorithm}: takes a region that a patient has no label of for background; leave such patients out, or say "
+            "in the method that it does not (partial_labels)"
+        )
+    if missing := [region for region, held in zip(task.regions, known.T, strict=True) if not held.any()]:
+        raise McdError(
+            f"label_ratio {task.label_ratio:g}: none of the labels that it gives away holds {', '.join(missing)}; raise it, or "
+            "leave that region out"
+        )
 
 
 def training_slices(
@@ -151,6 +168,8 @@ def training_slices(
     log.info("%s: %d labelled slices of %d subjects, on %s", modality, len(labelled), len(subjects), device)
     if not labelled.has_target.any():
         raise McdError(no_target(subjects))
+    if labelled.known is not None:
+        _check_partial(labelled.known, task)
     if not mixed:
         return labelled
     unlabelled = SliceSet(shards, others, [modality], select="content", device=device, memory_limit=limit)

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from mcd.losses import at_least_single
 from mcd.losses.adversarial import discriminator_loss, generator_loss
-from mcd.losses.segmentation import dice_and_cross_entropy
+from mcd.losses.segmentation import dice_and_cross_entropy, mean_within
 from mcd.losses.signed_distance import signed_distance_maps
 from mcd.models.unet import UNet
 from mcd.segmentation.options import SASSOptions
@@ -75,6 +75,7 @@ class SASS(SemiSupervised):
     """The network (`unet` and its distance head) against the discriminator, in alternating steps."""
 
     options: SASSOptions
+    partial_labels = True
 
     def __init__(self, unet: UNet, augmentation: Augmentation, options: SASSOptions) -> None:
         super().__init__(unet, augmentation, options)
@@ -97,13 +98,19 @@ class SASS(SemiSupervised):
 
     def _network_losses(self, batch: Batch) -> Losses:
         images, targets, labelled = self.augmented(batch)
+        known = self.known(batch)
         logits, stages = self.unet.forward_with_stages(images)
         maps = torch.tanh(at_least_single(self.distance_head(stages[-1])))
         self._predicted = (maps.detach(), images, labelled)
+        drawn = signed_distance_maps(targets)
+        if known is None:
+            regression = F.mse_loss(maps[labelled], drawn)
+        else:
+            regression = mean_within((maps[labelled] - drawn).square(), known)
         self.discriminator.eval()  # no dropout here, as in the code
         losses = {
-            "segmentation": dice_and_cross_entropy(logits[labelled], targets),
-            "regression": F.mse_loss(maps[labelled], signed_distance_maps(targets)),
+            "segmentation": dice_and_cross_entropy(logits[labelled], targets, known),
+            "regression": regression,
             "adversarial": generator_loss(self.discriminator(maps[~labelled], images[~labelled])),
         }
         weight = self.options.adversarial * self.ramp()

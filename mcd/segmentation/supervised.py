@@ -24,8 +24,12 @@ class Segmentation(Method):
         options: the algorithm's own.
 
     Attributes:
+        partial_labels: whether its losses leave out what `known` says is not labelled. A class says so for its own losses: one
+            that inherits from it has to say so again.
         transferred, transferred_rate: the names of `unet`'s tensors that came from pre-training, and the factor on their rate.
     """
+
+    partial_labels = False
 
     def __init__(self, unet: UNet, augmentation: Augmentation, options: SegmentationOptions) -> None:
         super().__init__()
@@ -37,7 +41,15 @@ class Segmentation(Method):
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.targets is not None
-        return {"image": batch.images, "target": batch.targets, "probability": self.unet(batch.images).sigmoid()}
+        targets = batch.targets if batch.known is None else batch.targets * batch.known[:, :, None, None]
+        return {"image": batch.images, "target": targets, "probability": self.unet(batch.images).sigmoid()}
+
+    def known(self, batch: Batch) -> Tensor | None:
+        """Which regions of its labelled slices are labelled, (n, regions, 1, 1) bool, as losses take `within`; None for all."""
+        if batch.known is None:
+            return None
+        known = batch.known if batch.labelled is None else batch.known[batch.labelled]
+        return known[:, :, None, None]
 
     def rate_factor(self, parameter: nn.Parameter) -> float:
         learned_before = any(
@@ -49,10 +61,12 @@ class Segmentation(Method):
 class Supervised(Segmentation):
     """Dice and cross-entropy on the labelled slices: Fully Supervised, and the second stage of every pre-training."""
 
+    partial_labels = True
+
     def players(self) -> dict[str, Sequence[nn.Parameter]]:
         return {"network": list(self.unet.parameters())}
 
     def losses(self, batch: Batch, player: str) -> Losses:
         assert batch.targets is not None
         images, targets = augment(batch.images, batch.targets, self.augmentation)
-        return {"total": dice_and_cross_entropy(self.unet(images), targets)}
+        return {"total": dice_and_cross_entropy(self.unet(images), targets, self.known(batch))}

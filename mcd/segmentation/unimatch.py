@@ -38,6 +38,7 @@ class UniMatch(MixedSegmentation):
     """The network alone. Logs each loss, and `sure`, the share of unlabelled pixels and regions that are learnt from."""
 
     options: UniMatchOptions
+    partial_labels = True
 
     def players(self) -> dict[str, Sequence[nn.Parameter]]:
         return {"network": list(self.unet.parameters())}
@@ -50,7 +51,7 @@ class UniMatch(MixedSegmentation):
         strong = [self._strong_view(*others, regions, sure) for _ in range(2)]
         predicted = self.unet(torch.cat([view for view, _, _ in strong])).chunk(2)
         losses = {
-            "supervised": 0.5 * dice_and_cross_entropy(logits[labelled], targets),
+            "supervised": 0.5 * dice_and_cross_entropy(logits[labelled], targets, self.known(batch)),
             "views": torch.stack(
                 [
                     soft_dice(seen, taught, within=known)

@@ -39,6 +39,8 @@ class Batch:
             unit in which published strengths of noise and of changes of brightness, for images scaled to 0..1, are meant.
         labelled: (N,) bool, whether `targets` may be used; None unless labelled and unlabelled slices are mixed.
         pair: which two of `SliceSet.modalities`, by position, the images are of; None where they are of all.
+        known: (N, regions) bool, which regions the slice's label holds, so that their `targets` may be used; None where every
+            labelled slice's holds all.
     """
 
     images: Tensor
@@ -48,6 +50,7 @@ class Batch:
     ranges: Tensor
     labelled: Tensor | None = None
     pair: tuple[int, int] | None = None
+    known: Tensor | None = None
 
 
 class SliceSet:
@@ -69,6 +72,7 @@ class SliceSet:
         subject_of, rows: of each slice, the position of its subject in `subjects` and its number in the subject, from 0.
         ranges: (subjects, modalities), see `Batch`.
         has_target: of each slice, whether it is known to hold a region: False wherever labels stay unread.
+        known: (subjects, regions) bool, which regions each subject's label holds; None where all do, or labels stay unread.
     """
 
     def __init__(
@@ -97,7 +101,14 @@ class SliceSet:
         if len(self.rows) == 0:
             raise McdError(no_target(subjects) if select == "target" else _no_slice(subjects, "content"))
         self.has_target = np.zeros(len(self.rows), bool)
+        self.known: np.ndarray | None = None
         if self.regions is not None:
+            known = np.array(
+                [[shards.subject(name).knows(region) for region in self.regions] for name in self.subjects]
+            )
+            if not known.all():
+                self.known = known
+                self._known = torch.from_numpy(known).to(self.device)
             self.has_target = np.concatenate([np.isin(own, of) for own, of in zip(rows, targets, strict=True)])
             self._table = torch.zeros(256, len(self.regions), dtype=torch.bool)
             for column, codes in enumerate(self.regions.values()):
@@ -135,6 +146,7 @@ class SliceSet:
             "chosen": digest(array.tobytes() for array in (self.subject_of, self.rows, self.height_of)),
             "ranges": digest([self.ranges.tobytes()]),
             "content": {subject: self.shards.digest(subject, datasets, self._channels) for subject in self.subjects},
+            **({"known": self.known.tolist()} if self.known is not None else {}),
         }
 
     def _select(self, subject: str, select: str) -> np.ndarray:
@@ -148,9 +160,10 @@ class SliceSet:
         return self.shards.read(subject, "content")[:, self._channels]
 
     def _target_rows(self, subject: str) -> np.ndarray:
-        """The subject's slices that hold a region."""
+        """The subject's slices that hold a region which its label knows."""
         assert self.regions is not None
-        codes = {code for codes in self.regions.values() for code in codes}
+        known = self.shards.subject(subject).knows
+        codes = {code for region, codes in self.regions.items() if known(region) for code in codes}
         voxels = self.shards.code_voxels(subject)
         held = [voxels[code] for code in codes if code in voxels]
         return np.flatnonzero(sum(held, np.zeros(len(self.shards.subject(subject)), int)))
@@ -243,7 +256,8 @@ class SliceSet:
                 labels = there[4]
         targets = self._table[labels.long()].permute(0, 3, 1, 2).float() if labels is not None else None
         subjects, heights, ranges = there[:3]
-        return Batch(images.float(), targets, subjects, heights, ranges)
+        known = self._known[subjects] if self.known is not None else None
+        return Batch(images.float(), targets, subjects, heights, ranges, known=known)
 
 
 def _bytes(part: tuple[torch.dtype, tuple[int, ...]]) -> int:
@@ -304,6 +318,7 @@ class MixedSlices(SliceSet):
         self.subject_of = np.concatenate([labelled.subject_of, unlabelled.subject_of + len(labelled.subjects)])
         self.height_of = np.concatenate([labelled.height_of, unlabelled.height_of])
         self.has_target = np.concatenate([labelled.has_target, unlabelled.has_target])
+        self.known = labelled.known
 
     @property
     def in_memory(self) -> bool:
@@ -333,6 +348,9 @@ class MixedSlices(SliceSet):
             heights=torch.cat([own.heights, other.heights]),
             ranges=torch.cat([own.ranges, other.ranges]),
             labelled=torch.arange(len(own.images) + len(other.images), device=self.device) < len(own.images),
+            known=torch.cat([own.known, own.known.new_zeros(len(other.images), own.known.shape[1])])
+            if own.known is not None
+            else None,
         )
 
 
@@ -349,6 +367,7 @@ class PooledSlices(SliceSet):
         self.subject_of = np.tile(slices.subject_of, len(slices.modalities))
         self.height_of = np.tile(slices.height_of, len(slices.modalities))
         self.has_target = np.tile(slices.has_target, len(slices.modalities))
+        self.known = slices.known
 
     @property
     def in_memory(self) -> bool:

@@ -28,6 +28,7 @@ import numpy as np
 from mcd.digests import digest
 from mcd.errors import McdError
 from mcd.hdf5 import digest_of, open_file, reading, texts
+from mcd.subject import regions_in
 
 FORMAT = "mcd-shard/2"
 
@@ -37,7 +38,10 @@ _CHUNK_CACHE = 0
 
 @dataclass(frozen=True)
 class SubjectSlices:
-    """Where one subject lies in the shards: slices `start` to `stop` of `shard`; and whether it has a label."""
+    """Where one subject lies in the shards: slices `start` to `stop` of `shard`; and whether it has a label.
+
+    `regions` are those that the label holds; None for all that it is asked for.
+    """
 
     id: str
     shard: Path
@@ -45,10 +49,15 @@ class SubjectSlices:
     stop: int
     position: int
     labelled: bool
+    regions: tuple[str, ...] | None
     shards: "Shards" = field(repr=False, compare=False)
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    def knows(self, region: str) -> bool:
+        """Whether its label says where a region is, and where it is not."""
+        return self.labelled and (self.regions is None or region in self.regions)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -93,16 +102,17 @@ class Shards:
             size = tuple(shard.dataset("images").shape[-2:])
             position = shard.dataset("subject")[:]
             subjects = texts(shard.file, "subjects")
-            labelled = [json.loads(info)["label"] is not None for info in texts(shard.file, "info")]
+            labels = [json.loads(info)["label"] for info in texts(shard.file, "info")]
         if self.modalities and (modalities, size) != (self.modalities, self.size):
             raise McdError(
                 f"{path}: holds {modalities} of {size} pixels, the other shards {self.modalities} of {self.size}; "
                 "make the shards again"
             )
         self.modalities, self.size = modalities, size
-        for index, (name, has_label) in enumerate(zip(subjects, labelled, strict=True)):
+        for index, (name, label) in enumerate(zip(subjects, labels, strict=True)):
             start, stop = np.searchsorted(position, [index, index + 1])
-            self.subjects[name] = SubjectSlices(name, path, int(start), int(stop), index, has_label, self)
+            held = regions_in((label or {}).get("regions", ()))
+            self.subjects[name] = SubjectSlices(name, path, int(start), int(stop), index, label is not None, held, self)
 
     def _opened(self, path: Path) -> "_OpenShard":
         """A shard, opened as needed. Where too many would be open, the one that was asked for longest ago is closed."""

@@ -52,7 +52,10 @@ class Cut:
     truth: dict[str, np.ndarray]
     aspect: float  # of a pixel, height by width
     z: int
-    volumes: dict[str, np.ndarray]  # truth of the whole patient, region -> (slices, H, W)
+    volumes: dict[
+        str, np.ndarray
+    ]  # truth of the whole patient, region -> (slices, H, W); empty where there is no label
+    known: list[str]  # regions that the label holds
 
     @classmethod
     def of(cls, run: Predicted, subject: str) -> "Cut":
@@ -62,12 +65,13 @@ class Cut:
             position = shards.modality_positions([run.modality])
             images = shards.read(subject, "images", channels=position)[:, 0].astype(np.float32)
             _, height, width = shards.subject(subject).spacing
-        volumes = {name: np.isin(labels, codes) for name, codes in run.regions.items()}
+            known = [name for name in run.regions if shards.subject(subject).knows(name)]
+        volumes = {name: np.isin(labels, codes if name in known else []) for name, codes in run.regions.items()}
         z = int(np.logical_or.reduce(list(volumes.values())).sum(axis=(1, 2)).argmax())
         low, high = np.percentile(images[images != 0], [1, 99]) if images.any() else (0, 1)
         image = np.where(images[z] == 0, low, images[z])
         truth = {name: volume[z] for name, volume in volumes.items()}
-        return cls(image, (float(low), float(high)), truth, height / width, z, volumes)
+        return cls(image, (float(low), float(high)), truth, height / width, z, volumes, known)
 
     def of_run(self, run: "Predicted", subject: str) -> dict[str, np.ndarray]:
         """A run's prediction of this slice: region -> mask."""
@@ -128,7 +132,7 @@ def _draw(panel: Axes, run: Predicted, subject: str, colours: Mapping[str, str])
     cut.show(panel)
     _outlines(panel, cut.truth, colours, "dotted", 1.3)
     _outlines(panel, {name: predicted[name][cut.z] for name in run.regions}, colours, "solid", 1.1)
-    score = np.mean([dsc(truth, predicted[name]) for name, truth in cut.volumes.items()])
+    score = np.mean([dsc(cut.volumes[name], predicted[name]) for name in cut.known])
     panel.set_title(f"{run.modality}, {subject}: DSC {score:.2f}", fontsize=8)
 
 
@@ -210,7 +214,7 @@ def typical_patients(run: Predicted, count: int) -> list[str]:
     """The test patients whose target is nearest to the median in volume, in order of id.
 
     Chosen by the ground truth alone: the largest would flatter, and the smallest show nothing. Patients without a
-    target are used only if there are no others.
+    target, and those whose label lacks a region, are used only if there are no others.
     """
     subjects = predicted_subjects(run.predictions)
     with Shards(run.shards) as shards:
@@ -218,6 +222,8 @@ def typical_patients(run: Predicted, count: int) -> list[str]:
             subject: int(np.isin(shards.read(subject, "labels"), [*set().union(*run.regions.values())]).sum())
             for subject in subjects
         }
+        whole = [subject for subject in subjects if all(map(shards.subject(subject).knows, run.regions))]
+    sizes = {subject: sizes[subject] for subject in whole} or sizes
     seen = {subject: size for subject, size in sizes.items() if size} or sizes
     middle = np.median(list(seen.values()))
     return sorted(sorted(seen, key=lambda subject: (abs(seen[subject] - middle), subject))[:count])

@@ -67,7 +67,9 @@ def slices_of(
     """
     images = shards.read(subject, "images", channels=shards.modality_positions(modalities))
     labels = shards.read(subject, "labels")
-    truth = bits({name: np.isin(labels, codes) for name, codes in regions.items()}, list(regions))
+    knows = shards.subject(subject).knows
+    drawn = {name: np.isin(labels, codes if knows(name) else []) for name, codes in regions.items()}
+    truth = bits(drawn, list(regions))
     found = []
     for run in predictions:
         masks = bits(read_predictions(run.path, subject), list(regions))
