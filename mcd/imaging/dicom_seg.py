@@ -20,7 +20,7 @@ from mcd.files import atomic_path
 from mcd.imaging.dicom import series_files
 
 _ABNORMAL, _ANATOMY, _TISSUE = "MorphologicallyAbnormalStructure", "AnatomicalStructure", "Tissue"
-_CODES = (  # of the standard's context groups CID 7150 (categories), 7159 (lesions) and 7160 (pelvis); the first that fits
+SEGMENT_CODES = (  # of the standard's context groups CID 7150 (categories), 7159 (lesions) and 7160 (pelvis)
     (r"\bnon ?enhanc|\bnet\b", _ABNORMAL, "NCIt", "NonEnhancingLesion"),
     (r"enhanc|\bet\b", _ABNORMAL, "NCIt", "EnhancingLesion"),
     (r"o?edema|\bed\b", _ABNORMAL, "SCT", "Edema"),
@@ -36,6 +36,7 @@ _CODES = (  # of the standard's context groups CID 7150 (categories), 7159 (lesi
     (r"\bprostate", _ANATOMY, "SCT", "Prostate"),
     (r"", _TISSUE, "SCT", "Tissue"),  # the name says nothing that is known, and nothing is claimed
 )
+"""What a name says -> category, and scheme and keyword of the type; the first that fits counts."""
 
 
 def segment_codes(region: str) -> tuple[str, str, str]:
@@ -45,7 +46,9 @@ def segment_codes(region: str) -> tuple[str, str, str]:
     from the NCI Thesaurus (NCIt).
     """
     words = re.sub(r"[\W_]+", " ", region.lower())
-    return next((category, scheme, word) for pattern, category, scheme, word in _CODES if re.search(pattern, words))
+    return next(
+        (category, scheme, word) for pattern, category, scheme, word in SEGMENT_CODES if re.search(pattern, words)
+    )
 
 
 def can_write_seg() -> bool:

@@ -9,7 +9,7 @@ from dicom_files import COLOURS
 
 from mcd.errors import McdError
 from mcd.imaging.dicom import series_files
-from mcd.imaging.dicom_seg import _CODES, segment_codes, write_seg
+from mcd.imaging.dicom_seg import SEGMENT_CODES, segment_codes, write_seg
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume
 from mcd.imaging.write_volume import write_volume
@@ -171,7 +171,7 @@ def test_every_code_is_one_of_the_standards() -> None:
     from pydicom.sr._cid_dict import cid_concepts
     from pydicom.sr.codedict import codes
 
-    for _, category, scheme, word in _CODES:
+    for _, category, scheme, word in SEGMENT_CODES:
         assert category in cid_concepts[7150]["SCT"]
         assert getattr(getattr(codes, scheme), word).value
         if category == "MorphologicallyAbnormalStructure":
