@@ -126,12 +126,11 @@ class _Task:
 
     def _write(self, found: "PatientPrediction", series: Path, lines: Sequence[str], output: Path) -> None:
         from mcd.imaging.write_volume import write_volume
-        from mcd.prediction.masks import region_codes
         from mcd.reporting.figures.prediction_sheet import draw_prediction
 
         suffix = _suffix(output)
         stem = output.with_name(output.name.removesuffix(suffix))
-        write_volume(found.grid.image(region_codes(self.models[0].description["regions"], found.masks)), output)
+        found.save(output)
         if self.probabilities:
             for region, probability in found.probabilities.items():
                 write_volume(found.grid.image(probability), stem.with_name(f"{stem.name}_{region}{suffix}"))

@@ -15,7 +15,9 @@ from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of, nearest, to_raw_grid
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import Preprocessed, preprocess_subject
+from mcd.imaging.write_volume import write_volume
 from mcd.prediction.fusion import THRESHOLD, fuse
+from mcd.prediction.masks import region_codes
 from mcd.prediction.origin import unlike_training
 from mcd.prediction.postprocess import PostProcessing
 from mcd.prediction.slices import load_network, predict_volume
@@ -48,6 +50,7 @@ class PatientPrediction:
         prepared: what the networks saw, on the common grid.
         seen: region -> the masks on the common grid, for a picture.
         warnings: one sentence for each way in which the images differ from the training data.
+        regions: name -> label codes, as the networks were trained with.
     """
 
     grid: Grid
@@ -56,6 +59,18 @@ class PatientPrediction:
     prepared: Preprocessed
     seen: dict[str, np.ndarray]
     warnings: list[str]
+    regions: Mapping[str, Sequence[int]]
+
+    @property
+    def label(self) -> np.ndarray:
+        """One label map (z, y, x) uint8 in the codes of the training labels, see `mcd.prediction.masks.region_codes`."""
+        return region_codes(self.regions, self.masks)
+
+    def save(self, path: str | Path) -> None:
+        """Write the label map as NIfTI, `.nii.gz` or `.nii`."""
+        if not str(path).endswith((".nii.gz", ".nii")):
+            raise McdError(f"{path}: not a NIfTI file; name one that ends in .nii.gz or .nii")
+        write_volume(self.grid.image(self.label), path)
 
     @property
     def millilitres(self) -> dict[str, float]:
@@ -144,7 +159,7 @@ def predict_patient(
     if after:  # the picture shows what is written: another component may be the largest on another grid
         masks = after.apply(masks)
         seen = {region: nearest(raw.image(mask), prepared.grid) > 0 for region, mask in masks.items()}
-    return PatientPrediction(raw, probabilities, masks, prepared, seen, warnings)
+    return PatientPrediction(raw, probabilities, masks, prepared, seen, warnings, used[0].description["regions"])
 
 
 def _check_together(models: Sequence[Model]) -> None:
