@@ -48,6 +48,7 @@ rule draw_qc:
         runtime=10,
     params:
         regions=lambda wildcards: CONFIG.cohorts[wildcards.cohort].regions,
+        first=lambda wildcards: first_colour(wildcards.cohort),
     script:
         "../workflow_scripts/draw_qc.py"
 

@@ -313,6 +313,12 @@ def described_cohort(name):
     }
 
 
+def first_colour(name):
+    """Where the colours of a cohort's label codes begin: after those of the cohorts before it."""
+    before = COHORTS[: COHORTS.index(name)]
+    return sum(max(code for codes in CONFIG.cohorts[cohort].regions.values() for code in codes) for cohort in before)
+
+
 def checked_cohort(name):
     """A cohort for the page of its preprocessed patients."""
     cohort = CONFIG.cohorts[name]

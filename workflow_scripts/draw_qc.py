@@ -8,5 +8,5 @@ with log_to(snakemake.log):
     from mcd.imaging.qc import contrasts, draw_qc
 
     patient = read_preprocessed(snakemake.input.folder)
-    draw_qc(patient, snakemake.output.picture, snakemake.params.regions)
+    draw_qc(patient, snakemake.output.picture, snakemake.params.regions, snakemake.params.first)
     write_json(snakemake.output.contrasts, contrasts(patient), sealed=True)

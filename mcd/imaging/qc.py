@@ -30,24 +30,28 @@ _PLANES = (("axial", 0, "RLAP"), ("coronal", 1, "RLSI"), ("sagittal", 2, "APSI")
 
 
 def draw_qc(
-    patient: Preprocessed | str | Path, path: str | Path, regions: Mapping[str, Sequence[int]] | None = None
+    patient: Preprocessed | str | Path,
+    path: str | Path,
+    regions: Mapping[str, Sequence[int]] | None = None,
+    first: int = 0,
 ) -> None:
     """Draw a patient (or the folder of one) to `path`: one row per modality; axial, coronal and sagittal slices in mm.
 
     The legend names codes of the label, and where `regions` (name -> codes) says so, the regions that they are part of.
+    Code 1 has the colour at place `first` of `COLOURS`, so that cohorts that are seen together need not share any.
 
     The slices are those with the largest label area, or those through the middle of the content where there is no
     label. Black is outside the region of the intensity statistics, which has a faint outline of its own.
     """
     pre = patient if isinstance(patient, Preprocessed) else read_preprocessed(patient)
-    codes = [int(code) for code in np.unique(pre.label) if code] if pre.label is not None else []
-    entries = _legend(pre, codes, regions or {})
+    colours = _colours(pre, first)
+    entries = _legend(pre, colours, regions or {})
     figure, layout, columns = _sheet(pre, len(pre.volumes), entries)
     cuts = _cuts(pre)
     for row, modality in enumerate(pre.volumes):
         for column, plane in enumerate(_PLANES):
             axis = figure.add_subplot(layout[row, column], anchor="N")
-            _draw_plane(axis, pre, modality, plane, cuts[plane[1]], codes)
+            _draw_plane(axis, pre, modality, plane, cuts[plane[1]], colours)
             if row == 0:
                 axis.set_title(_title(plane, cuts), color=_TEXT, fontsize=9, pad=4)
             if column == 0:
@@ -64,12 +68,12 @@ def draw_registration(folder: str | Path, images: Mapping[str, str | Path], path
     of `draw_qc`. Edges that run on from square to square fit. The label's outline lies on the reference.
     """
     pre = read_preprocessed(folder)
-    codes = [int(code) for code in np.unique(pre.label) if code] if pre.label is not None else []
+    colours = _colours(pre)
     reference, found = pre.info["modalities"][0], pre.info["registration"]
     entries = [
         Line2D([], [], color=_TEXT, label=reference),
         *(Line2D([], [], color=_TINT, label=modality) for modality in found),
-        *(Line2D([], [], color=_colour(code), label=f"label {code}") for code in codes),
+        *(Line2D([], [], color=colour, label=f"label {code}") for code, colour in colours.items()),
     ]
     figure, layout, columns = _sheet(pre, 2 * len(found), entries)
     cuts = _cuts(pre)
@@ -79,7 +83,7 @@ def draw_registration(folder: str | Path, images: Mapping[str, str | Path], path
             volume = _grey(pre, modality, images[modality], registered)
             for column, plane in enumerate(_PLANES):
                 axis = figure.add_subplot(layout[row, column], anchor="N")
-                _draw_checkerboard(axis, pre, (ground, volume), plane, cuts[plane[1]], codes)
+                _draw_checkerboard(axis, pre, (ground, volume), plane, cuts[plane[1]], colours)
                 if row == 0:
                     axis.set_title(_title(plane, cuts), color=_TEXT, fontsize=9, pad=4)
                 if column == 0:
@@ -145,7 +149,7 @@ def _draw_checkerboard(
     volumes: tuple[np.ndarray, np.ndarray],
     plane: tuple[str, int, str],
     cut: int,
-    codes: list[int],
+    colours: Mapping[int, str],
 ) -> None:
     _, across, letters = plane
     ground, other = (volume.take(cut, axis=across) for volume in volumes)
@@ -159,7 +163,7 @@ def _draw_checkerboard(
         aspect=vertical / horizontal,
         interpolation="nearest",
     )
-    _finish(axis, pre, across, cut, codes, letters)
+    _finish(axis, pre, across, cut, colours, letters)
 
 
 def contrasts(patient: Preprocessed | str | Path) -> dict[str, float]:
@@ -174,13 +178,13 @@ def contrasts(patient: Preprocessed | str | Path) -> dict[str, float]:
     return found
 
 
-def _legend(pre: Preprocessed, codes: list[int], regions: Mapping[str, Sequence[int]]) -> list[Line2D]:
-    ml = pre.info["label"]["ml"] if codes else {}
+def _legend(pre: Preprocessed, colours: Mapping[int, str], regions: Mapping[str, Sequence[int]]) -> list[Line2D]:
+    ml = pre.info["label"]["ml"] if colours else {}
     labels = []
-    for code in codes:
+    for code, colour in colours.items():
         names = ", ".join(name for name, held in regions.items() if code in held)
         words = f"{names} (label {code})" if names else f"label {code}"
-        labels.append(Line2D([], [], color=_colour(code), label=f"{words}: {ml[str(code)]:.1f} ml"))
+        labels.append(Line2D([], [], color=colour, label=f"{words}: {ml[str(code)]:.1f} ml"))
     return [*labels, Line2D([], [], color=_FAINT, linewidth=0.8, label="region of the statistics")]
 
 
@@ -200,7 +204,7 @@ def _draw_plane(
     modality: str,
     plane: tuple[str, int, str],
     cut: int,
-    codes: list[int],
+    colours: Mapping[int, str],
 ) -> None:
     _, across, letters = plane
     volume = pre.volumes[modality]
@@ -221,15 +225,15 @@ def _draw_plane(
         interpolation="nearest",
     )
     _outline(axis, inside, _FAINT, 0.6)
-    _finish(axis, pre, across, cut, codes, letters)
+    _finish(axis, pre, across, cut, colours, letters)
 
 
-def _finish(axis: Axes, pre: Preprocessed, across: int, cut: int, codes: list[int], letters: str) -> None:
+def _finish(axis: Axes, pre: Preprocessed, across: int, cut: int, colours: Mapping[int, str], letters: str) -> None:
     """The label's outlines, no ticks, and the letters of the directions."""
     if pre.label is not None:
         marked = pre.label.take(cut, axis=across)
-        for code in codes:
-            _outline(axis, marked == code, _colour(code), 1.1)
+        for code, colour in colours.items():
+            _outline(axis, marked == code, colour, 1.1)
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_facecolor(_GROUND)
@@ -255,8 +259,10 @@ def _outline(axis: Axes, mask: np.ndarray, colour: str, width: float) -> None:
         axis.contour(mask, levels=[0.5], colors=[colour], linewidths=width)
 
 
-def _colour(code: int) -> str:
-    return COLOURS[(code - 1) % len(COLOURS)]
+def _colours(pre: Preprocessed, first: int = 0) -> dict[int, str]:
+    """Code of the label -> its colour."""
+    codes = [] if pre.label is None else [int(code) for code in np.unique(pre.label) if code]
+    return {code: COLOURS[(first + code - 1) % len(COLOURS)] for code in codes}
 
 
 def _write_header(figure: Figure, pre: Preprocessed, width: float, total: float) -> None:

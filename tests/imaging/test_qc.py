@@ -157,6 +157,14 @@ def test_the_legend_names_the_regions_of_a_code(patient: Preprocessed, sheets: l
     ]
 
 
+def test_cohorts_that_are_seen_together_need_not_share_a_colour(patient: Preprocessed, tmp_path: Path) -> None:
+    draw_qc(patient, tmp_path / "qc.png", first=1)
+    picture = matplotlib.image.imread(tmp_path / "qc.png")
+    assert pixels_of(picture, COLOURS[0]) < 20
+    assert pixels_of(picture, COLOURS[1]) > 100
+    assert pixels_of(picture, COLOURS[4]) > 100
+
+
 def test_contrast_is_the_labels_mean_less_that_of_the_rest_of_the_region(patient: Preprocessed) -> None:
     assert patient.label is not None
     inside = patient.label > 0
