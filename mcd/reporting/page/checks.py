@@ -140,10 +140,14 @@ def _numbers(
     """The numbers of a row as texts, "" where there is none."""
     label = info.get("label")
     ml = label["ml"] if label else {}
+    held = label.get("regions", cohort.regions) if label else ()
     contrasts = read_json(check.contrasts)
     registration = info.get("registration", {})
     return [
-        *(f"{sum(ml.get(str(code), 0) for code in codes):.1f}" if label else "" for codes in cohort.regions.values()),
+        *(
+            f"{sum(ml.get(str(code), 0) for code in codes):.1f}" if region in held else ""
+            for region, codes in cohort.regions.items()
+        ),
         f"{100 * label['lost']:.1f}" if label else "",
         *(f"{contrasts[name]:+.2f}" if name in contrasts else "" for name in modalities),
         *(f"{registration[name]['similarity_after']:.3f}" if name in registration else "" for name in registered),

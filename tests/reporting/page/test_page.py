@@ -418,12 +418,12 @@ def test_training_from_scratch_is_compared_with_too(contents: PageContents) -> N
 
 @pytest.fixture(scope="session")
 def check_page(tiny_cohort: TinyCohort, contents: PageContents, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three patients, of whom p1 has lost a part of its label and p2 has none; p0 has no contrast in B."""
+    """Three patients, of whom p1 has lost a part of its label, which has no TC, and p2 has none; p0 has no contrast in B."""
     folder = tmp_path_factory.mktemp("checked")
     (folder / "tiny").mkdir()
     labels = {
         "p0": {"ml": {"1": 2.0, "2": 10.5}, "lost": 0.0},
-        "p1": {"ml": {"1": 30.25}, "lost": 0.052},
+        "p1": {"ml": {"1": 30.25}, "lost": 0.052, "regions": ["WT"]},
         "p2": None,
     }
     numbers = {"p0": {"A": -1.5}, "p1": {"A": 0.25, "B": 2.0}, "p2": {}}
@@ -460,7 +460,7 @@ def test_the_table_of_preprocessed_patients_has_their_numbers(browser: Browser, 
     assert rows == [
         ["Patient", "WT, ml", "TC, ml", "Cut off, %", "Contrast, A", "Contrast, B", "Similarity, B", "Warnings"],
         ["p0", "12.5", "2.0", "0.0", "-1.50", "", "0.432", ""],
-        ["p1", "30.2", "30.2", "5.2", "+0.25", "+2.00", "", "5.2% of the <label> lies outside"],
+        ["p1", "30.2", "", "5.2", "+0.25", "+2.00", "", "5.2% of the <label> lies outside"],
         ["p2", "", "", "", "", "", "", ""],
     ]
 
