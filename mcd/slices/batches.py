@@ -426,6 +426,7 @@ class PairedSlices(SliceSet):
         self.subject_of = np.tile(slices.subject_of, len(self.pairs))
         self.height_of = np.tile(slices.height_of, len(self.pairs))
         self.has_target = np.tile(slices.has_target, len(self.pairs))
+        self.known = slices.known
 
     @property
     def in_memory(self) -> bool:
