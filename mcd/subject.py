@@ -24,9 +24,9 @@ class Subject:
     `images` maps a modality to its file in the order of the cohort's modalities; the first one is the reference whose
     axes the common grid follows. `regions` are those that the label holds; None for all of the cohort's. `mask` is the region
     of the intensity statistics, everything outside it is background.
-    `box` is (x1, x2, y1, y2, z1, z2) in mm, in LPS world coordinates (HECKTOR's bounding box). `split` is "train" or
-    "test" where the user fixed it. A subject is a scan: `person` is whose, where one person has several; None for a person
-    of its own. `centre` and `scanner` are where and with what it was taken, in the cohort's own words.
+    `box` is (x1, x2, y1, y2, z1, z2) in mm, in LPS world coordinates (HECKTOR's bounding box). `split` is "train", "test" or
+    "validation" where the user fixed it. A subject is a scan: `person` is whose, where one person has several; None for a
+    person of its own. `centre` and `scanner` are where and with what it was taken, in the cohort's own words.
     """
 
     id: str

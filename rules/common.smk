@@ -135,7 +135,11 @@ PATIENTS = {cohort: list(SUBJECTS[cohort].values()) for cohort in COHORTS}
 TRAITS = plan.traits(PATIENTS)
 COMPARISONS = {
     name: plan.noted(comparison, CONFIG, PATIENTS)
-    for name, comparison in {**plan.comparisons(CONFIG), **plan.fusion_comparison(CONFIG)}.items()
+    for name, comparison in {
+        **plan.comparisons(CONFIG),
+        **plan.fusion_comparison(CONFIG),
+        **plan.validation_comparison(CONFIG, PATIENTS),
+    }.items()
 }
 TRANSLATIONS = plan.translations(CONFIG, plan.TABLE_IV)
 TRANSLATION_SPEC = plan.translation_spec(CONFIG)

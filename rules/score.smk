@@ -63,3 +63,55 @@ rule fuse_pair:
         metrics=METRIC_VERSIONS,
     script:
         "../workflow_scripts/fuse_pair.py"
+
+
+rule predict_validation:
+    """Predict the patients by whom settings are chosen, with a network that was trained without them (on request)."""
+    input:
+        model=MODEL,
+        shards=lambda wildcards: shard_files(wildcards.cohort),
+        split=validated_split,
+    output:
+        predictions=temp(VALIDATION_PREDICTIONS),
+    log:
+        log_of("predict_validation", OF_RUN),
+    benchmark:
+        benchmark_of("predict_validation", OF_RUN)
+    conda:
+        "../envs/training.yaml"
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=training_gpus,
+        mem_mb=training_memory,
+        held_mb=HELD_MB,
+        runtime=60,
+    params:
+        compute=COMPUTE,
+    script:
+        "../workflow_scripts/predict_validation.py"
+
+
+rule score_validation:
+    """Score the predictions for the patients by whom settings are chosen (on request)."""
+    input:
+        predictions=[VALIDATION_PREDICTIONS],
+        shards=lambda wildcards: shard_files(wildcards.cohort),
+        split=LABELS,
+    output:
+        scores=[VALIDATION_SCORES],
+    log:
+        log_of("score_validation", OF_RUN),
+    benchmark:
+        benchmark_of("score_validation", OF_RUN)
+    conda:
+        "../envs/reporting.yaml"
+    threads: scoring_threads
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
+    params:
+        runs=finetuned_runs,
+        metrics=METRIC_VERSIONS,
+        part="validation",
+    script:
+        "../workflow_scripts/score.py"

@@ -61,6 +61,19 @@ def labelled_split(wildcards):
     return fix(LABELS, cohort=cohort, seed=wildcards.seed, draw=draw)
 
 
+def validated_split(wildcards):
+    """The split of a run whose validation patients are wanted: ends before anything runs where there is none."""
+    if split := SPLITS.get((wildcards.cohort, int(wildcards.seed), plan.draw_number(wildcards.draw))):
+        or_explain(plan.check_validation, wildcards.cohort, split)
+    return labelled_split(wildcards)
+
+
+def table_scores(table):
+    """The score files of a table: those of the test patients, or of the validation patients for the table of these."""
+    pattern = VALIDATION_SCORES if table == "validation" else SCORES
+    return [of_run(pattern, run) for run in COMPARISONS[table].runs]
+
+
 def finetuned_runs(wildcards):
     """What the rules of stage 4 train: one modality, or both of a pair; each with the columns of its score file."""
     both = "first" in wildcards.keys()
@@ -68,7 +81,7 @@ def finetuned_runs(wildcards):
     return [
         {
             "cohort": wildcards.cohort,
-            "pair": "-".join(modalities) if both else plan.SINGLE,
+            "pair": "-".join(modalities) if both else wildcards.get("pair", plan.SINGLE),
             "modality": modality,
             "method": wildcards.method,
             "label_ratio": RATIOS[wildcards.percent],

@@ -56,6 +56,7 @@ rule make_split:
         seed=lambda wildcards: MISSING_SPLITS[wildcards.split][1],
         test=lambda wildcards: CONFIG.cohorts[MISSING_SPLITS[wildcards.split][0]].test,
         test_centre=lambda wildcards: CONFIG.cohorts[MISSING_SPLITS[wildcards.split][0]].test_centre,
+        validation=lambda wildcards: CONFIG.cohorts[MISSING_SPLITS[wildcards.split][0]].validation,
     script:
         "../workflow_scripts/make_split.py"
 

@@ -4,7 +4,7 @@
 rule aggregate_table:
     """A table of the paper, or the numbers behind a figure, from its runs' scores."""
     input:
-        scores=lambda wildcards: [scores_file(run) for run in COMPARISONS[wildcards.table].runs],
+        scores=lambda wildcards: table_scores(wildcards.table),
     output:
         **table_outputs("{table}"),
     log:

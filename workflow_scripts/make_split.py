@@ -1,4 +1,4 @@
-"""Draw the training and test patients, and the order in which labels are used."""
+"""Draw the training, validation and test patients, and the order in which labels are used."""
 
 from door import log_to
 
@@ -7,5 +7,6 @@ with log_to(snakemake.log):
     from mcd.slices.splits import Origin, make_split, write_split
 
     params = snakemake.params
-    origin = Origin.of(params.cohort, params.test, read_index(snakemake.input.index), params.test_centre)
+    subjects = read_index(snakemake.input.index)
+    origin = Origin.of(params.cohort, params.test, subjects, params.test_centre, params.validation)
     write_split(make_split(origin, params.seed), snakemake.output.split)

@@ -1,4 +1,4 @@
-"""Score what segmentation networks, of one modality or of a pair's two, predicted for the test patients."""
+"""Score what segmentation networks, of one modality or of a pair's two, predicted for the test or validation patients."""
 
 from door import log_to
 
@@ -13,4 +13,5 @@ with log_to(snakemake.log):
             scores=snakemake.output.scores[number],
             columns=run,
             threads=snakemake.threads,
+            part=snakemake.params.get("part", "test"),
         )

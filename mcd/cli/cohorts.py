@@ -326,6 +326,8 @@ def _split(options: argparse.Namespace) -> None:
         moved = f"{_counts(split)} -> {_counts(decided)} patients train + test"
         if split.unlabelled or decided.unlabelled:
             moved += " + train without a label"
+        if split.validation or decided.validation:
+            moved += " + validation"
         print(f"{path}: {told or 'as it was drawn'}; {moved if changed else 'train and test stay'}")
 
 
@@ -339,4 +341,4 @@ def _seeds_of(path: Path, cohorts: Collection[str]) -> list[int]:
 
 
 def _counts(split: "Split") -> str:
-    return " + ".join(str(len(part)) for part in (split.train, split.test, split.unlabelled) if part)
+    return " + ".join(str(len(part)) for part in (split.train, split.test, split.unlabelled, split.validation) if part)

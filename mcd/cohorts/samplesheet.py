@@ -1,9 +1,9 @@
 """A user's own cohort: a tab-separated sheet with one row per patient.
 
-Columns: `subject`, one for each modality, and where wanted `label`, `mask`, `box`, `split` (train or test), `patient` (whose
-scan it is), `centre` and `scanner`. A cell of the others holds a volume's file (NIfTI, NRRD, MetaImage) or a folder with one
-DICOM series. Names of columns are matched whatever their case; one that is nearly a known name is refused, and any other is
-named in a warning and ignored.
+Columns: `subject`, one for each modality, and where wanted `label`, `mask`, `box`, `split` (train, test or validation),
+`patient` (whose scan it is), `centre` and `scanner`. A cell of the others holds a volume's file (NIfTI, NRRD, MetaImage) or a
+folder with one DICOM series. Names of columns are matched whatever their case; one that is nearly a known name is refused, and
+any other is named in a warning and ignored.
 """
 
 import csv
@@ -19,7 +19,7 @@ from mcd.errors import McdError
 from mcd.paths import expand, file_and_channel, read_text
 from mcd.subject import ORIGIN, RESERVED, Subject, check_id, check_modality, origin_in, regions_in
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "test", "validation")
 COLUMNS = ("subject", "label", "regions", "mask", "box", "split", *ORIGIN)
 """Columns of our own, beside one per modality."""
 
@@ -66,7 +66,7 @@ def subjects(
             )
         split = row.get("split") or None
         if split not in (None, *SPLITS):
-            message = f"{where}, column split: {split!r} is not allowed; write train, test or nothing"
+            message = f"{where}, column split: {split!r} is not allowed; write train, test, validation or nothing"
             fault(McdError(message), identifier)
         box = None
         with faults(fault, identifier):

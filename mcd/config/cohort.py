@@ -147,6 +147,15 @@ class Cohort(Section):
             "precedence (paper: 42 of 210 (BraTS), 21 of 201 (HECKTOR))"
         ),
     )
+    validation: Number = Field(
+        0,
+        ge=0,
+        description=(
+            "patients by whom settings are chosen, who neither train nor test: a share of all below 1, or how many, taken from "
+            "those who would train; `results/validation.csv` has their scores. A sheet's `split` column takes precedence where "
+            "it names some (our choice: none, as in the paper)"
+        ),
+    )
     test_centre: Annotated[list[str], AfterValidator(unique)] = Field(
         default_factory=list,
         description=(
@@ -174,12 +183,12 @@ class Cohort(Section):
             raise ValueError(f"unknown; use one of {', '.join(LAYOUTS)}")
         return layout
 
-    @field_validator("test")
+    @field_validator("test", "validation")
     @classmethod
-    def _share_or_count(cls, test: float) -> float:
-        if test >= 1 and test != int(test):
+    def _share_or_count(cls, value: float) -> float:
+        if value >= 1 and value != int(value):
             raise ValueError("give a share below 1, or a whole number of patients")
-        return test
+        return value
 
     @field_validator("preprocessing")
     @classmethod

@@ -6,7 +6,16 @@ from mcd.plan.diagnosis import diagnosed
 from mcd.plan.figures import compared_runs, compared_title, shown_runs, shown_title
 from mcd.plan.fusion import FUSED_WAYS, fused_from, fused_runs, fusion_comparison
 from mcd.plan.groupings import groupings
-from mcd.plan.patients import check_labels, check_unlabelled, noted, origin, patients, traits, unknown_regions
+from mcd.plan.patients import (
+    check_labels,
+    check_unlabelled,
+    check_validation,
+    noted,
+    origin,
+    patients,
+    traits,
+    unknown_regions,
+)
 from mcd.plan.report import check_reported, claimable, claimed, claims_absent, reportable, reported
 from mcd.plan.runs import (
     SINGLE,
@@ -29,6 +38,7 @@ from mcd.plan.runs import (
 from mcd.plan.settings import cohort_facts, finetuning_task, pretraining_task
 from mcd.plan.tables import SCORE_TABLES, TABLE_V, ScoreTable, comparisons
 from mcd.plan.translations import FIG_3, IMAGES, TABLE_IV, shown_translations, translation_spec, translations
+from mcd.plan.validation import validation_comparison
 
 __all__ = [
     "FIG_3",
@@ -44,6 +54,7 @@ __all__ = [
     "check_labels",
     "check_reported",
     "check_unlabelled",
+    "check_validation",
     "claimable",
     "claimed",
     "claims_absent",
@@ -86,4 +97,5 @@ __all__ = [
     "translation_spec",
     "translations",
     "unknown_regions",
+    "validation_comparison",
 ]

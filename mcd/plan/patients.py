@@ -41,7 +41,7 @@ def unknown_regions(subjects: Iterable[Subject], regions: Collection[str]) -> It
 def origin(config: Config, cohort: str, subjects: Iterable[Subject]) -> Origin:
     """What the splits of a cohort with these patients are drawn from; `McdError` where `test_centre` does not fit them."""
     settings = config.cohorts[cohort]
-    return Origin.of(cohort, settings.test, subjects, settings.test_centre)
+    return Origin.of(cohort, settings.test, subjects, settings.test_centre, settings.validation)
 
 
 def check_labels(cohort: str, split: Split) -> None:
@@ -51,6 +51,24 @@ def check_labels(cohort: str, split: Split) -> None:
             f"{cohort}: no patient has a label, so nothing can be fine-tuned or scored; add labels, or ask for what needs "
             "none: snakemake pretrain"
         )
+
+
+def check_validation(cohort: str, split: Split) -> None:
+    """Check that somebody validates; `McdError` where nobody does."""
+    if not split.validation:
+        raise McdError(
+            f"{cohort}: has no validation patient; set `validation`, and redraw its splits by `mcd split redraw`, or write "
+            "validation into the sheet's column split"
+        )
+
+
+def validated(config: Config, patients: Mapping[str, Iterable[Subject]]) -> list[str]:
+    """The cohorts that have validation patients."""
+    return [
+        name
+        for name, cohort in config.cohorts.items()
+        if cohort.validation or any(subject.split == "validation" for subject in patients[name])
+    ]
 
 
 def check_unlabelled(cohort: str, split: Split, method: str, ratio: float) -> None:

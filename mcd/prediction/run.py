@@ -9,7 +9,7 @@ from mcd.prediction.masks import write_predictions
 from mcd.prediction.slices import BATCH_SIZE, load_network, predict_slices
 from mcd.slices.batches import SliceSet
 from mcd.slices.shards import Shards
-from mcd.slices.splits import split_to_test
+from mcd.slices.splits import Part, held_out
 from mcd.training.device import prepare
 from mcd.training.history import LENGTH
 from mcd.training.schedule import Compute
@@ -23,6 +23,7 @@ def predict_test(
     model: str | Path,
     predictions: str | Path,
     keep_probabilities: bool = False,
+    part: Part = "test",
     batch_size: int = BATCH_SIZE,
     compute: Compute | None = None,
 ) -> None:
@@ -32,6 +33,7 @@ def predict_test(
         model: checkpoint of a fine-tuning.
         predictions: HDF5 to write (docs/reference/formats.md), which `mcd.prediction.score` scores.
         keep_probabilities: also store them, for a fusion by their mean.
+        part: `validation` for those by whom settings are chosen, in place of the test subjects.
     """
     compute = compute or Compute()
     device = prepare(compute)
@@ -40,7 +42,7 @@ def predict_test(
     with Shards(shards) as opened:
 
         def predicted() -> Iterator[tuple[str, np.ndarray]]:
-            for subject in split_to_test(split).test:
+            for subject in held_out(split, part)[1]:
                 slices = SliceSet(opened, [subject], [description["modality"]], select="all", device=device)
                 yield subject, predict_slices(network, slices, batch_size, compute)
 

@@ -5,7 +5,7 @@ Separate from predicting, so that another metric needs neither training nor a GP
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -25,7 +25,7 @@ from mcd.prediction.masks import (
     read_probabilities,
 )
 from mcd.slices.shards import Shards
-from mcd.slices.splits import split_to_test
+from mcd.slices.splits import Part, held_out
 from mcd.version import code_version, lineage
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ def score_predictions(
     scores: str | Path,
     columns: Mapping[str, Any],
     threads: int = 1,
+    part: Part = "test",
 ) -> list[Row]:
     """Score each test subject's predicted volume.
 
@@ -55,6 +56,7 @@ def score_predictions(
         scores: CSV to write, one row per subject and region.
         columns: of every row: those of `mcd.evaluation.score_rows.IDENTITY` except subject and region.
         threads: subjects that are scored at a time; the rows do not depend on it.
+        part: `validation` for those by whom settings are chosen, in place of the test subjects.
 
     Returns:
         The rows of `scores`.
@@ -74,7 +76,7 @@ def score_predictions(
         return truth, _masks(predictions, subject, truth), opened.subject(subject).spacing
 
     with Shards(shards) as opened:
-        rows = _of_all(split, read, score_subject, columns, threads)
+        rows = _of_all(_tested(split, part), read, score_subject, columns, threads)
     write_scores(rows, scores)
     for metric in METRICS:
         log.info("mean over all patients and regions: %s %.*f", metric.key, metric.decimals, _mean(rows, metric.key))
@@ -138,38 +140,38 @@ def score_fused(
         ]
 
     with Shards(shards) as opened:
-        rows = _of_all(split, read, score, columns, threads)
+        rows = _of_all(_tested(split), read, score, columns, threads)
     write_scores(rows, scores)
     return rows
 
 
 def _of_all(
-    split: str | Path,
+    subjects: Iterable[tuple[str, Mapping[str, str]]],
     read: Callable[[str], tuple[Any, ...]],
     score: Callable[..., list[Row]],
     columns: Mapping[str, Any],
     threads: int,
 ) -> list[Row]:
-    """The rows of all test subjects, in their order, each with `columns` and with who it is.
+    """The rows of all subjects, in their order, each with `columns` and with who it is.
 
     One thread at a time reads, since shards close and open their files as needed; numpy and scipy let the others compute.
     """
     one_reads = Lock()
 
-    def scored(tested: tuple[str, Mapping[str, str]]) -> list[Row]:
-        subject, who = tested
+    def scored(one: tuple[str, Mapping[str, str]]) -> list[Row]:
+        subject, who = one
         with one_reads:
             volumes = read(subject)
         return [{**columns, **who, **row} for row in score(*volumes)]
 
     with ThreadPoolExecutor(threads) as pool:
-        return [row for rows in pool.map(scored, _tested(split)) for row in rows]
+        return [row for rows in pool.map(scored, subjects) for row in rows]
 
 
-def _tested(split: str | Path) -> list[tuple[str, dict[str, str]]]:
-    """The test subjects, each with the columns that say who it is; their persons stand there if any is not its own."""
-    parts = split_to_test(split)
-    persons = {subject: parts.person(subject) for subject in parts.test}
+def _tested(split: str | Path, part: Part = "test") -> list[tuple[str, dict[str, str]]]:
+    """The subjects of a part, each with the columns that say who it is; their persons stand there if any is not its own."""
+    parts, subjects = held_out(split, part)
+    persons = {subject: parts.person(subject) for subject in subjects}
     named = any(subject != person for subject, person in persons.items())
     return [
         (subject, {"subject": subject, **({PERSON: person} if named else {})}) for subject, person in persons.items()

@@ -10,12 +10,17 @@ a file with the same patients in another order: what needs no label is trained o
 
 A subject is a scan. What is counted and drawn are persons: all scans of one train or test, and are given labels together.
 A subject without a label never tests, and trains whatever needs no label.
+
+`validation` subjects, where a cohort has some, neither train nor test: settings are chosen by them, so that nothing is by those
+who test.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -26,14 +31,20 @@ from mcd.subject import Subject
 
 FORMAT = "mcd-split/1"
 
+Part = Literal["test", "validation"]
+"""Of those on whom networks are tried: `validation` to choose settings, `test` for results."""
+
+PARTS = {"train": "trains", "test": "tests", "validation": "validates"}
+"""What a patient with a label is for, and does."""
+
 
 @dataclass(frozen=True)
 class Origin:
     """What a split is drawn from.
 
-    cohort: its name, which seeds the drawing. test: how many test patients, or which share. patients: id -> "train" or "test"
-    where the user fixed it, else None. unlabelled: those of them without a label, sorted. persons: id -> whose scan it is;
-    one that is not named is a person of its own.
+    cohort: its name, which seeds the drawing. test: how many test patients, or which share. patients: id -> a part of `PARTS`
+    where the user fixed it, else None. unlabelled: those of them without a label, sorted. persons: id -> whose scan it is; one
+    that is not named is a person of its own. validation: as `test`; 0 for none.
     """
 
     cohort: str
@@ -41,9 +52,17 @@ class Origin:
     patients: Mapping[str, str | None]
     unlabelled: Sequence[str] = ()
     persons: Mapping[str, str] = field(default_factory=dict)
+    validation: float = 0
 
     @classmethod
-    def of(cls, cohort: str, test: float, subjects: Iterable[Subject], test_centre: Sequence[str] = ()) -> "Origin":
+    def of(
+        cls,
+        cohort: str,
+        test: float,
+        subjects: Iterable[Subject],
+        test_centre: Sequence[str] = (),
+        validation: float = 0,
+    ) -> "Origin":
         """What the splits of a cohort with these subjects are drawn from.
 
         With `test_centre` those centres' subjects test, and those of the others train; theirs without a label are none of the
@@ -58,6 +77,7 @@ class Origin:
             {subject.id: subject.split for subject in subjects},
             sorted(subject.id for subject in subjects if subject.label is None),
             {subject.id: subject.person for subject in subjects if subject.person not in (None, subject.id)},
+            validation,
         )
 
     @property
@@ -95,7 +115,8 @@ def _by_centre(cohort: str, subjects: Sequence[Subject], test_centre: Sequence[s
 
 @dataclass(frozen=True)
 class Split:
-    """Subject ids: `test`, `train` in the order in which labels are given away, and those that train without a label.
+    """Subject ids: `test`, `train` in the order in which labels are given away, those that train without a label, and those by
+    whom settings are chosen.
 
     `drawn_from` is None in a split that was written by hand.
     """
@@ -104,6 +125,7 @@ class Split:
     test: list[str]
     drawn_from: Origin | None = None
     unlabelled: list[str] = field(default_factory=list)
+    validation: list[str] = field(default_factory=list)
 
     @property
     def seen(self) -> list[str]:
@@ -131,12 +153,13 @@ def make_split(origin: Origin, seed: int) -> Split:
 
     The test subjects are drawn from the cohort's name alone, the order of labels from both name and seed. With a share below 1
     as `test`, that share of the persons with a label is rounded, at least one. Paper Sec. V: 21 of 201 of HECKTOR, 42 of 210
-    of BraTS 2018. Where the user fixed the parts, nothing is drawn but the order. Without any label, all train and none test.
-    Raises `McdError` for fewer than two persons with a label, a part without any, parts that are fixed for some subjects only,
-    one person in both parts, and a test subject without a label.
+    of BraTS 2018. Validation subjects are drawn likewise, from those who would train, so that the same persons test with them
+    and without. Where the user fixed the parts, nothing is drawn but the order, and validation subjects if no part is theirs.
+    Without any label, all train and none test. Raises `McdError` for fewer than two persons with a label, a part without any,
+    parts that are fixed for some subjects only, one person in two parts, and a test or validation subject without a label.
     """
-    cohort, test = origin.cohort, origin.test
-    _check_tests_have_labels(origin)
+    cohort = origin.cohort
+    _check_all_have_labels(origin)
     names = origin.labelled
     if not names and origin.unlabelled:
         return Split([], [], origin, list(origin.unlabelled))
@@ -150,42 +173,51 @@ def make_split(origin: Origin, seed: int) -> Split:
             raise McdError(
                 f"cohort {cohort}: the split column is empty for {undecided[0]}; fill it for all or for none"
             )
-        fixed_train, fixed_test = (
-            [name for name, own in origin.patients.items() if own == part] for part in ("train", "test")
-        )
-        if told := _torn(origin, fixed_train, fixed_test):
+        fixed = {part: [name for name, own in origin.patients.items() if own == part] for part in PARTS}
+        if told := _torn(origin, **fixed):
             raise McdError(f"cohort {cohort}: {told}; put both on one side, or correct the column patient")
-        held_out = set(map(origin.person, fixed_test))
+        testing, choosing = (set(map(origin.person, fixed[part])) for part in ("test", "validation"))
     else:
-        count = max(1, math.floor(test * len(persons) + 0.5)) if test < 1 else int(test)
-        drawn = np.random.default_rng(derive_seed("test subjects", cohort)).permutation(persons)
-        held_out = {str(person) for person in drawn[:count]}
-    tested = [name for name in names if origin.person(name) in held_out]
-    train = [name for name in names if origin.person(name) not in held_out]
+        testing = _drawn(origin.test, persons, len(persons), "test subjects", cohort)
+        choosing = set()
+    if origin.validation and not choosing:
+        others = [person for person in persons if person not in testing]
+        choosing = _drawn(origin.validation, others, len(persons), "validation subjects", cohort)
+    tested, validation = ([name for name in names if origin.person(name) in part] for part in (testing, choosing))
+    train = [name for name in names if origin.person(name) not in testing | choosing]
     if not train or not tested:
+        validating, keys = (f", {len(choosing)} validate", "`test`, `validation`") if choosing else ("", "`test`")
         raise McdError(
-            f"cohort {cohort}: of {len(persons)} subjects {len(held_out)} test, and both parts need one; correct `test` or "
-            "the sheet's split column"
+            f"cohort {cohort}: of {len(persons)} subjects {len(testing)} test{validating}, and both parts need one; correct "
+            f"{keys} or the sheet's split column"
         )
-    unlabelled = [name for name in origin.unlabelled if origin.person(name) not in held_out]
-    return Split(_label_order(train, origin, seed), tested, origin, unlabelled)
+    unlabelled = [name for name in origin.unlabelled if origin.person(name) not in testing | choosing]
+    return Split(_label_order(train, origin, seed), tested, origin, unlabelled, validation)
 
 
-def _check_tests_have_labels(origin: Origin) -> None:
+def _drawn(wanted: float, persons: Sequence[str], of: int, *seeds: str) -> set[str]:
+    """So many persons in a random order, or a share of how many there are in all, at least one."""
+    count = max(1, math.floor(wanted * of + 0.5)) if wanted < 1 else int(wanted)
+    return set(np.random.default_rng(derive_seed(*seeds)).permutation(persons)[:count].tolist())
+
+
+def _check_all_have_labels(origin: Origin) -> None:
     """A patient without a label has nothing to be compared with."""
-    if wrong := [name for name in origin.unlabelled if origin.patients[name] == "test"]:
-        raise McdError(
-            f"cohort {origin.cohort}: the split column has {_named(wrong)} test, without a label; give it one, or leave the "
-            "cell empty to train without"
-        )
+    for part, verb in (("test", "test"), ("validation", "validate")):
+        if wrong := [name for name in origin.unlabelled if origin.patients[name] == part]:
+            raise McdError(
+                f"cohort {origin.cohort}: the split column has {_named(wrong)} {verb}, without a label; give it one, or leave "
+                "the cell empty to train without"
+            )
 
 
-def _torn(origin: Origin, train: Iterable[str], test: Iterable[str]) -> str | None:
-    """Say which scans of one person both train and test; None where there are none."""
-    tested = {origin.person(name): name for name in test}
-    for name in sorted(train):
-        if other := tested.get(origin.person(name)):
-            return f"{name} trains and {other} tests, and both are scans of {origin.person(name)}"
+def _torn(origin: Origin, **parts: Iterable[str]) -> str | None:
+    """Say which scans of one person are in two parts, such as train and test; None where there are none."""
+    for part, other in combinations(PARTS, 2):
+        held = {origin.person(name): name for name in parts[other]}
+        for name in sorted(parts[part]):
+            if second := held.get(origin.person(name)):
+                return f"{name} {PARTS[part]} and {second} {PARTS[other]}, and both are scans of {origin.person(name)}"
     return None
 
 
@@ -210,33 +242,37 @@ def keep(split: Split, origin: Origin) -> Split:
     Patients that are gone leave it; one that has lost its label trains without, or tests no more.
     """
     labelled = set(origin.labelled)
-    train = [one for one in split.train if one in labelled]
+    train, test, validation = ([one for one in getattr(split, part) if one in labelled] for part in PARTS)
     unlabelled = [one for one in split.seen if one in origin.patients and one not in train]
-    return _checked(Split(train, [one for one in split.test if one in labelled], origin, unlabelled))
+    return _checked(Split(train, test, origin, unlabelled, validation))
 
 
 def extend(split: Split, origin: Origin, *seeds: int) -> Split:
-    """The same with new patients to train, last to be labelled, or to test where the sheet says so.
+    """The same with new patients to train, last to be labelled, or to test or validate where the sheet says so.
 
-    So is a patient that trained without a label and has one now. Scans of a person who tests test too, or stay out of it.
-    `seeds`: the run's, and its draw where it has further ones.
+    So is a patient that trained without a label and has one now. Scans of a person who tests test too, or stay out of it, and
+    likewise those of one who validates. `seeds`: the run's, and its draw where it has further ones.
     """
-    _check_tests_have_labels(origin)
+    _check_all_have_labels(origin)
     kept = keep(split, origin)
-    tested = {origin.person(name) for name in split.test}
-    new = [name for name in origin.labelled if name not in (*kept.train, *kept.test)]
-    test = [name for name in new if origin.patients[name] == "test" or origin.person(name) in tested]
-    train = _label_order([name for name in new if name not in test], origin, *seeds)
-    tested |= {origin.person(name) for name in test}
-    others = [name for name in origin.unlabelled if name not in kept.unlabelled and origin.person(name) not in tested]
+    new = [name for name in origin.labelled if name not in (*kept.train, *kept.test, *kept.validation)]
+
+    def joining(part: str) -> list[str]:
+        held = {origin.person(name) for name in getattr(split, part)}
+        return [name for name in new if origin.patients[name] == part or origin.person(name) in held]
+
+    test, validation = joining("test"), joining("validation")
+    train = _label_order([name for name in new if name not in (*test, *validation)], origin, *seeds)
+    held_out = {origin.person(name) for name in (*split.test, *test, *split.validation, *validation)}
+    others = [name for name in origin.unlabelled if name not in kept.unlabelled and origin.person(name) not in held_out]
     unlabelled = [name for name in kept.unlabelled if name in origin.unlabelled] + others
-    return _checked(Split(kept.train + train, kept.test + test, origin, unlabelled))
+    return _checked(Split(kept.train + train, kept.test + test, origin, unlabelled, kept.validation + validation))
 
 
 def _checked(split: Split) -> Split:
     """A split that is not drawn anew; `McdError` where only drawing it anew would give a good one."""
     assert split.drawn_from is not None
-    if told := _torn(split.drawn_from, split.seen, split.test):
+    if told := _torn(split.drawn_from, **_parts(split)):
         raise McdError(f"cohort {split.drawn_from.cohort}: {told}; redraw the split, or correct the column patient")
     if bool(split.train) != bool(split.test) or not split.seen:
         raise McdError(
@@ -246,10 +282,19 @@ def _checked(split: Split) -> Split:
     return split
 
 
+def _parts(split: Split) -> dict[str, list[str]]:
+    """Those who train in whatever way, test, and validate."""
+    return {"train": split.seen, "test": split.test, "validation": split.validation}
+
+
 def mismatch(split: Split, origin: Origin) -> str | None:
     """Say in what the cohort differs from what a split was drawn from; None where it does not."""
     before = split.drawn_from or Origin(
-        origin.cohort, origin.test, dict.fromkeys(split.seen + split.test), split.unlabelled, origin.persons
+        origin.cohort,
+        origin.test,
+        dict.fromkeys(split.seen + split.test + split.validation),
+        split.unlabelled,
+        origin.persons,
     )
     new, gone = (
         sorted(a.keys() - b.keys()) for a, b in ((origin.patients, before.patients), (before.patients, origin.patients))
@@ -262,17 +307,19 @@ def mismatch(split: Split, origin: Origin) -> str | None:
             told.append(f"{_named(changed)} {'has' if len(changed) == 1 else 'have'} {words} now")
     if changed := sorted(name for name in there if origin.person(name) != before.person(name)):
         told.append(f"the column patient was changed for {_named(changed)}")
-    if torn := _torn(origin, split.seen, split.test):
+    if torn := _torn(origin, **_parts(split)):
         told.append(torn)
     if split.drawn_from:
         moved = [name for name in there if origin.patients[name] != before.patients[name]]
         told += [f"the split column or test_centre was changed for {_named(sorted(moved))}"] * bool(moved)
         if origin.test != before.test and not origin.fixed:
             told.append(f"`test` was {before.test:g} and is {origin.test:g}")
+        if origin.validation != before.validation and "validation" not in origin.fixed.values():
+            told.append(f"`validation` was {before.validation:g} and is {origin.validation:g}")
         if origin.cohort != before.cohort:
             told.append(f"the cohort was called {before.cohort}")
     else:
-        parts = {**dict.fromkeys(split.seen, "train"), **dict.fromkeys(split.test, "test")}
+        parts = {name: part for part, names in _parts(split).items() for name in names}
         moved = [name for name, part in origin.fixed.items() if parts.get(name, part) != part]
         told += [f"the split column has {_named(sorted(moved))} in the other part"] * bool(moved)
     return ", ".join(told) or None
@@ -293,7 +340,7 @@ def check_split(path: str | Path, origin: Origin, remedy: str) -> Split:
 
 def check_draw(path: str | Path, split: Split, base: Split, remedy: str) -> None:
     """Raise `McdError` where a draw has other patients than the split of its seed, on which its pre-training stands."""
-    for part in ("train", "test", "unlabelled"):
+    for part in (*PARTS, "unlabelled"):
         own, others = set(getattr(split, part)), set(getattr(base, part))
         if own != others:
             name = min(own ^ others)
@@ -306,7 +353,7 @@ def write_split(split: Split, path: str | Path) -> None:
     if split.drawn_from is None:
         del content["drawn_from"]
     for holder in (content, content.get("drawn_from", {})):
-        for key in ("unlabelled", "persons"):
+        for key in ("unlabelled", "persons", "validation"):
             if not holder.get(key, True):
                 del holder[key]
     write_json(path, {"format": FORMAT, **content})
@@ -316,14 +363,14 @@ def read_split(path: str | Path) -> Split:
     """Read a split, made or edited by hand.
 
     Raises:
-        McdError: malformed, a subject twice, or a subject in two parts.
+        McdError: malformed, a subject twice, or in two parts.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise McdError(f"{path}: not a {FORMAT} file; delete it to regenerate it")
     lists: list[list[str]] = []
-    for part in ("train", "test", "unlabelled"):
-        found = content.get(part, [] if part == "unlabelled" else None)
+    for part in ("train", "test", "unlabelled", "validation"):
+        found = content.get(part, None if part in ("train", "test") else [])
         if not isinstance(found, list):
             raise McdError(f"{path}: needs the lists `train` and `test`; delete it to regenerate it")
         lists.append([str(name) for name in found])
@@ -336,18 +383,35 @@ def read_split(path: str | Path) -> Split:
                 dict(origin.patients),
                 list(origin.unlabelled),
                 dict(origin.persons),
+                float(origin.validation),
             )
     except (TypeError, ValueError):
         raise McdError(f"{path}: `drawn_from` is damaged; take it out, or delete the file to regenerate it") from None
-    train, test, unlabelled = lists
-    split = Split(train, test, origin, unlabelled)
-    names = split.seen + split.test
+    train, test, unlabelled, validation = lists
+    split = Split(train, test, origin, unlabelled, validation)
+    names = split.seen + split.test + split.validation
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise McdError(f"{path}: {twice[0]} appears twice; a patient trains or tests, never both")
+        raise McdError(
+            f"{path}: {twice[0]} appears twice; a patient trains, tests or validates, and no more than one of these"
+        )
     if bool(train) != bool(test) or not names:
         raise McdError(f"{path}: `train` and `test` both need at least one subject")
     return split
+
+
+def held_out(path: str | Path, part: Part = "test") -> tuple[Split, list[str]]:
+    """Read a split, and those of its subjects on whom networks are tried, by the name of their part.
+
+    Raises:
+        McdError: where it has none: no patient of the cohort has a label, or none is for validation.
+    """
+    split = split_to_test(path)
+    if part == "validation" and not split.validation:
+        raise McdError(
+            f"{path}: has no validation patient; set `validation` of the cohort, and redraw it by `mcd split`"
+        )
+    return split, getattr(split, part)
 
 
 def split_to_test(path: str | Path) -> Split:

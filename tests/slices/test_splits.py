@@ -17,6 +17,7 @@ from mcd.slices.splits import (
     check_split,
     draw_labels,
     extend,
+    held_out,
     keep,
     make_split,
     mismatch,
@@ -301,6 +302,89 @@ def test_centres_that_are_not_to_be_seen_test() -> None:
     ):
         with pytest.raises(McdError, match=message):
             Origin.of("c", 0.5, subjects, [centre])
+
+
+@given(
+    validation=st.one_of(st.integers(1, 3), st.floats(0.05, 0.4)),
+    seed=st.integers(0, 99),
+    without=st.sets(st.sampled_from(sorted(SCANS)), max_size=6),
+)
+def test_those_who_validate_are_taken_from_those_who_would_train(
+    validation: float, seed: int, without: set[str]
+) -> None:
+    """By person, the same for every seed; who tests, and the order of the others' labels, depend on nobody who validates."""
+    plain = make_split(people(3, sorted(without)), seed)
+    there = replace(people(3, sorted(without)), validation=validation)
+    split = make_split(there, seed)
+    persons = {SCANS[name] for name in SCANS.keys() - without}
+    count = validation if validation >= 1 else max(1, int(validation * len(persons) + 0.5))
+    assert split.test == plain.test
+    assert len({SCANS[name] for name in split.validation}) == count
+    assert not without & set(split.validation)
+    assert set(split.train) == set(plain.train) - set(split.validation)
+    parts = [{SCANS[name] for name in part} for part in (split.seen, split.test, split.validation)]
+    assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
+    assert make_split(there, seed + 1).validation == split.validation
+    assert draw_labels(split, "c", seed, 1).validation == split.validation
+
+
+def test_the_sheet_or_the_other_centres_say_who_validates() -> None:
+    fixed = {"p000": "test", "p001": "train", "p002": "validation", "p003": "train"}
+    by_sheet = Origin("c", 0.5, fixed, validation=2)
+    split = make_split(by_sheet, 0)
+    assert (split.test, split.validation, sorted(split.train)) == (["p000"], ["p002"], ["p001", "p003"])
+    assert mismatch(split, replace(by_sheet, validation=1)) is None, "the sheet decides"
+    drawn = make_split(replace(origin(4, p000="test", p001="train", p002="train", p003="train"), validation=1), 0)
+    assert drawn.test == ["p000"]
+    assert len(drawn.validation) == 1
+    with pytest.raises(McdError, match="the split column has p002 validate, without a label"):
+        make_split(replace(by_sheet, unlabelled=["p002"]), 0)
+    both = {name: "validation" if name == "a1-0" else "test" if name == "a0-0" else "train" for name in SCANS}
+    with pytest.raises(McdError, match="a1-1 trains and a1-0 validates, and both are scans of a1"):
+        make_split(people(fixed=both), 0)
+    with pytest.raises(
+        McdError, match="of 4 subjects 2 test, 2 validate, and both parts need one; correct `test`, `val"
+    ):
+        make_split(replace(origin(4), validation=2), 0)
+    centres = make_split(Origin.of("c", 0.5, of_centres(), ["MDA"], 1), 0)
+    assert centres.test == ["p000", "p002"]
+    assert sorted(centres.train + centres.validation) == ["p001", "p003"]
+
+
+def test_those_who_validate_stay_when_the_cohort_changes(tmp_path: Path) -> None:
+    before = replace(origin(9, 2), validation=2)
+    write_split(make_split(before, 0), tmp_path / "s.json")
+    split = read_split(tmp_path / "s.json")
+    assert replace(split, drawn_from=before) == make_split(before, 0)
+    assert mismatch(split, before) is None
+    assert mismatch(split, replace(before, validation=3)) == "`validation` was 2 and is 3"
+    assert mismatch(split, origin(9, 2)) == "`validation` was 2 and is 0"
+    gone = split.validation[0]
+    patients = {name: None for name in names(11) if name != gone}
+    person = {"p009": split.validation[1]}
+    now = Origin("c", 2, patients, (), person, 2)
+    kept, extended = keep(split, now), extend(split, now, 0)
+    assert kept.validation == split.validation[1:]
+    assert (extended.validation, extended.test) == ([split.validation[1], "p009"], split.test)
+    assert extended.train == [*split.train, "p010"]
+    for decided in (kept, extended):
+        assert mismatch(decided, now) is None
+    with pytest.raises(McdError, match="differs from its seed's split in `validation`"):
+        check_draw("s", replace(split, validation=split.validation[1:]), split, "")
+    twice = replace(split, validation=[*split.validation, split.train[0]])
+    write_split(twice, tmp_path / "s.json")
+    with pytest.raises(McdError, match=rf"{split.train[0]} appears twice; a patient trains, tests or validates"):
+        read_split(tmp_path / "s.json")
+
+
+def test_who_validates_is_held_out_and_nobody_else(tmp_path: Path) -> None:
+    split = make_split(replace(origin(9, 2), validation=3), 0)
+    write_split(split, tmp_path / "s.json")
+    assert held_out(tmp_path / "s.json")[1] == split.test
+    assert held_out(tmp_path / "s.json", "validation")[1] == split.validation
+    write_split(make_split(origin(9, 2), 0), tmp_path / "s.json")
+    with pytest.raises(McdError, match=r"s\.json: has no validation patient; set `validation` of the cohort"):
+        held_out(tmp_path / "s.json", "validation")
 
 
 def test_files_round_trip_and_edits_are_checked(tmp_path: Path) -> None:

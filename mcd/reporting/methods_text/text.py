@@ -108,6 +108,10 @@ def _cohort(cohort: MethodsCohort, facts: MethodsFacts) -> str:
     ]
     if cohort.unlabelled:
         sentences.append(f"{cohort.unlabelled} have no label, and were used for training without labels alone.")
+    if validation := [len(split.validation) for split in splits if split.validation]:
+        sentences.append(
+            f"{_count(validation, kind)} neither trained nor tested: they were kept for choosing settings."
+        )
     labelled = [
         f"{100 * ratio:g} % ({_span([len(split.labelled(ratio)) for split in splits])})" for ratio in facts.ratios
     ]
@@ -226,7 +230,7 @@ def _training(facts: MethodsFacts, scores: pd.DataFrame) -> Iterable[str]:
         f"Fine-tuning, training from scratch and semi-supervised training used Adam {cite('kingma2015adam')} with a learning "
         f"rate of {options['learning_rate']:g}, {_warmup(options)}, and {decay} of {options['weight_decay']:g}, for "
         f"{_count([options['epochs']], 'epoch')}.{transferred} Slices were at random {_and(changes)}, and changed in intensity "
-        f"(standard deviation {augmentation['intensity']:g}). No validation data: the last state was tested. "
+        f"(standard deviation {augmentation['intensity']:g}). The last state was tested, not one chosen by its scores. "
         f"{_lengths(facts, scores)}"
     )
 
