@@ -131,11 +131,13 @@ def measure(row: str, arguments: argparse.Namespace) -> Measured:
     algorithm, *settings = row.split(":")
     precision = next((name for name in ("fp32", "bf16") if name in settings), "auto")
     compute = Compute(
-        device=arguments.device, precision=precision, threads=arguments.threads, compile="compile" in settings
+        device=arguments.device,
+        precision=precision,
+        threads=arguments.threads,
+        compile="compile" in settings,
+        cudnn_benchmark="benchmark" in settings,
     )
     device = prepare(compute)
-    torch.backends.cudnn.benchmark = "benchmark" in settings
-    torch.backends.cudnn.deterministic = "benchmark" not in settings
     torch.manual_seed(0)
     if algorithm == "peer":
         return peer(arguments, device, amp=precision == "bf16")

@@ -42,6 +42,7 @@ def numerics(compute: Compute, device: torch.device) -> dict[str, Any]:
         "device": device.type,
         "precision": "bf16" if computes_in_half(compute, device) else "fp32",
         "compile": compute.compile,
+        "cudnn_benchmark": compute.cudnn_benchmark and device.type == "cuda",
         "threads": compute.threads if device.type == "cpu" else None,
     }
 
@@ -55,7 +56,9 @@ def prepare(compute: Compute) -> torch.device:
     """Set the switches of torch and of the process once, and say which device is used."""
     keep_freed_memory()
     torch.set_num_threads(compute.threads)
-    torch.backends.cudnn.benchmark = False  # it may pick another algorithm, and other last digits, each run
+    torch.backends.cudnn.benchmark = (
+        compute.cudnn_benchmark
+    )  # it may pick another algorithm, and other last digits, each run
     torch.backends.cudnn.deterministic = True
     device = torch_device(compute)
     if device.index is not None:

@@ -94,6 +94,13 @@ class Compute(Section):
             "only long trainings earn back)"
         ),
     )
+    cudnn_benchmark: bool = Field(
+        False,
+        description=(
+            "let cuDNN try its algorithms on this GPU and take the fastest, of those that give the same digits twice "
+            "(another run may take another one, and end with other last digits)"
+        ),
+    )
     memory_limit_gb: Number = Field(
         8.0,
         ge=0,
