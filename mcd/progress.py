@@ -3,7 +3,8 @@ long as hundreds of others.
 
 How long a job of a rule takes is the mean of those that this run has done, else what one that runs says of itself, else the
 mean of earlier runs in the folder. Of a rule that never ran, only its time limit is known; limits are scaled so that those of
-the known rules give what these took.
+the known rules give what these took. As trainings in small take a far smaller share of their limits than preprocessing does,
+nothing is said of the time before half of it is that of rules which are known.
 """
 
 from collections import Counter, defaultdict
@@ -15,6 +16,9 @@ from mcd.records import Record
 
 _SURE = 0.02
 """Share of a run from which on its length is guessed."""
+
+_KNOWN = 0.5
+"""Share of a run's time that rules have whose jobs' length is known, from which on it is guessed."""
 
 _ALMOST = 0.95
 """Share of a job that takes longer than expected."""
@@ -97,20 +101,25 @@ class Progress:
     def done(self) -> int:
         return sum(map(len, self._taken.values()))
 
-    def share(self, now: float) -> float:
-        """Which share of the run's time is done, 0 to 1."""
+    def share(self, now: float) -> float | None:
+        """Which share of the run's time is done, 0 to 1; None where too little is known of how long its jobs take."""
         shares = {number: job.done()[0] for number, job in self.running.items()}
-        seconds = self._seconds(shares, now)
+        known = self._known(shares, now)
+        seconds = self._seconds(known)
         whole = sum(count * seconds[rule] for rule, count in self._planned.items())
+        if sum(self._planned[rule] * seconds[rule] for rule in known) < max(_KNOWN * whole, 1e-9):
+            return None
         done = sum(len(taken) * seconds.get(rule, 0) for rule, taken in self._taken.items())
         for number, job in self.running.items():
             expected, share = seconds.get(job.rule, 0), shares[number]
             done += min(now - job.began, _ALMOST * expected) if share is None else share * expected
-        return done / whole if whole else 0.0
+        return done / whole
 
     def words(self, now: float) -> str:
         """One line on the whole run, such as "31 % done, about 2 h 10 min left; 120 of 329 jobs done"."""
         share = self.share(now)
+        if share is None:
+            return self.jobs()
         elapsed = now - self.began
         left = f", about {duration(elapsed * (1 - share) / share)} left" if share >= _SURE else ""
         return f"{100 * share:.0f} % done{left}; {self.jobs()}"
@@ -125,14 +134,17 @@ class Progress:
             f"{count} {rule}" for rule, count in Counter(job.rule for job in self.running.values()).items()
         )
 
-    def _seconds(self, shares: Mapping[int, float | None], now: float) -> dict[str, float]:
-        """How long a job of each planned rule takes; `shares` is what each of the running jobs says that it has done."""
+    def _known(self, shares: Mapping[int, float | None], now: float) -> dict[str, float]:
+        """How long a job takes of the planned rules that it is known of; `shares` is what running jobs say they have done."""
         running = {
             job.rule: (now - job.began) / share for number, job in self.running.items() if (share := shares[number])
         }
         done = {rule: sum(taken) / len(taken) for rule, taken in self._taken.items()}
         found = {**self._earlier, **running, **done}
-        known = {rule: found[rule] for rule in found if rule in self._planned}
+        return {rule: found[rule] for rule in found if rule in self._planned}
+
+    def _seconds(self, known: Mapping[str, float]) -> dict[str, float]:
+        """How long a job of each planned rule takes."""
         limited = [rule for rule in known if rule in self.limits]
         scale = sum(known[rule] for rule in limited) / sum(self.limits[rule] for rule in limited) if limited else 1.0
         usual = sum(self.limits.values()) / len(self.limits) if self.limits else 1.0

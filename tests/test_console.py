@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import pytest
 
 from mcd.console import HANDLER, Console, take_over
+from mcd.durations import duration
 from mcd.progress import Job, Progress, mean_seconds
 from mcd.records import Record
 from mcd.training.history import History, write_history
@@ -75,22 +76,25 @@ class Run:
 
 
 def test_jobs_count_by_the_time_that_they_take() -> None:
-    """Ten short jobs are done, of seventeen: not 59 %, but as much as their time limits, then what they took, say."""
+    """Ten short jobs are done, of seventeen: not 59 %, and of how much nothing is known before a long one was seen."""
     progress = Progress(LIMITS)
     progress.plan(COUNTS, {}, 0.0)
     for number in range(10):
         progress.begin(number, Job("preprocess", f"p{number}", 2.0 * number))
         progress.end(number, 2.0 * number + 2)
-    whole = 10 * 30 + 2 * 3000 + 5 * 10
-    assert progress.share(20.0) == pytest.approx(10 * 30 / whole)
-    assert progress.words(20.0) == "5 % done, about 6 min 43 s left; 10 of 17 jobs done"
-    progress.begin(10, Job("pretrain", "a", 20.0))
+    assert progress.share(20.0) is None
+    assert progress.words(20.0) == "10 of 17 jobs done"
+    progress.begin(10, Job("pretrain", "a", 20.0, lambda: (0.25, "")))
+    scale = (2 + 400) / (30 + 3000)
+    assert progress.share(120.0) == pytest.approx((20 + 100) / (20 + 2 * 400 + 5 * 10 * scale)), "as it says of itself"
+    progress.running[10] = Job("pretrain", "a", 20.0)
     progress.end(10, 420.0)
     scale = (2 + 400) / (30 + 3000)
     taken = 20 + 2 * 400 + 5 * 10 * scale
     assert progress.share(420.0) == pytest.approx(420 / taken), (
         "what jobs of this run took, and the limit of the others"
     )
+    assert progress.words(420.0) == f"51 % done, about {duration(taken - 420)} left; 11 of 17 jobs done"
 
 
 def test_times_of_earlier_runs_go_before_limits() -> None:
@@ -132,7 +136,7 @@ def test_a_file_gets_lines_now_and_then_and_nothing_of_single_jobs(tmp_path: Pat
     first, plan, words, warning, end, last = run.stream.getvalue().splitlines()
     assert first == "Building DAG of jobs..."
     assert plan == "17 jobs: 10 preprocess, 2 pretrain, 5 score"
-    assert words[9:] == "5 % done, about 6 min 43 s left; 10 of 17 jobs done; running: 1 pretrain"
+    assert words[9:] == "10 of 17 jobs done; running: 1 pretrain"
     assert warning == "a warning of Snakemake's"
     assert end == "10 of 17 jobs done, after 1 h 01 min"
     assert last == "Complete log(s): x.log"
