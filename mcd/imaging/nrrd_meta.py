@@ -30,6 +30,16 @@ _BYTES = {
 """Of one value, by its type's name in either format, without sign, blanks and underscores."""
 
 
+_DECIDING = {
+    *("ndims", "dimsize", "elementsize", "elementspacing", "elementtype", "elementnumberofchannels"),
+    *("offset", "position", "origin", "transformmatrix", "rotation", "orientation", "headersize"),
+    *("compresseddata", "binarydata", "binarydatabyteordermsb", "elementbyteordermsb", "elementdatafile"),
+    *("dimension", "sizes", "type", "space", "spacedimension", "spacedirections", "spaceorigin", "spacings"),
+    *("encoding", "endian", "datafile", "byteskip", "lineskip"),
+}
+"""Fields of either format that say what the voxels are, and where: given twice, they contradict each other."""
+
+
 def read_nrrd_or_meta(path: Path, kind: str) -> sitk.Image:
     """Return the image of an NRRD or MetaImage file, with its voxels in it or beside it.
 
@@ -70,10 +80,10 @@ def _header(path: Path, kind: str) -> tuple[dict[str, str], int]:
         if len(line) > _LONGEST_LINE and kind != contents.NRRD:
             raise contents.damaged(path, f"a line of its header has {len(line)} characters")
         name, *value = re.split(separator, line, maxsplit=1)
-        if not value or line.startswith("#"):
-            continue
+        if not value or line.startswith("#") or (kind == contents.NRRD and value[0].startswith("=")):
+            continue  # NRRD's `key:=value` is the user's own
         name = name.lower().replace(" ", "")
-        if name in fields and not value[0].startswith("="):  # NRRD's `key:=value` is the user's own
+        if name in fields and name in _DECIDING:
             raise contents.damaged(path, f"its header gives {name} twice")
         fields[name] = value[0].strip()
     if kind != contents.NRRD and fields.get("ndims") not in _META_DIMENSIONS:

@@ -148,10 +148,17 @@ def test_a_header_that_itk_would_crash_on_is_not_given_to_it(tmp_path: Path, old
     assert "\n" not in str(caught.value)
 
 
+def test_comments_may_be_several(tmp_path: Path) -> None:
+    write(tmp_path / "a.mha")
+    whole = read_volume(tmp_path / "a.mha")
+    changed(tmp_path / "a.mha", lambda header: header.replace("NDims = 3", "NDims = 3\nComment = a\nComment = b"))
+    assert (sitk.GetArrayFromImage(read_volume(tmp_path / "a.mha")) == sitk.GetArrayFromImage(whole)).all()
+
+
 def test_nrrd_may_name_a_users_own_key_twice(tmp_path: Path) -> None:
     write(tmp_path / "a.nrrd")
     whole = read_volume(tmp_path / "a.nrrd")
-    changed(tmp_path / "a.nrrd", lambda header: header.replace("endian:", "note:=a\nnote:=b\nendian:"))
+    changed(tmp_path / "a.nrrd", lambda header: header.replace("endian:", "note:=a\nnote:=b\nspace:=mine\nendian:"))
     assert (sitk.GetArrayFromImage(read_volume(tmp_path / "a.nrrd")) == sitk.GetArrayFromImage(whole)).all()
     changed(tmp_path / "a.nrrd", lambda header: header.replace("endian:", "endian: big\nendian:"))
     with pytest.raises(McdError, match="gives endian twice"):

@@ -30,7 +30,8 @@ def test_trainings_take_the_gpus_that_are_free(tmp_path: Path) -> None:
     env = {"PATH": f"{program.parent}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0,2"}
     run = snakemake("--cores", "3", "pretrain", folder=tmp_path, config=config, env=env)
     assert run.returncode == 0, run.stdout[-3000:]
-    assert 'Provided resources: gpu=Resource("gpu", 2)' in run.stdout
+    (log,) = tmp_path.glob(".snakemake/log/*.log")
+    assert 'Provided resources: gpu=Resource("gpu", 2)' in log.read_text()
     logs = [path.read_text() for path in sorted(tmp_path.glob("logs/*/pretrain_pair/**/*.log"))]
     taken = [re.findall("takes GPU (.*) of 2", log) for log in logs]
     assert len(logs) == 3
