@@ -26,7 +26,7 @@ from mcd.imaging.alike import absent_regions, empty_region, some, unlike_others
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_label, read_volume
 from mcd.imaging.options import PreprocessOptions
-from mcd.imaging.preprocess import Preprocessed, preprocess_subject
+from mcd.imaging.preprocess import Preprocessed, preprocess_subject, short_label
 from mcd.imaging.raw import share_inside
 from mcd.pair import Pair
 from mcd.subject import Subject
@@ -189,6 +189,10 @@ def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[Pair])
     if lost > 0:
         problem = f"{lost:.1%} of the label's voxels lie outside the crop"
         _warn(one, one.subject.label, problem, "enlarge size, or change centre")
+    said = {finding.file for finding in one.findings}
+    if (problem := short_label(pre.info)) and str(one.subject.label) not in said:  # else of another sign of the same
+        remedy = "check the label's header: a label without one has voxels of 1 mm, wherever it was drawn"
+        _warn(one, one.subject.label, problem, remedy)
     for pair in pairs:
         if set(pair.modalities) <= pre.volumes.keys():
             one.gains[pair] = gain(pre, *pair.modalities)

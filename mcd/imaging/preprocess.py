@@ -6,6 +6,7 @@ percentile, z-score over the non-zero region. The statistics are those of the cr
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ from mcd.subject import Subject
 from mcd.version import code_version
 
 INTERPOLATIONS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}
+
+LABEL_COVERS = 0.95
+"""Share of the first modality's part of the crop that a label has to cover (our choice: a voxel more or less is no loss)."""
 
 # Our choice: of a body's parts in a crop (two legs) each is kept that has a quarter of the largest one's voxels; a couch
 # or a head rest has less.
@@ -127,9 +131,22 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
         info["label"] = _describe_label(label, codes, grid, subject)
         if info["label"]["lost"] > 0:
             info["warnings"].append(f"{info['label']['lost']:.1%} of the label's voxels lie outside the crop")
+        seen = next(iter(info["statistics"].values()))["covered"]
+        if (share := _covered(label, grid)) < LABEL_COVERS * seen:
+            info["label"]["covered"] = round(share, 6)
+            info["warnings"].append(short_label(info))
         if not codes.any():
             info["warnings"].append("the label is empty")
     return Preprocessed(volumes, codes, regions, grid, info)
+
+
+def short_label(info: Mapping[str, Any]) -> str:
+    """What is to be said of a preprocessed patient whose label ends before the first modality does; nothing of others."""
+    covered = (info["label"] or {}).get("covered")
+    if covered is None:
+        return ""
+    reference, numbers = next(iter(info["statistics"].items()))
+    return f"the label covers {covered:.0%} of the crop, {reference} {numbers['covered']:.0%}: beyond, all counts as background"
 
 
 def write_preprocessed(pre: Preprocessed, folder: str | Path) -> None:
@@ -296,6 +313,13 @@ def _normalise(
 def _no_region(rule: str, name: str) -> str:
     remedy = "correct the mask" if rule == "mask" else "choose another statistics_region or give a mask"
     return f"{name}: no voxel in its region ({rule}) within the crop; {remedy}"
+
+
+def _covered(label: sitk.Image, grid: Grid) -> float:
+    """Return the share of a grid that lies within a label's own."""
+    whole = sitk.Image(label.GetSize(), sitk.sitkUInt8) + 1
+    whole.CopyInformation(label)
+    return float((nearest(whole, grid) > 0).mean())
 
 
 def _describe_label(raw: sitk.Image, codes: np.ndarray, grid: Grid, subject: Subject) -> dict[str, Any]:

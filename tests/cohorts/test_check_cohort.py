@@ -199,6 +199,16 @@ def test_a_label_that_lost_its_header_is_noticed(cohort: Path) -> None:
     assert "the label has the size of A, but a corner lies" in found[0]["problem"]
 
 
+def test_a_label_that_lost_its_header_and_has_another_size_is_noticed(cohort: Path) -> None:
+    voxels = scans(0)["label"][:-1, :, :-2]
+    bare = Grid(voxels.shape[::-1], (1.0, 1.0, 1.0), GRID.origin, GRID.direction)
+    write_volume(bare.image(voxels), cohort / "p0_label.nii.gz")
+    status, found = check(cohort)
+    assert status == 0
+    assert [(row["patient"], row["severity"]) for row in found] == [("p0", "warning")]
+    assert re.match(r"the label covers \d+% of the crop, A 96%", found[0]["problem"])
+
+
 @pytest.mark.parametrize("fault", ["flipped", "shifted", "swapped"])
 def test_modalities_that_do_not_fit_are_a_warning(cohort: Path, fault: str) -> None:
     second = scans(0)["B"]

@@ -1,6 +1,7 @@
 """From raw files to the common grid: the same place for every modality, and the paper's normalisation."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -320,6 +321,25 @@ def test_a_label_partly_outside_the_crop_is_measured_and_wholly_outside_refused(
     outside = replace(subject, label=save("beside", beside, raw, np.uint8))
     with pytest.raises(McdError, match=r"beside\.nii\.gz: .*wholly outside the crop"):
         preprocess_subject(outside, PreprocessOptions(size=(30, 30)))
+
+
+@pytest.mark.parametrize("size", [None, (30, 34, 20)])
+def test_a_label_that_ends_before_the_image_is_said(
+    save: Callable[..., Path], size: tuple[int, int, int] | None
+) -> None:
+    """One that lost its header has voxels of 1 mm, whatever its size, and is a small part of the image's field of view."""
+    raw = centred((3.0, 3.0, 6.0), 180)
+    label = Grid(size or raw.size, (1.0, 1.0, 1.0), tuple(CENTRE - 15), raw.direction)
+    subject = Subject(
+        "s", {"A": save("a", head, raw)}, label=save("label", lambda points: ball(points, 9), label, np.uint8)
+    )
+    pre = preprocess_subject(subject, PreprocessOptions(size=(160, 160)))
+    held = np.prod([min(n, 160) for n in label.size[:2]]) * label.size[2] / (160 * 160 * pre.grid.size[2])
+    assert pre.info["label"]["covered"] == pytest.approx(held, rel=0.05)
+    assert len(pre.info["warnings"]) == 1
+    assert re.match("the label covers .*% of the crop, A 100%: beyond", pre.info["warnings"][0])
+    whole = replace(subject, label=save("whole", lambda points: ball(points, 9), raw, np.uint8))
+    assert preprocess_subject(whole, PreprocessOptions(size=(160, 160))).info["warnings"] == []
 
 
 def test_an_empty_label_is_a_warning(save: Callable[..., Path]) -> None:
