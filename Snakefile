@@ -35,12 +35,13 @@ include: "rules/page.smk"
 include: "rules/console.smk"
 
 
-# `--resources gpu=8` counts the GPUs of this machine, whose number is the default; on a cluster, its scheduler counts them.
+# `--resources gpu=8` counts the GPUs of this machine, whose number is the default; on a cluster, its scheduler counts them,
+# and the number here is only the most that one job may ask for.
 resource_scopes:
     gpu="local",
 
 
-if ON_THIS_MACHINE and "gpu" not in workflow.global_resources:
+if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", max(1, len(visible_cards())))
 
 

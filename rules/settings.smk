@@ -134,15 +134,12 @@ COMPUTE = CONFIG.compute.model_dump(exclude={"memory_limit_gb", "logger"})
 HELD_MB = round(1000 * CONFIG.compute.memory_limit_gb)
 
 
-ON_THIS_MACHINE = not (workflow.non_local_exec or workflow.remote_exec)
-
-
 def training_gpus(wildcards):
     """GPUs that a training job requests: one if the configuration names one, or leaves it open and jobs go to a cluster or
     this machine has one. Evaluated while jobs are planned: how they are executed is not known before.
     """
     if CONFIG.compute.device == "auto":
-        return int(not ON_THIS_MACHINE or bool(visible_cards()))
+        return int(workflow.non_local_exec or workflow.remote_exec or bool(visible_cards()))
     return int(CONFIG.compute.device != "cpu")
 
 

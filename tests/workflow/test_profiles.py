@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_patients import make_scans, write_configuration
 from snakemake_run import ROOT
 from workflow_rules import rules
 
@@ -74,3 +75,35 @@ def test_jobs_go_through_the_generic_clusters_submit_command(tmp_path: Path) -> 
     submitted = (queue.parent / "submitted").read_text()
     assert "-pe smp 1 -l h_vmem=1000M -l h_rt=10:00 -l gpu=0 " in submitted
     assert submitted.strip().endswith(".sh")
+
+
+def test_a_training_that_goes_to_a_cluster_asks_for_a_gpu(tmp_path: Path) -> None:
+    """With `device: auto`, from a machine that has none itself, as login nodes are."""
+    pytest.importorskip("snakemake_executor_plugin_cluster_generic")
+    queue = tmp_path / "bin/qsub"
+    queue.parent.mkdir()
+    queue.write_text(QUEUE)
+    queue.chmod(0o755)
+    settings = {"methods": ["multi_condos"], "label_ratios": [0.25], "compute": {"device": "auto"}}
+    config = write_configuration(tmp_path, make_scans(tmp_path), 7, **settings)
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "pretrain", "--configfile", str(config)),
+            *("--workflow-profile", f"{ROOT}/profiles/cluster-generic"),
+            *("-s", f"{ROOT}/Snakefile", "--directory", str(tmp_path)),
+        ],
+        env={
+            **os.environ,
+            "PATH": f"{queue.parent}{os.pathsep}{os.environ['PATH']}",
+            "CUDA_VISIBLE_DEVICES": "",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    submitted = (queue.parent / "submitted").read_text().splitlines()
+    (training,) = [line for line in submitted if "-l h_rt=2880:00" in line]
+    assert "-l h_vmem=32000M -l h_rt=2880:00 -l gpu=1 " in training
+    assert all("-l gpu=0 " in line for line in submitted if line != training)
