@@ -23,6 +23,7 @@ from mcd.cohorts.findings import Finding
 from mcd.cohorts.fit import gain, misfits
 from mcd.errors import McdError
 from mcd.imaging.alike import absent_regions, empty_region, some, unlike_others
+from mcd.imaging.dicom_label import names_of_codes
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_label, read_volume
 from mcd.imaging.options import PreprocessOptions
@@ -44,6 +45,7 @@ class Examined:
     findings: list[Finding] = field(default_factory=list)
     content: dict[str, str] = field(default_factory=dict)  # modality -> hash of its voxels
     codes: set[int] | None = None  # of the label above 0; None where there is none to read
+    names: dict[int, str] = field(default_factory=dict)  # of codes, where the label gives them names
     gains: dict[Pair, float] = field(default_factory=dict)
     info: dict[str, Any] | None = None  # as preprocessing writes it; None where it failed
 
@@ -105,7 +107,7 @@ def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequenc
             if name in subject.images:
                 one.content[name] = hashlib.sha256(array_of(image).astype(np.float32).data).hexdigest()
             elif name == "label":
-                one.codes = _codes(image)
+                one.codes, one.names = _codes(image), names_of_codes(Path(path))
                 if subject.images and (reference := next(iter(subject.images))) in grids:
                     _check_label_inside(one, image, grids[reference], reference)
         except McdError as error:
@@ -276,10 +278,26 @@ def _labels(examined: Sequence[Examined], regions: Mapping[str, Sequence[int]]) 
     for code in sorted(set(holders) - wanted):
         problem = f"code {code} is in no region, and in {len(holders[code])} labels: {some(holders[code])}"
         found.append(Finding("warning", "", "", problem, "add it to `regions`, if it is not meant to be background"))
+    found += _names_that_differ(examined)
     if any(one.codes is not None for one in examined):
         for region in absent_regions(regions, holders):
             empty = empty_region(region, regions[region])
             found.append(Finding("error", "", "", empty.problem, empty.remedy))
+    return found
+
+
+def _names_that_differ(examined: Sequence[Examined]) -> list[Finding]:
+    """Codes of DICOM labels are numbers of segments or regions of interest, which a clinic counts anew for each patient."""
+    called: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for one in examined:
+        for code in (one.codes or set()) & one.names.keys():
+            called[code][one.names[code].strip().casefold()].append(one.subject.id)
+    found = []
+    for code, names in sorted(called.items()):
+        if len(names) > 1:
+            each = "; ".join(f"{name or 'without a name'} in {some(patients)}" for name, patients in names.items())
+            remedy = "where these are different things, give label maps in which a code means one thing"
+            found.append(Finding("warning", "", "", f"code {code} of the labels has several names: {each}", remedy))
     return found
 
 

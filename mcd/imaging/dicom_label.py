@@ -50,6 +50,17 @@ def codes_in(header: "Dataset") -> set[int]:
     return {int(segment.SegmentNumber) for segment in header.get("SegmentSequence") or []}
 
 
+def names_of_codes(path: Path) -> dict[int, str]:
+    """Return code -> what the segment or region of interest is called, of a SEG or RTSTRUCT; nothing of another label."""
+    found = dicom_object(path)
+    if found is None:
+        return {}
+    header = found[1]
+    if str(header.SOPClassUID) == STRUCTURES:
+        return {int(roi.ROINumber): str(roi.get("ROIName", "")) for roi in header.get("StructureSetROISequence") or []}
+    return {int(one.SegmentNumber): str(one.get("SegmentLabel", "")) for one in header.get("SegmentSequence") or []}
+
+
 def read_dicom_label(path: Path, header: "Dataset", grid: Grid) -> sitk.Image:
     """Return the codes of a SEG on its own grid, or of an RTSTRUCT on `grid`, the grid of the image that it was drawn on.
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from dicom_files import write_structures
+from pydicom import dcmread
 
 from mcd.cli import main
 from mcd.cohorts.fit import LEAST_GAIN, gain
@@ -197,6 +199,24 @@ def test_a_label_that_lost_its_header_is_noticed(cohort: Path) -> None:
     assert status == 0
     assert [(row["patient"], row["severity"]) for row in found] == [("p0", "warning")]
     assert "the label has the size of A, but a corner lies" in found[0]["problem"]
+
+
+@pytest.mark.parametrize("second", ["Gtv ", "BODY"])
+def test_a_number_that_means_two_things_is_noticed(cohort: Path, second: str) -> None:
+    """A clinic numbers its regions of interest anew for each patient."""
+    corners = np.array([[3, 3], [9, 3], [9, 9], [3, 9]])
+    outlines = [GRID.world(np.column_stack([corners, np.full(4, z)]).astype(float)) for z in range(2, 6)]
+    for patient, name in (("p0", "GTV"), ("p1", second)):
+        write_structures(cohort / f"{patient}_label.dcm", {1: outlines})
+        made = dcmread(cohort / f"{patient}_label.dcm")
+        made.StructureSetROISequence[0].ROIName = name
+        made.save_as(cohort / f"{patient}_label.dcm")
+        sheet = (cohort / "sheet.tsv").read_text()
+        (cohort / "sheet.tsv").write_text(sheet.replace(f"{patient}_label.nii.gz", f"{patient}_label.dcm"))
+    status, found = check(cohort)
+    assert status == 0
+    said = [row["problem"] for row in found if "several names" in row["problem"]]
+    assert said == (["code 1 of the labels has several names: gtv in p0; body in p1"] if second == "BODY" else [])
 
 
 def test_a_label_that_lost_its_header_and_has_another_size_is_noticed(cohort: Path) -> None:
