@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -84,7 +85,7 @@ def test_a_training_that_goes_to_a_cluster_asks_for_a_gpu(tmp_path: Path) -> Non
     queue.parent.mkdir()
     queue.write_text(QUEUE)
     queue.chmod(0o755)
-    settings = {"methods": ["multi_condos"], "label_ratios": [0.25], "compute": {"device": "auto"}}
+    settings: dict[str, Any] = {"methods": ["multi_condos"], "label_ratios": [0.25], "compute": {"device": "auto"}}
     config = write_configuration(tmp_path, make_scans(tmp_path), 7, **settings)
     run = subprocess.run(
         [
