@@ -118,7 +118,9 @@ def flagged_registrations():
 
 
 def warnings_of_patients():
-    """What to say at the end: registrations that failed, and patients unlike the others, as far as they are preprocessed."""
+    """What to say at the end: registrations that failed, patients unlike the others, as far as they are preprocessed, and
+    label ratios that mean the same patients.
+    """
     yield from (f"registration: {sentence}" for sentence in flagged_registrations())
     for cohort in COHORTS:
         paths = {
@@ -129,6 +131,13 @@ def warnings_of_patients():
         if len(infos) == len(paths):
             found += empty_regions(infos, CONFIG.cohorts[cohort].regions)
         yield from (f"{cohort}: {unlike}" for unlike in found)
+        split = SPLITS[cohort, CONFIG.seeds[0], 0]
+        for ratios in split.same_labels([*CONFIG.label_ratios, *CONFIG.full_ratios]):
+            shown, count = ", ".join(map(plan.percent, ratios)), len(split.labelled(ratios[0]))
+            yield (
+                f"{cohort}: {shown} % of the labels are those of the same {count} of {len(split.train)} training scans, so that "
+                "their rows differ by chance alone; set label_ratios and full_ratios that differ"
+            )
 
 
 PATIENTS = {cohort: list(SUBJECTS[cohort].values()) for cohort in COHORTS}

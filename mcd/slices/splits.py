@@ -142,6 +142,13 @@ class Split:
         chosen = set(persons[: max(1, math.floor(ratio * len(persons) + 0.5))])
         return [name for name in self.train if self.person(name) in chosen]
 
+    def same_labels(self, ratios: Iterable[float]) -> list[list[float]]:
+        """Label ratios, of some, that mean the same subjects in a cohort this small: groups of two or more, rising."""
+        groups: dict[tuple[str, ...], list[float]] = {}
+        for ratio in sorted(set(ratios)) if self.train else ():
+            groups.setdefault(tuple(self.labelled(ratio)), []).append(ratio)
+        return [group for group in groups.values() if len(group) > 1]
+
     def without_labels(self, ratio: float) -> list[str]:
         """The other subjects that such a run may see, whose labels, if they have any, it must not use."""
         labelled = set(self.labelled(ratio))

@@ -74,6 +74,13 @@ def test_seeds_change_the_labels_and_not_the_test_patients() -> None:
     assert make_split(origin(40, 0.2, "d"), 0).test != one.test
 
 
+def test_ratios_that_mean_the_same_patients_are_found() -> None:
+    split = Split(train=[f"s{number}" for number in range(8)], test=["t"])
+    assert split.same_labels([0.1, 0.05, 0.5, 1.0, 0.45]) == [[0.05, 0.1], [0.45, 0.5]]
+    assert split.same_labels([0.1, 0.25, 0.1]) == []
+    assert Split(train=[], test=[], unlabelled=["u"]).same_labels([0.1, 0.5]) == []
+
+
 def test_a_fixed_split_is_kept() -> None:
     assert make_split(origin(3, p000="test", p001="train", p002="train"), 0).test == ["p000"]
     with pytest.raises(McdError, match="p002"):
