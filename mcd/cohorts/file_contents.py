@@ -53,8 +53,8 @@ def look_into(files: Mapping[str, Path]) -> Look | None:
 def codes_of(path: Path) -> set[int] | None:
     """The codes above 0 of a label map; None for an image, and for what cannot be read."""
     try:
-        if path.exists() and (found := dicom_object(path)):
-            return codes_in(found[1])
+        if found := dicom_object(path):
+            return set(codes_in(found[1]))
         volume = array_of(read_volume(path, note=lambda _: None))
         values = np.unique(volume)
     except McdError:

@@ -28,6 +28,8 @@ def dicom_object(path: Path) -> tuple[Path, "Dataset"] | None:
 
     A structure set that lies beside the series that it was drawn on does not make a label of that folder.
     """
+    if not path.exists():  # a channel of a file, or a file that is missing, of which its reader says more
+        return None
     files = [path] if not path.is_dir() else sorted(child for child in path.iterdir() if child.is_file())
     found = []
     for file in files:
@@ -43,22 +45,17 @@ def dicom_object(path: Path) -> tuple[Path, "Dataset"] | None:
     return found[0] if found else None
 
 
-def codes_in(header: "Dataset") -> set[int]:
-    """Return the codes of a SEG or RTSTRUCT: the numbers of its segments or regions of interest."""
+def codes_in(header: "Dataset") -> dict[int, str]:
+    """Return the codes of a SEG or RTSTRUCT, the numbers of its segments or regions of interest, and what they are called."""
     if str(header.SOPClassUID) == STRUCTURES:
-        return {int(roi.ROINumber) for roi in header.get("StructureSetROISequence") or []}
-    return {int(segment.SegmentNumber) for segment in header.get("SegmentSequence") or []}
+        return {int(roi.ROINumber): str(roi.get("ROIName", "")) for roi in header.get("StructureSetROISequence") or []}
+    return {int(one.SegmentNumber): str(one.get("SegmentLabel", "")) for one in header.get("SegmentSequence") or []}
 
 
 def names_of_codes(path: Path) -> dict[int, str]:
     """Return code -> what the segment or region of interest is called, of a SEG or RTSTRUCT; nothing of another label."""
     found = dicom_object(path)
-    if found is None:
-        return {}
-    header = found[1]
-    if str(header.SOPClassUID) == STRUCTURES:
-        return {int(roi.ROINumber): str(roi.get("ROIName", "")) for roi in header.get("StructureSetROISequence") or []}
-    return {int(one.SegmentNumber): str(one.get("SegmentLabel", "")) for one in header.get("SegmentSequence") or []}
+    return codes_in(found[1]) if found else {}
 
 
 def read_dicom_label(path: Path, header: "Dataset", grid: Grid) -> sitk.Image:

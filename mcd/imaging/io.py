@@ -73,10 +73,8 @@ def read_label(path: str | Path, grid: Grid, *, note: Note = log.warning) -> sit
         McdError: like `read_volume`, and for segments that overlap.
     """
     path = Path(path)
-    if path.exists():
-        found = dicom_object(path)
-        if found is not None:
-            return read_dicom_label(*found, grid)
+    if found := dicom_object(path):
+        return read_dicom_label(*found, grid)
     return read_volume(path, note=note)
 
 

@@ -8,12 +8,14 @@ import pytest
 from dicom_files import COLOURS, read_headers, write_series, write_structures
 
 from mcd.errors import McdError
+from mcd.imaging.dicom_label import names_of_codes
 from mcd.imaging.dicom_seg import write_seg
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_label, read_volume
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import preprocess_subject
 from mcd.imaging.raw import read_raw
+from mcd.imaging.write_volume import write_volume
 from mcd.subject import Subject
 
 highdicom = pytest.importorskip("highdicom")
@@ -169,3 +171,10 @@ def test_a_seg_on_part_of_the_image_is_preprocessed_like_it(series: Path, tmp_pa
     assert pre.label is not None
     np.testing.assert_array_equal(pre.label > 0, pre.volumes["CT"] > 1.0)
     assert len(read_headers(series)) == SHAPE[0]
+
+
+def test_a_channel_of_a_file_is_no_dicom_label(tmp_path: Path) -> None:
+    """Its name is that of no file, and the file is another reader's."""
+    grid = Grid((4, 4, 4), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    write_volume(grid.image(np.zeros(grid.shape, np.uint8)), tmp_path / "four.nii.gz")
+    assert names_of_codes(tmp_path / "four.nii.gz[1]") == names_of_codes(tmp_path / "four.nii.gz") == {}
