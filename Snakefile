@@ -41,7 +41,7 @@ resource_scopes:
     gpu="local",
 
 
-if "gpu" not in workflow.global_resources:
+if workflow.is_main_process and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", max(1, len(visible_cards())))
 
 

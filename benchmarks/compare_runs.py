@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mcd.evaluation.score_rows import TRAINING
 from mcd.evaluation.scores import read_scores
 from mcd.evaluation.statistics import effects
 
 CASE = ["cohort", "pair", "label_ratio", "modality"]
-TRAINING = ["seed", "draw"]
 
 
 def values(run: str) -> pd.Series:

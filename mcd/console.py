@@ -16,7 +16,8 @@ from mcd.durations import duration
 from mcd.errors import McdError
 from mcd.progress import Job, Progress, mean_seconds
 from mcd.records import read_records
-from mcd.status import ENDING, under_way
+from mcd.status import under_way
+from mcd.training.history import LIVE
 
 HANDLER = "DefaultStreamHandler"
 """Snakemake's name of its handler for the terminal; absent where the user has chosen another logger."""
@@ -152,11 +153,11 @@ class Console(logging.Handler):
     def _draw(self) -> None:
         """The run in a line, and a line for each job, in the place of those drawn before."""
         columns, rows = shutil.get_terminal_size()
-        now, running = self.clock(), list(self.progress.running.values())
+        now, running, reports = self.clock(), list(self.progress.running.items()), self.progress.reports()
         room = max(min(SHOWN, rows - 3), 1)
-        lines = [self.progress.words(now)]
-        for job in running[:room]:
-            _, words = job.done()
+        lines = [self.progress.words(now, reports)]
+        for number, job in running[:room]:
+            _, words = reports[number]
             lines.append(f"  {job.name}: {words or duration(now - job.began)}")
         if len(running) > room:
             lines.append(f"  and {len(running) - room} more")
@@ -195,7 +196,7 @@ def _done(states: Sequence[str]) -> tuple[float | None, str]:
     """How far a job is that trains, by the losses beside its states."""
     for number, state in enumerate(states):
         try:
-            training = under_way(Path(f"{state}{ENDING}"))
+            training = under_way(Path(f"{state}{LIVE}"))
         except (McdError, OSError):  # not begun, or done: its losses are elsewhere
             continue
         return (number + training.share) / len(states), training.words()

@@ -24,6 +24,10 @@ _ALMOST = 0.95
 """Share of a job that takes longer than expected."""
 
 
+Reports = Mapping[int, tuple[float | None, str]]
+"""Number of a running job -> what it says of itself (`Job.done`)."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One that runs.
@@ -101,9 +105,16 @@ class Progress:
     def done(self) -> int:
         return sum(map(len, self._taken.values()))
 
-    def share(self, now: float) -> float | None:
-        """Which share of the run's time is done, 0 to 1; None where too little is known of how long its jobs take."""
-        shares = {number: job.done()[0] for number, job in self.running.items()}
+    def reports(self) -> Reports:
+        """What each running job says of itself, which may take reading files."""
+        return {number: job.done() for number, job in self.running.items()}
+
+    def share(self, now: float, reports: Reports | None = None) -> float | None:
+        """Which share of the run's time is done, 0 to 1; None where too little is known of how long its jobs take.
+
+        `reports` are those of this moment, where they are known already.
+        """
+        shares = {number: share for number, (share, _) in (self.reports() if reports is None else reports).items()}
         known = self._known(shares, now)
         seconds = self._seconds(known)
         whole = sum(count * seconds[rule] for rule, count in self._planned.items())
@@ -115,9 +126,12 @@ class Progress:
             done += min(now - job.began, _ALMOST * expected) if share is None else share * expected
         return done / whole
 
-    def words(self, now: float) -> str:
-        """One line on the whole run, such as "31 % done, about 2 h 10 min left; 120 of 329 jobs done"."""
-        share = self.share(now)
+    def words(self, now: float, reports: Reports | None = None) -> str:
+        """One line on the whole run, such as "31 % done, about 2 h 10 min left; 120 of 329 jobs done".
+
+        `reports` as in `share`.
+        """
+        share = self.share(now, reports)
         if share is None:
             return self.jobs()
         elapsed = now - self.began

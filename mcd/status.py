@@ -14,12 +14,11 @@ from mcd.durations import duration
 from mcd.errors import McdError
 from mcd.locks import holder_of
 from mcd.records import LOGS, read_records
-from mcd.training.history import seconds_left, warnings_of
+from mcd.training.history import LIVE, NOT_LOSSES, seconds_left, warnings_of
 
 STATES = "work/.resume"
 """Of trainings that are not done, relative to a run's folder (`rules/places.smk`)."""
 
-ENDING = ".losses.csv"
 _SHOWN = 3  # losses of a training
 
 
@@ -35,7 +34,7 @@ def status(run: Path) -> Iterator[str]:
     yield f"{len(running)} job{'' if len(running) == 1 else 's'} running" if running else "nothing is running"
     for lock, holder in running:
         yield f"  {lock.relative_to(run / LOGS).as_posix().removesuffix('.log.lock')}: {holder}"
-    for losses in sorted((run / STATES).rglob(f"*{ENDING}")):
+    for losses in sorted((run / STATES).rglob(f"*{LIVE}")):
         yield from _training(losses, run / STATES)
     done = Counter(record.rule for record in read_records(run))
     if done:
@@ -87,8 +86,8 @@ def under_way(losses: Path) -> UnderWay:
 def _training(losses: Path, states: Path) -> Iterator[str]:
     """How far a training is, its last losses, what is left of it, and its warnings."""
     training = under_way(losses)
-    alive = holder_of(losses.with_name(losses.name.removesuffix(ENDING) + ".lock"))
-    name = losses.relative_to(states).as_posix().removesuffix(ENDING)
+    alive = holder_of(losses.with_name(losses.name.removesuffix(LIVE) + ".lock"))
+    name = losses.relative_to(states).as_posix().removesuffix(LIVE)
     yield f"training {name}: {training.words(alive is not None)}"
     yield "  " + ", ".join(f"{loss} {value:.4f}" for loss, value in _losses(training.last))
     for warning in warnings_of(training.rows):
@@ -97,7 +96,5 @@ def _training(losses: Path, states: Path) -> Iterator[str]:
 
 def _losses(row: Mapping[str, str]) -> list[tuple[str, float]]:
     """Some of the losses of an epoch: those that end in total first."""
-    names = list(row)
-    found = names[names.index("mcd_version") + 1 : names.index("weights_moved")]
-    found.sort(key=lambda name: not name.endswith("total"))
+    found = sorted((name for name in row if name not in NOT_LOSSES), key=lambda name: not name.endswith("total"))
     return [(name, float(row[name])) for name in found[:_SHOWN] if row[name]]

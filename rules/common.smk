@@ -159,10 +159,4 @@ CONFIGURED_RUNS = plan.configured_runs(CONFIG)
 
 def pretraining_files():
     """The checkpoints of every pre-training that the configured methods need, each once."""
-    return sorted(
-        {
-            pretraining_file(run.cohort, plan.pretrained_on(CONFIG, run), METHODS[run.method].pretraining, run.seed)
-            for run in CONFIGURED_RUNS
-            if METHODS[run.method].pretraining
-        }
-    )
+    return sorted({pretraining_file(*made) for run in CONFIGURED_RUNS if (made := plan.pretraining_of(CONFIG, run))})

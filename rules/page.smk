@@ -73,7 +73,7 @@ rule write_methods:
     """A paragraph on methods that a paper can use, with the references that it cites."""
     input:
         splits=SPLIT_FILES,
-        losses=[path for paths in described_pretrainings()[1].values() for path in paths],
+        losses=[path for paths in described_losses().values() for path in paths],
         scores=[scores_file(run) for run in CONFIGURED_RUNS],
     output:
         text=METHODS_TEXT,
@@ -94,8 +94,8 @@ rule write_methods:
             "seeds": len(CONFIG.seeds),
             "draws": CONFIG.label_draws,
             "filters": CONFIG.filters,
-            "pretrainings": described_pretrainings()[0],
-            "pretraining_losses": described_pretrainings()[1],
+            "pretrainings": described_pretrainings(),
+            "pretraining_losses": described_losses(),
             "finetuning": CONFIG.finetuning.model_dump(mode="json"),
         },
         cohorts=lambda wildcards: [described_cohort(cohort) for cohort in COHORTS],

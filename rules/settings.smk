@@ -101,11 +101,8 @@ def finetuned_run(names):
 
 def pretrained(wildcards):
     """The checkpoint that a method starts from; nothing for one that starts from random weights."""
-    pretraining = METHODS[wildcards.method].pretraining
-    if pretraining is None:
-        return {}
-    run = finetuned_run(finetuned_runs(wildcards)[0])
-    return {"pretrained": pretraining_file(run.cohort, plan.pretrained_on(CONFIG, run), pretraining, run.seed)}
+    made = plan.pretraining_of(CONFIG, finetuned_run(finetuned_runs(wildcards)[0]))
+    return {"pretrained": pretraining_file(*made)} if made else {}
 
 
 def finetuning_tasks(wildcards):
@@ -276,11 +273,7 @@ def states_to_come():
         jobs.setdefault(replace(run, modality=""), []).append(run)
     done = [all(Path(predictions_file(run)).exists() for run in job) for job in jobs.values()]
     models = {model_file(run) for job, is_done in zip(jobs.values(), done) if not is_done for run in job}
-    pretrainings = {
-        (run.cohort, plan.pretrained_on(CONFIG, run), METHODS[run.method].pretraining, run.seed)
-        for run in runs
-        if METHODS[run.method].pretraining
-    }
+    pretrainings = {made for run in runs if (made := plan.pretraining_of(CONFIG, run))}
     pretrainings |= {(made.cohort, made.pair, made.pretraining, made.seed) for made in TRANSLATIONS}
     undone = {names for names in pretrainings if not Path(pretraining_file(*names)).exists()}
     return models | {of_pretraining(PRETRAINING_STATE, *names) for names in undone}
@@ -294,16 +287,22 @@ def reported_losses():
 
 
 def described_pretrainings():
-    """Pre-training of a configured method -> what it was asked for in the first cohort and pair that has it, and all its losses."""
-    tasks, losses = {}, {}
+    """Pre-training of a configured method -> what it was asked for in the first cohort and pair that has it."""
+    tasks = {}
     for run in CONFIGURED_RUNS:
-        if name := METHODS[run.method].pretraining:
-            made = run.cohort, plan.pretrained_on(CONFIG, run), name, run.seed
-            tasks.setdefault(name, or_explain(plan.pretraining_task, CONFIG, *made).model_dump())
-            path = f"{of_pretraining(PRETRAINING, *made)}/losses.csv"
-            if path not in losses.setdefault(name, []):
-                losses[name].append(path)
-    return tasks, losses
+        made = plan.pretraining_of(CONFIG, run)
+        if made and made[2] not in tasks:
+            tasks[made[2]] = or_explain(plan.pretraining_task, CONFIG, *made).model_dump()
+    return tasks
+
+
+def described_losses():
+    """Pre-training of a configured method -> all its losses."""
+    losses = {}
+    for made in dict.fromkeys(plan.pretraining_of(CONFIG, run) for run in CONFIGURED_RUNS):
+        if made:
+            losses.setdefault(made[2], []).append(f"{of_pretraining(PRETRAINING, *made)}/losses.csv")
+    return losses
 
 
 def described_cohort(name):

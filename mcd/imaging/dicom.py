@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # SEG, and SEG as a label map
 STRUCTURES = "1.2.840.10008.5.1.4.1.1.481.3"  # RTSTRUCT
+_ITK_READER = "GDCMImageIO"  # named: looking for one that takes a damaged slice costs seconds more
 _DOSE = "1.2.840.10008.5.1.4.1.1.481.2"  # RTDOSE: an image of its own beside the CT that it was planned on
 
 # Our choices: how far a slice may lie from where an even grid has it, as a share of the distance between slices, and how far
 # all of them may drift sideways, as a share of a pixel. Within, no voxel is ever a neighbour's.
 _LARGEST_STRAY = 0.2
-_ITK_READER = "GDCMImageIO"  # named: looking for one that takes a damaged slice costs seconds more
 _LARGEST_DRIFT = 0.5
 _SAME_PLACE_MM = 1e-3
 _NEEDED = [

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mcd.distributed.shares import shared
 from mcd.models.unet import UNet, bottleneck_channels, feature_maps
@@ -30,9 +29,7 @@ class Encoder(nn.Module):
 
     def bottleneck(self, images: Tensor) -> Tensor:
         """(N, in, H, W) -> (N, 16f, H/16, W/16)."""
-        for level, block in enumerate(self.encoder):
-            images = block(images if level == 0 else F.max_pool2d(images, 2))
-        return images
+        return self.encode(images)[-1]
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, in, H, W) -> (N, 16f), the bottleneck's mean over space, in single precision."""

@@ -2,13 +2,13 @@
 
 from mcd.config import Config
 from mcd.methods import METHODS, PRETRAININGS
-from mcd.plan.comparison import BY_DEFAULT, about_cohorts
-from mcd.plan.runs import pretrained_on, unpaired_columns
+from mcd.plan.comparison import about_cohorts, is_made
+from mcd.plan.runs import Pretrained, pretraining_of, unpaired_columns
 from mcd.plan.tables import comparisons
 from mcd.reporting.tables.spec import TableSpec
 
 
-def costs(config: Config) -> tuple[TableSpec, list[tuple[str, str, str, int]]] | None:
+def costs(config: Config) -> tuple[TableSpec, list[Pretrained]] | None:
     """Table IX, and the pre-trainings that it covers: (cohort, pair, pretraining, seed). None if there are none.
 
     They are those of Table II and of everything else that `report` names, so ablations and baselines beyond the paper are
@@ -17,13 +17,13 @@ def costs(config: Config) -> tuple[TableSpec, list[tuple[str, str, str, int]]] |
     runs = {
         run
         for name, comparison in comparisons(config).items()
-        if name == "table2" or config.report == "all" or name in (config.report or BY_DEFAULT)
+        if is_made(config, name)
         for run in comparison.runs
         if METHODS[run.method].pretraining and run.pair in config.cohorts[run.cohort].pairs
     }
     if not runs:
         return None
-    made = {(run.cohort, pretrained_on(config, run), METHODS[run.method].pretraining or "", run.seed) for run in runs}
+    made = {one for run in runs if (one := pretraining_of(config, run))}
     trained_pairs = {(run.cohort, run.pair) for run in runs}
     pairs = {
         name: [pair for pair in cohort.pairs if (name, pair) in trained_pairs]

@@ -3,11 +3,8 @@
 from mcd.config import Config
 from mcd.methods import METHODS
 from mcd.plan.comparison import is_made
-from mcd.plan.runs import Run, pretrained_on
+from mcd.plan.runs import Pretrained, Run, pretraining_of
 from mcd.plan.tables import comparisons
-
-Pretrained = tuple[str, str, str, int]
-"""Cohort, pair (or a modality that is in none, or all modalities), pre-training, seed."""
 
 
 def diagnosed(config: Config) -> dict[Pretrained, list[Run]]:
@@ -21,11 +18,11 @@ def diagnosed(config: Config) -> dict[Pretrained, list[Run]]:
         if not is_made(config, name):
             continue
         for run in comparison.runs:
-            pretraining = METHODS[run.method].pretraining
-            if pretraining is None:
+            made = pretraining_of(config, run)
+            if made is None:
                 continue
-            runs = found.setdefault((run.cohort, pretrained_on(config, run), pretraining, run.seed), [])
-            own = run.method == pretraining and run.draw == 0 and run.ratio in config.label_ratios
+            runs = found.setdefault(made, [])
+            own = run.method == METHODS[run.method].pretraining and run.draw == 0 and run.ratio in config.label_ratios
             if own and run not in runs:
                 runs.append(run)
     return found

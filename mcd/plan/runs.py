@@ -13,6 +13,10 @@ SINGLE = "single"
 """In place of a pair, for a modality that is in none."""
 
 
+Pretrained = tuple[str, str, str, int]
+"""Cohort, pair (or a modality that is in none, or all modalities), pre-training, seed."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One fine-tuning with its test: a U-Net for one modality, trained on a share of the labels.
@@ -138,6 +142,12 @@ def trained_in(run: Run) -> str:
 def pretrained_on(config: Config, run: Run) -> str:
     """What the pre-training of a run saw: its pair, its modality alone, or all of the cohort, joined by hyphens."""
     return "-".join(config.cohorts[run.cohort].modalities) if needs_three(run.method) else trained_in(run)
+
+
+def pretraining_of(config: Config, run: Run) -> Pretrained | None:
+    """The pre-training that a run starts from; None from random weights."""
+    pretraining = METHODS[run.method].pretraining
+    return (run.cohort, pretrained_on(config, run), pretraining, run.seed) if pretraining else None
 
 
 def methods(config: Config) -> list[str]:

@@ -23,14 +23,11 @@ from mcd.errors import McdError, first_line
 from mcd.files import atomic_path, explained, reading_problem, together
 from mcd.paths import is_address
 from mcd.reporting.methods_text.citations import METHOD_KEYS, PAPER, bibliography, of_layout
-from mcd.sharing.readme import readme
+from mcd.sharing.readme import OWN_LICENCE, readme
 from mcd.trace import of_simulated_patients
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 FORMAT = "mcd-pack/1"
-
-OWN_LICENCE = "Apache-2.0"
-"""Of this project, and so of patients that it simulates."""
 
 WEIGHTS, ABOUT, README, CITATION, SUMS = (
     "weights.safetensors",

@@ -5,6 +5,9 @@ from typing import Any
 
 from mcd.methods import PRETRAININGS
 
+OWN_LICENCE = "Apache-2.0"
+"""Of this project, and so of patients that it simulates."""
+
 
 def readme(name: str, description: Mapping[str, Any], terms: Mapping[str, str], files: Sequence[str]) -> str:
     """A pack's README.md, with the head that hubs read.
@@ -18,8 +21,8 @@ def readme(name: str, description: Mapping[str, Any], terms: Mapping[str, str], 
     simulated = bool(terms["notice"])
     known = PRETRAININGS.get(description.get("pretraining", ""))
     x = description["modalities"][0]
-    head = ["---", f"license: {'apache-2.0' if terms['licence'] == 'Apache-2.0' else 'other'}"]
-    head += [f"license_name: {terms['licence']!r}"] if terms["licence"] != "Apache-2.0" else []
+    own = terms["licence"] == OWN_LICENCE
+    head = ["---", *(["license: apache-2.0"] if own else ["license: other", f"license_name: {terms['licence']!r}"])]
     head += ["library_name: mcd", "tags: [medical-imaging, self-supervised, multimodal, segmentation]", "---"]
     facts = {
         "method": f"`{description.get('pretraining', description['algorithm'])}` (`{description['algorithm']}`)",

@@ -354,19 +354,16 @@ class MixedSlices(SliceSet):
         )
 
 
-class PooledSlices(SliceSet):
-    """The slices of several modalities in one pool of one-channel slices, for a method that sees one modality at a time.
+class RepeatedSlices(SliceSet):
+    """The slices of another set several times over: position `copy * len(slices) + slice`. A subclass says what a copy is."""
 
-    The pool holds each slice of `slices` once per modality: position `modality * len(slices) + slice`.
-    """
-
-    def __init__(self, slices: SliceSet) -> None:
-        self.slices = slices
+    def __init__(self, slices: SliceSet, copies: int) -> None:
+        self.slices, self.copies = slices, copies
         self.shards, self.subjects, self.regions = slices.shards, slices.subjects, slices.regions
         self.modalities, self.device, self.size = slices.modalities, slices.device, slices.size
-        self.subject_of = np.tile(slices.subject_of, len(slices.modalities))
-        self.height_of = np.tile(slices.height_of, len(slices.modalities))
-        self.has_target = np.tile(slices.has_target, len(slices.modalities))
+        self.subject_of = np.tile(slices.subject_of, copies)
+        self.height_of = np.tile(slices.height_of, copies)
+        self.has_target = np.tile(slices.has_target, copies)
         self.known = slices.known
 
     @property
@@ -374,7 +371,17 @@ class PooledSlices(SliceSet):
         return self.slices.in_memory
 
     def __len__(self) -> int:
-        return len(self.slices) * len(self.modalities)
+        return len(self.slices) * self.copies
+
+
+class PooledSlices(RepeatedSlices):
+    """The slices of several modalities in one pool of one-channel slices, for a method that sees one modality at a time.
+
+    The pool holds each slice of `slices` once per modality.
+    """
+
+    def __init__(self, slices: SliceSet) -> None:
+        super().__init__(slices, len(slices.modalities))
 
     def identity(self) -> dict[str, Any]:
         return {"pooled": self.slices.identity()}
@@ -388,10 +395,10 @@ class PooledSlices(SliceSet):
         return self.slices._placed(pieces[0], 1)
 
 
-class PairedSlices(SliceSet):
+class PairedSlices(RepeatedSlices):
     """The slices of more than two modalities as those of their pairs, for a method that sees a pair in each step.
 
-    Position `pair * len(slices) + slice` is a slice in the two modalities of a pair. A batch has to be of one pair.
+    Each slice of `slices` stands there once per pair, in its two modalities. A batch has to be of one pair.
 
     Args:
         slices: chosen as `pairs`.
@@ -406,9 +413,6 @@ class PairedSlices(SliceSet):
     """
 
     def __init__(self, slices: SliceSet) -> None:
-        self.slices = slices
-        self.shards, self.subjects, self.regions = slices.shards, slices.subjects, slices.regions
-        self.modalities, self.device, self.size = slices.modalities, slices.device, slices.size
         there = np.concatenate(
             [
                 slices._content(subject)[slices.rows[slices.subject_of == position]]
@@ -418,22 +422,12 @@ class PairedSlices(SliceSet):
         found = {pair: np.flatnonzero(there[:, pair].all(axis=1)) for pair in combinations(range(there.shape[1]), 2)}
         self.pairs = [pair for pair, own in found.items() if len(own) > 1]  # a batch of one has no negative
         self.of_pairs = [found[pair] + number * len(slices) for number, pair in enumerate(self.pairs)]
-        for position, modality in enumerate(self.modalities):
+        for position, modality in enumerate(slices.modalities):
             if not any(position in pair for pair in self.pairs):
                 raise McdError(
                     f"{modality}: no two slices show it together with another modality; leave it out of `modalities`"
                 )
-        self.subject_of = np.tile(slices.subject_of, len(self.pairs))
-        self.height_of = np.tile(slices.height_of, len(self.pairs))
-        self.has_target = np.tile(slices.has_target, len(self.pairs))
-        self.known = slices.known
-
-    @property
-    def in_memory(self) -> bool:
-        return self.slices.in_memory
-
-    def __len__(self) -> int:
-        return len(self.slices) * len(self.pairs)
+        super().__init__(slices, len(self.pairs))
 
     @property
     def of_one_batch(self) -> np.ndarray:

@@ -136,6 +136,11 @@ class Split:
         """Whose scan it is."""
         return self.drawn_from.person(name) if self.drawn_from else name
 
+    @property
+    def everyone(self) -> list[str]:
+        """All subjects, whatever their part."""
+        return self.seen + self.test + self.validation
+
     def labelled(self, ratio: float) -> list[str]:
         """The training subjects whose labels a run at `ratio` (0 to 1] may use: so many persons, rounded, at least one."""
         persons = list(dict.fromkeys(map(self.person, self.train)))
@@ -299,7 +304,7 @@ def mismatch(split: Split, origin: Origin) -> str | None:
     before = split.drawn_from or Origin(
         origin.cohort,
         origin.test,
-        dict.fromkeys(split.seen + split.test + split.validation),
+        dict.fromkeys(split.everyone),
         split.unlabelled,
         origin.persons,
     )
@@ -396,7 +401,7 @@ def read_split(path: str | Path) -> Split:
         raise McdError(f"{path}: `drawn_from` is damaged; take it out, or delete the file to regenerate it") from None
     train, test, unlabelled, validation = lists
     split = Split(train, test, origin, unlabelled, validation)
-    names = split.seen + split.test + split.validation
+    names = split.everyone
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise McdError(

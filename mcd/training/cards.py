@@ -61,8 +61,8 @@ def own_cards(number: int, device: str) -> Iterator[None]:
     Args:
         device: of the configuration, `compute.device`.
     """
-    cards = visible_cards()
-    if device not in ("auto", "cuda") or not 0 < number < len(cards):
+    cards = visible_cards() if device in ("auto", "cuda") else []
+    if not 0 < number < len(cards):
         yield
         return
     before = os.environ.get(VISIBLE)

@@ -56,9 +56,8 @@ def prepare(compute: Compute) -> torch.device:
     """Set the switches of torch and of the process once, and say which device is used."""
     keep_freed_memory()
     torch.set_num_threads(compute.threads)
-    torch.backends.cudnn.benchmark = (
-        compute.cudnn_benchmark
-    )  # it may pick another algorithm, and other last digits, each run
+    # where it is on, cuDNN may pick another algorithm, and other last digits, each run
+    torch.backends.cudnn.benchmark = compute.cudnn_benchmark
     torch.backends.cudnn.deterministic = True
     device = torch_device(compute)
     if device.index is not None:

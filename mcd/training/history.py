@@ -24,6 +24,9 @@ MEASURED = ("slices_per_second", "seconds", "memory_mib", "gpu_memory_mib", "dev
 
 NOT_LOSSES = ("modality", "epochs", "epoch", "learning_rate", "steps", "targets_seen", "images", "warning", *MEASURED)
 
+LIVE = ".losses.csv"
+"""How the file of a training's losses so far ends, behind the name of its state (`mcd.reporting.figures.live.Live`)."""
+
 LENGTH = ["steps", "targets_seen"]
 """Columns of a fine-tuning's history that say how long it was, in sum: its steps, and labelled slices with a target in their
 batches (`mcd.segmentation.length`)."""

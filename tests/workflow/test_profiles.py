@@ -52,8 +52,8 @@ def test_lsf_asks_for_a_gpu_for_every_rule_that_does() -> None:
     assert {line.split(":")[0] for line in lines} == trains
 
 
-def test_jobs_go_through_the_generic_clusters_submit_command(tmp_path: Path) -> None:
-    """With a `qsub` that starts each job on this machine."""
+def submitted(tmp_path: Path, *arguments: str, folder: Path, config: Path, **environment: str) -> list[str]:
+    """What a run hands to a `qsub` that starts each job on this machine, a line a job."""
     pytest.importorskip("snakemake_executor_plugin_cluster_generic")
     queue = tmp_path / "bin/qsub"
     queue.parent.mkdir()
@@ -61,50 +61,33 @@ def test_jobs_go_through_the_generic_clusters_submit_command(tmp_path: Path) -> 
     queue.chmod(0o755)
     run = subprocess.run(
         [
-            *(sys.executable, "-m", "snakemake", "data/hecktor/hecktor2020_bounding_boxes.csv"),
-            *("--workflow-profile", f"{ROOT}/profiles/cluster-generic", "--configfile", f"{ROOT}/configs/smoke.yaml"),
-            *("-s", f"{ROOT}/Snakefile", "--directory", str(tmp_path / "run")),
+            *(sys.executable, "-m", "snakemake", *arguments),
+            *("--workflow-profile", f"{ROOT}/profiles/cluster-generic", "--configfile", str(config)),
+            *("-s", f"{ROOT}/Snakefile", "--directory", str(folder)),
         ],
-        env={**os.environ, "PATH": f"{queue.parent}{os.pathsep}{os.environ['PATH']}"},
+        env={**os.environ, "PATH": f"{queue.parent}{os.pathsep}{os.environ['PATH']}", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
     assert run.returncode == 0, run.stdout[-3000:]
-    assert (tmp_path / "run/data/hecktor/hecktor2020_bounding_boxes.csv").exists()
-    submitted = (queue.parent / "submitted").read_text()
-    assert "-pe smp 1 -l h_vmem=1000M -l h_rt=10:00 -l gpu=0 " in submitted
-    assert submitted.strip().endswith(".sh")
+    return (queue.parent / "submitted").read_text().splitlines()
+
+
+def test_jobs_go_through_the_generic_clusters_submit_command(tmp_path: Path) -> None:
+    target, folder = "data/hecktor/hecktor2020_bounding_boxes.csv", tmp_path / "run"
+    (job,) = submitted(tmp_path, target, folder=folder, config=ROOT / "configs/smoke.yaml")
+    assert (folder / target).exists()
+    assert "-pe smp 1 -l h_vmem=1000M -l h_rt=10:00 -l gpu=0 " in job
+    assert job.strip().endswith(".sh")
 
 
 def test_a_training_that_goes_to_a_cluster_asks_for_a_gpu(tmp_path: Path) -> None:
     """With `device: auto`, from a machine that has none itself, as login nodes are."""
-    pytest.importorskip("snakemake_executor_plugin_cluster_generic")
-    queue = tmp_path / "bin/qsub"
-    queue.parent.mkdir()
-    queue.write_text(QUEUE)
-    queue.chmod(0o755)
     settings: dict[str, Any] = {"methods": ["multi_condos"], "label_ratios": [0.25], "compute": {"device": "auto"}}
     config = write_configuration(tmp_path, make_scans(tmp_path), 7, **settings)
-    run = subprocess.run(
-        [
-            *(sys.executable, "-m", "snakemake", "pretrain", "--configfile", str(config)),
-            *("--workflow-profile", f"{ROOT}/profiles/cluster-generic"),
-            *("-s", f"{ROOT}/Snakefile", "--directory", str(tmp_path)),
-        ],
-        env={
-            **os.environ,
-            "PATH": f"{queue.parent}{os.pathsep}{os.environ['PATH']}",
-            "CUDA_VISIBLE_DEVICES": "",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout[-3000:]
-    submitted = (queue.parent / "submitted").read_text().splitlines()
-    (training,) = [line for line in submitted if "-l h_rt=2880:00" in line]
+    jobs = submitted(tmp_path, "pretrain", folder=tmp_path, config=Path(config), CUDA_VISIBLE_DEVICES="")
+    (training,) = [job for job in jobs if "-l h_rt=2880:00" in job]
     assert "-l h_vmem=32000M -l h_rt=2880:00 -l gpu=1 " in training
-    assert all("-l gpu=0 " in line for line in submitted if line != training)
+    assert all("-l gpu=0 " in job for job in jobs if job != training)

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from mcd.training.history import History, Pictures, write_history
+from mcd.training.history import LIVE, History, Pictures, write_history
 
 EVERY = 5.0
 """Seconds between two looks at most: a short training writes little, and never loads what draws."""
@@ -21,7 +21,7 @@ class Live:
     """
 
     def __init__(self, place: str | Path, epochs: int) -> None:
-        self.losses, self.curves = Path(f"{place}.losses.csv"), Path(f"{place}.losses.png")
+        self.losses, self.curves = Path(f"{place}{LIVE}"), Path(f"{place}.losses.png")
         self.epochs = epochs
         self._begun = self._shown = time.monotonic()
 

@@ -4,7 +4,6 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 from mcd.csv_files import read_csv
@@ -22,13 +21,11 @@ def training_view(contents: PageContents) -> View | None:
     """The view; a block for each method, and in it a row for each training and modality."""
     if not contents.losses:
         return None
-    trainings = [
-        {"place": place, "method": _method(place, contents), "curves": list(_rows(path)), "warnings": _warnings(path)}
-        for place, path in contents.losses.items()
-    ]
     blocks: dict[str, list[dict[str, Any]]] = {}
-    for training in trainings:
-        blocks.setdefault(str(training["method"]), []).append(training)
+    for place, path in contents.losses.items():
+        history = list(csv.DictReader(read_csv(path)))
+        training = {"place": place, "curves": list(_rows(history)), "warnings": warnings_of(history)}
+        blocks.setdefault(_method(place, contents), []).append(training)
     return View.of("training", "Training", "training", blocks=blocks, width=WIDTH, height=HEIGHT)
 
 
@@ -39,9 +36,8 @@ def _method(place: str, contents: PageContents) -> str:
     return contents.methods.get(name, {}).get("label", name)
 
 
-def _rows(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Each modality's history, where there are several: its name, epochs, device, and every loss as a curve."""
-    history = list(csv.DictReader(read_csv(path)))
+def _rows(history: History) -> Iterator[dict[str, Any]]:
+    """Each modality's history, where there are several: its name, epochs, and every loss as a curve."""
     for modality, own in groupby(history, key=lambda row: row.get("modality", "")):
         rows = list(own)
         names = [name for name in rows[0] if name not in NOT_LOSSES]
@@ -75,7 +71,3 @@ def _across(place: int, length: int) -> float:
 
 def _down(value: float, low: float, high: float) -> float:
     return 2 + (HEIGHT - 4) * (1 - (value - low) / (high - low) if high > low else 0.5)
-
-
-def _warnings(path: str | Path) -> list[str]:
-    return warnings_of(csv.DictReader(read_csv(path)))
