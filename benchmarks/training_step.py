@@ -5,8 +5,9 @@
 
 prints a row of a Markdown table for each name: an algorithm of pre-training or segmentation, `peer` (the same U-Nets and
 discriminators in a loop as the published CycleGAN code has it) or `product` (a bf16 matrix product, the ceiling of what the
-card computes). Settings follow a name after colons: `fp32` or `bf16`; `compile`; `contiguous` (without channels-last);
-`benchmark` (cuDNN tries its algorithms). The rows are measured in turns, `--rounds` times, and the table has the median.
+card computes). Settings follow a name after colons: `fp32` or `bf16`; `compile`; `graphs` (compiled, with CUDA graphs);
+`contiguous` (without channels-last); `benchmark` (cuDNN tries its algorithms). The rows are measured in turns, `--rounds`
+times, and the table has the median.
 
 A row is what `mcd.training.loop.train` reports for its second epoch, after one epoch to warm up. Floating-point operations
 are counted by torch over two steps beforehand, those of convolutions and matrix products. Peak memory is the GPU's as torch
@@ -25,58 +26,57 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from mcd.errors import McdError
 from mcd.models.discriminator import PatchDiscriminator
 from mcd.models.unet import UNet
 from mcd.pretraining import registry as pretraining
 from mcd.segmentation import registry as segmentation
-from mcd.slices.batches import Batch, MixedSlices, SliceSet
+from mcd.slices.batches import MixedSlices, SliceSet
 from mcd.slices.options import Augmentation
 from mcd.training.device import prepare
 from mcd.training.loop import train
 from mcd.training.method import Method
 from mcd.training.schedule import Compute, Schedule
 
-SETTINGS = ("fp32", "bf16", "compile", "contiguous", "benchmark")
-
 
 class RandomSlices(SliceSet):
-    """Discs of noise on black, the slices of 24 subjects, held on the device as `SliceSet` holds them."""
+    """Discs on black, the slices of 24 subjects, held on the device as `SliceSet` holds them.
+
+    Patches are the same in all modalities, and contrast and noise each one's own, so that there is something to learn.
+    """
 
     def __init__(self, modalities: list[str], size: int, each: int, device: torch.device, first: int = 0) -> None:
         self.modalities, self.size, self.device = modalities, (size, size), device
         self.subjects = [f"random-{first + number}" for number in range(24)]
         self.subject_of = np.repeat(np.arange(24), each)
         self.height_of = np.tile(np.linspace(0, 1, each), 24)
+        self.ranges = np.full((24, len(modalities)), 4.0, np.float32)
         radius = torch.linspace(-1, 1, size).square()
-        self._disc = (radius[:, None] + radius[None, :] < 0.8).half()
-        self._images = (
-            torch.randn(24 * each, len(modalities), size, size, dtype=torch.float16).mul(self._disc).to(device)
-        )
+        disc = (radius[:, None] + radius[None, :] < 0.8).half()
+        patches = F.interpolate(torch.randn(24 * each, 1, size // 8, size // 8), scale_factor=8, mode="bilinear").half()
+        contrasts = torch.linspace(1, -0.5, len(modalities)).half()[:, None, None]
+        noise = 0.1 * torch.randn(24 * each, len(modalities), size, size, dtype=torch.float16)
+        self._images = ((contrasts * patches + noise) * disc).to(device)
         self._labels = None
-        self.regions = None
+        self.regions, self.known = None, None
+        self.has_target = np.zeros(len(self.subject_of), bool)
         self.shards = None  # type: ignore[assignment]
 
     def labelled(self) -> "RandomSlices":
-        """The same with three nested regions."""
+        """The same with three nested regions, where the patches are brighter and brighter."""
+        assert self._images is not None
         self.regions = {"outer": [1, 2, 3], "middle": [2, 3], "inner": [3]}
+        self.has_target = ~self.has_target
+        blurred = F.avg_pool2d(self._images[:, 0].float(), 15, stride=1, padding=7)
+        self._labels = torch.stack([blurred > edge for edge in (0.2, 0.4, 0.6)]).sum(0).to(torch.uint8)
+        self._table = torch.ones(4, 3, device=self.device).tril(-1).bool()
         return self
 
     def __len__(self) -> int:
         return len(self.subject_of)
-
-    def batch(self, indices: np.ndarray) -> Batch:
-        assert self._images is not None
-        at = torch.from_numpy(indices).to(self.device)
-        images = self._images[at].float()
-        targets = None
-        if self.regions is not None:
-            blurred = nn.functional.avg_pool2d(images[:, :1], 15, stride=1, padding=7)
-            targets = torch.cat([(blurred > edge).float() for edge in (0.0, 0.05, 0.1)], dim=1)
-        subjects, heights = torch.from_numpy(self.subject_of[indices]), torch.from_numpy(self.height_of[indices])
-        ranges = torch.full(images.shape[:2], 4.0, device=self.device)
-        return Batch(images, targets, subjects.to(self.device), heights.float().to(self.device), ranges)
 
 
 class Measured(NamedTuple):
@@ -89,10 +89,12 @@ class Measured(NamedTuple):
     digest: str
 
 
-def build(algorithm: str, arguments: argparse.Namespace, device: torch.device) -> tuple[Method, SliceSet, Any]:
+def build(
+    algorithm: str, arguments: argparse.Namespace, device: torch.device, seed: int = 0
+) -> tuple[Method, SliceSet, Any]:
     """A method, slices that suit it, and its options."""
     size, each, filters = arguments.size, arguments.slices, arguments.filters
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     if algorithm in segmentation.REGISTRY:
         found: Any = segmentation.options_class(algorithm).model_validate({})
         unet = UNet(filters, out_channels=3)
@@ -134,7 +136,7 @@ def measure(row: str, arguments: argparse.Namespace) -> Measured:
         device=arguments.device,
         precision=precision,
         threads=arguments.threads,
-        compile="compile" in settings,
+        compile="graphs" if "graphs" in settings else "compile" in settings,
         cudnn_benchmark="benchmark" in settings,
     )
     device = prepare(compute)
@@ -281,7 +283,7 @@ def main() -> None:
         for row in arguments.rows:
             try:
                 measured[row].append(measure(row, arguments))
-            except (RuntimeError, TypeError) as error:
+            except (RuntimeError, TypeError, McdError) as error:
                 print(f"{row}: {str(error)[:300]}")
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

@@ -1,13 +1,14 @@
 """The device of a training, and how it computes there."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from mcd.distributed.processes import own_gpu, started_together
+from mcd.distributed.shares import processes
 from mcd.errors import McdError
 from mcd.training.allocator import keep_freed_memory
-from mcd.training.schedule import Compute
+from mcd.training.schedule import LONG, Compute
 
 
 def torch_device(compute: Compute) -> torch.device:
@@ -36,12 +37,27 @@ def computes_in_half(compute: Compute, device: torch.device) -> bool:
     )
 
 
-def numerics(compute: Compute, device: torch.device) -> dict[str, Any]:
+def compiling(compute: Compute, device: torch.device, steps: int) -> Literal["graphs"] | bool:
+    """How a training of so many steps compiles its blocks: not at all, as they are, or with CUDA graphs.
+
+    Raises:
+        McdError: for graphs without a GPU, or several processes.
+    """
+    if compute.compile == "auto":
+        return device.type == "cuda" and steps >= LONG and processes() == 1
+    if compute.compile and processes() > 1:
+        raise McdError("training: compute.compile is for one process; leave it out, or train with one")
+    if compute.compile == "graphs" and device.type != "cuda":
+        raise McdError(f"compute: compile: graphs needs a GPU, and the training is on {device.type}; set it to auto")
+    return compute.compile
+
+
+def numerics(compute: Compute, device: torch.device, compiled: Literal["graphs"] | bool) -> dict[str, Any]:
     """What of a configuration and of a machine decides the digits that come out, in plain types."""
     return {
         "device": device.type,
         "precision": "bf16" if computes_in_half(compute, device) else "fp32",
-        "compile": compute.compile,
+        "compile": compiled,
         "cudnn_benchmark": compute.cudnn_benchmark and device.type == "cuda",
         "threads": compute.threads if device.type == "cpu" else None,
     }

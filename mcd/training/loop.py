@@ -22,7 +22,7 @@ from mcd.slices.batches import Batch, SliceSet
 from mcd.training.adam import Adam, last_move
 from mcd.training.checkpoint import load_resume, save_resume
 from mcd.training.cost import name_of, peak_gpu_memory, peak_memory
-from mcd.training.device import autocast, numerics
+from mcd.training.device import autocast, compiling, numerics
 from mcd.training.guards import warnings
 from mcd.training.history import SEPARATOR, History, Watch, seconds_left
 from mcd.training.method import Losses, Method
@@ -64,22 +64,22 @@ def train(
 
     Raises:
         McdError: when a loss is no longer finite, naming the loss, the step and its patients; when there are more processes
-            than slices in a batch.
+            than slices in a batch; when it cannot be compiled as `compute` says.
     """
-    _check_processes(slices, schedule, compute)
+    _check_processes(slices, schedule)
     training = _Training(method, slices, schedule, compute, seed)
     if resume:
         whole_identity = {
             "training": identity or {},
             "schedule": schedule.model_dump(mode="json"),
             "seed": seed,
-            "compute": numerics(compute, slices.device),
+            "compute": numerics(compute, slices.device, training.compiled),
             "slices": slices.identity(),
             "code": _code(method),
         }
         training.restore(of_first(lambda: load_resume(resume, whole_identity)))
-    if compute.compile:
-        _compile_blocks(method)
+    if training.compiled:
+        _compile_blocks(method, graphs=training.compiled == "graphs")
     saved = time.monotonic()
     with tqdm(
         total=schedule.epochs,
@@ -107,12 +107,10 @@ def _code(method: Method) -> dict[str, Any]:
     return {"mcd": code_version(), "torch": torch.__version__, **foreign_sources(own)}
 
 
-def _check_processes(slices: SliceSet, schedule: Schedule, compute: Compute) -> None:
+def _check_processes(slices: SliceSet, schedule: Schedule) -> None:
     batch = min(schedule.batch_size, len(slices))
     if batch < processes():
         raise McdError(f"training: {processes()} processes cannot share a batch of {batch}")
-    if compute.compile and processes() > 1:
-        raise McdError("training: compute.compile is for one process; leave it out, or train with one")
 
 
 class _Training:
@@ -127,6 +125,7 @@ class _Training:
         self.players = {name: list(parameters) for name, parameters in method.players().items()}
         self.optimizers = {name: _optimizer(parameters, schedule, method) for name, parameters in self.players.items()}
         self.steps_per_epoch = schedule.steps_per_epoch or sum(1 for _ in _pass(method, slices, schedule, seed, 0))
+        self.compiled = compiling(compute, self.device, self.steps_per_epoch * schedule.epochs)
         self.history: History = []
 
     @property
@@ -162,6 +161,7 @@ class _Training:
         images, started = 0, time.monotonic()
         indices_of_steps = _epoch_batches(self.method, self.slices, self.schedule, self.seed, epoch)
         for step, (indices, batch) in enumerate(self.slices.batches(indices_of_steps)):
+            self._begin_graphs()
             rate = self.schedule.learning_rate * self.schedule.rate(epoch + (step + 1) / self.steps_per_epoch)
             for name in self.players:
                 for loss, value in self._step(name, batch, rate).items():
@@ -175,6 +175,11 @@ class _Training:
         # one after the other in single precision, as a sum on the device would be
         means = {loss: float(np.add.accumulate(steps)[-1]) / len(steps) for loss, steps in losses.items()}
         self._record(epoch, rate, drawn, images, time.monotonic() - started, means)
+
+    def _begin_graphs(self) -> None:
+        """Allow graphs to overwrite their outputs: a step reads none of the last one's, but a player may read another's."""
+        if self.compiled == "graphs":
+            torch.compiler.cudagraph_mark_step_begin()
 
     def _step(self, name: str, batch: Batch, rate: float) -> Losses:
         """Move one player's parameters; the losses as they are named in the history."""
@@ -223,6 +228,7 @@ class _Training:
         candidates = targets if len(targets) else together
         shown = candidates[np.unique(np.linspace(0, len(candidates) - 1, SHOWN).round().astype(int))]
         self.method.eval()
+        self._begin_graphs()
         torch.manual_seed(derive_seed(self.seed, "pictures"))
         with torch.no_grad(), autocast(self.compute, self.device):
             made = self.method.pictures(self.slices.batch(shown))
@@ -281,12 +287,16 @@ def _optimizer(parameters: list[nn.Parameter], schedule: Schedule, method: Metho
     )
 
 
-def _compile_blocks(method: Method) -> None:
-    """Compile each convolution block in place: the layers fuse, and no weight changes its name."""
+def _compile_blocks(method: Method, graphs: bool) -> None:
+    """Compile each convolution block in place: the layers fuse, and no weight changes its name.
+
+    With CUDA graphs (torch's own, by `reduce-overhead`) a block's kernels start at once. Weights and batch statistics keep
+    their places in memory, as the optimiser and `load_state_dict` write into them; gradients live until the next step.
+    """
     torch._dynamo.config.recompile_limit = 256  # every block of every size is one entry of the same cache
     for module in method.modules():
         if isinstance(module, nn.Sequential):
-            module.compile(dynamic=False)
+            module.compile(dynamic=False, mode="reduce-overhead" if graphs else None)
 
 
 def _pass(method: Method, slices: SliceSet, schedule: Schedule, seed: int, number: int) -> Iterator[np.ndarray]:

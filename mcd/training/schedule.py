@@ -61,6 +61,11 @@ def check_warmup(warmup_epochs: int, epochs: int) -> None:
         raise ValueError(f"warmup_epochs: {warmup_epochs} is more than the training's {epochs} epochs; lower it")
 
 
+LONG = 20_000
+"""Steps from which `compile: auto` compiles: as many as earn three minutes of compiling back where a step of 90 ms
+(benchmarks/GPU.md) becomes a tenth faster. Our estimate; neither was measured on its own."""
+
+
 class Compute(Section):
     """Where and how networks are trained. Changes speed and the last digits, never what is learnt."""
 
@@ -87,11 +92,14 @@ class Compute(Section):
             "not by the cores that are free: `--cores 1` and `--cores 8` give the same table)"
         ),
     )
-    compile: bool = Field(
+    compile: Literal["auto", "graphs"] | bool = Field(
         False,
         description=(
             "run `torch.compile` on the convolution blocks (compiling takes time at the start, which "
-            "only long trainings earn back)"
+            "only long trainings earn back). `auto`: on a GPU, in trainings of 20,000 steps and more of one process. "
+            "`graphs`: compiled, and the kernels of each block replayed as one CUDA graph, for small networks that wait for "
+            "the processor; refused without a GPU. `true` was measured on a GPU too briefly for `auto` to be the default, and "
+            "`graphs` not at all: the page on performance"
         ),
     )
     cudnn_benchmark: bool = Field(

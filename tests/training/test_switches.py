@@ -17,7 +17,6 @@ def test_cudnn_chooses_only_where_it_may_and_only_among_what_repeats(
     prepare(compute)
     assert torch.backends.cudnn.benchmark is chosen
     assert torch.backends.cudnn.deterministic is True
-    assert numerics(compute, torch.device("cuda", 0))["cudnn_benchmark"] is chosen
-    assert (
-        numerics(compute, torch.device("cpu"))["cudnn_benchmark"] is False
-    )  # a state of a CPU is taken up all the same
+    assert numerics(compute, torch.device("cuda", 0), False)["cudnn_benchmark"] is chosen
+    # a state of a CPU is taken up all the same
+    assert numerics(compute, torch.device("cpu"), False)["cudnn_benchmark"] is False
