@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from mcd.diagnosis.numbers import Number
-from mcd.errors import McdError
 from mcd.evaluation.overlap import dsc
 from mcd.models.unet import UNet
 from mcd.prediction.fusion import THRESHOLD
@@ -78,15 +77,15 @@ def segmentation_without(
 
 
 def with_region(shards: Shards, subjects: list[str], regions: dict[str, list[int]]) -> list[str]:
-    """Those of some subjects whose label knows every region and holds one; none in a cohort without labels."""
-    subjects = [name for name in subjects if all(map(shards.subject(name).knows, regions))]
+    """Those of some subjects whose label knows every region and holds one; none in a cohort without labels.
+
+    Raises:
+        McdError: for a label that cannot be read.
+    """
     codes = {code for group in regions.values() for code in group}
-    try:
-        counts = {subject: shards.code_voxels(subject) for subject in subjects}
-    except McdError:  # without labels
-        return []
-    return [
-        subject
-        for subject in subjects
-        if any(voxels.any() for code, voxels in counts[subject].items() if code in codes)
-    ]
+
+    def holds_one(name: str) -> bool:
+        return any(voxels.any() for code, voxels in shards.code_voxels(name).items() if code in codes)
+
+    labelled = [name for name in subjects if shards.subject(name).labelled]
+    return [name for name in labelled if all(map(shards.subject(name).knows, regions)) and holds_one(name)]

@@ -8,6 +8,7 @@ import torch
 
 from mcd.diagnosis.knock_out import knocked_out, segmentation_without, with_region
 from mcd.diagnosis.numbers import INNERMOST
+from mcd.errors import McdError
 from mcd.models.unet import UNet
 from mcd.prediction.slices import load_network
 from mcd.slices.shards import Shards
@@ -82,8 +83,12 @@ def test_patients_without_a_region_or_a_label_are_left_out(tmp_path: Path) -> No
     with Shards([tmp_path / "0.h5"]) as shards:
         assert with_region(shards, list(made), {"WT": [1, 2]}) == ["whole", "core"]
         assert with_region(shards, list(made), {"ED": [2]}) == ["whole"]
+        shards.close()
+        (tmp_path / "0.h5").write_bytes(b"damaged since")
+        with pytest.raises(McdError, match=r"0\.h5"):
+            with_region(shards, list(made), {"WT": [1, 2]})
     for subject in made.values():
-        subject.label = None
+        subject.label = subject.info["label"] = None
     write_subjects(tmp_path / "1.h5", list(made.items()))
     with Shards([tmp_path / "1.h5"]) as shards:
         assert with_region(shards, list(made), {"WT": [1, 2]}) == []
