@@ -124,17 +124,18 @@ def _share(options: argparse.Namespace) -> None:
 
     check_output(options.output, folder=options.output.suffix != ".zip")
     config = read_config(options.config)
-    cohort = load_checkpoint(options.checkpoint, "pretraining").description.get("cohort")
+    checkpoint = load_checkpoint(options.checkpoint, "pretraining")
+    cohort = checkpoint.description.get("cohort")
     if cohort not in config.cohorts:
         raise McdError(f"{options.checkpoint}: of cohort {cohort}, which is not in {options.config}; give its --config")
     facts = plan.cohort_facts(config, cohort)
-    simulated = is_simulated(options.checkpoint, facts["simulated"])
+    simulated = is_simulated(options.checkpoint, checkpoint.description, facts["simulated"])
     if simulated and (options.data_licence or options.data_citation):
         raise McdError(f"--data-licence: {cohort} is simulated, under this project's own licence; leave it out")
     given = {"licence": options.data_licence, "citation": options.data_citation}
     data = {**facts.get("card", {}).get("data", {}), **{key: value for key, value in given.items() if value}}
     terms = terms_of(cohort, simulated, data, options.licence)
-    pack(options.checkpoint, options.output, terms, config.cohorts[cohort].layout)
+    pack(checkpoint, options.output, terms, config.cohorts[cohort].layout)
     print(f"{options.output}: weights {terms['licence']}; data {terms['data_licence']}")
 
 

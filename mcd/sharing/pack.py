@@ -25,7 +25,7 @@ from mcd.paths import is_address
 from mcd.reporting.methods_text.citations import METHOD_KEYS, PAPER, bibliography, of_layout
 from mcd.sharing.readme import OWN_LICENCE, readme
 from mcd.trace import of_simulated_patients
-from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mcd.training.checkpoint import Checkpoint, save_checkpoint
 
 FORMAT = "mcd-pack/1"
 
@@ -42,16 +42,17 @@ FILES = (README, WEIGHTS, ABOUT, CITATION)
 _NAME = re.compile(r"\w[\w.-]*")
 
 
-def is_simulated(checkpoint: Path, configured: bool) -> bool:
+def is_simulated(checkpoint: Path, about: Mapping[str, Any], configured: bool) -> bool:
     """Whether a pre-training saw simulated patients alone: by its own description, or by the records of its run.
 
     Args:
+        about: the checkpoint's description.
         configured: what a configuration says.
 
     Raises:
         McdError: where these differ, or a configuration alone says that patients are simulated.
     """
-    found = load_checkpoint(checkpoint, "pretraining").description.get("simulated")
+    found = about.get("simulated")
     found = of_simulated_patients(checkpoint) if found is None else found
     if found is None and configured:
         raise McdError(
@@ -95,7 +96,7 @@ def terms_of(cohort: str, simulated: bool, data: Mapping[str, str], licence: str
     }
 
 
-def pack(checkpoint: Path, output: Path, terms: Mapping[str, str], layout: str = "") -> None:
+def pack(loaded: Checkpoint, output: Path, terms: Mapping[str, str], layout: str = "") -> None:
     """Write the pack of a pre-training: a zip where `output` ends in .zip, else a folder.
 
     Args:
@@ -103,10 +104,9 @@ def pack(checkpoint: Path, output: Path, terms: Mapping[str, str], layout: str =
         layout: of the cohort, whose challenge is cited.
 
     Raises:
-        McdError: for another file than a pre-training; where `output` is there already.
+        McdError: where `output` is there already.
     """
     save = _safetensors("save")
-    loaded = load_checkpoint(checkpoint, "pretraining")
     if output.exists():
         raise McdError(f"{output}: is there already; remove it, or give another --output")
     about = loaded.description
