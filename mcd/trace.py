@@ -50,7 +50,7 @@ def of_simulated_patients(result: str | Path) -> bool | None:
         run, path = _place(Path(result))
     except McdError:
         return None
-    maker = {output: record for record in read_records(run) for output in record.outputs}
+    maker = _makers(run)
     waiting, seen = [path], {path}
     images: set[str] = set()
     while waiting:
@@ -61,6 +61,11 @@ def of_simulated_patients(result: str | Path) -> bool | None:
             waiting += record.inputs.keys() - seen
             seen |= record.inputs.keys()
     return images <= maker.keys() if images else None
+
+
+def _makers(run: Path) -> dict[str, Record]:
+    """Each file of a run that a job made -> the record of that job."""
+    return {output: record for record in read_records(run) for output in record.outputs}
 
 
 def _place(result: Path) -> tuple[Path, str]:
@@ -95,7 +100,7 @@ class _Tracer:
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        self.maker: dict[str, Record] = {path: record for record in read_records(run) for path in record.outputs}
+        self.maker = _makers(run)
         self.told: set[str] = set()
         self.narrowed = False
 
