@@ -1,6 +1,5 @@
 """What a method's authors publish for a setting, beside ours: what `docs/reference/settings.md` is made of."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +22,3 @@ class Published:
 def ours(why: str) -> Published:
     """A setting of our own, for which nothing is published."""
     return Published(None, "", why)
-
-
-def published_of(options: type) -> dict[str, Published]:
-    """Setting -> what is published, of a class of options and those that it inherits from."""
-    found: dict[str, Published] = {}
-    for cls in reversed(options.__mro__):
-        own: Mapping[str, Published] = vars(cls).get("PUBLISHED", {})
-        found |= own
-    return found

@@ -10,7 +10,6 @@ import yaml
 from mcd.config import reference
 from mcd.errors import McdError
 from mcd.pretraining import registry as pretraining
-from mcd.published import published_of
 from mcd.segmentation import registry as segmentation
 from mcd.training.schedule import Optimisation
 
@@ -62,7 +61,7 @@ OPTIONS = {name: pretraining.options_class(name) for name in pretraining.REGISTR
 @pytest.mark.parametrize("algorithm", OPTIONS)
 def test_every_setting_is_the_published_one_or_says_why_not(algorithm: str) -> None:
     options = OPTIONS[algorithm]
-    published = published_of(options)
+    published = {key: one for cls in reversed(options.__mro__) for key, one in vars(cls).get("PUBLISHED", {}).items()}
     own = {
         key
         for cls in options.__mro__
