@@ -10,10 +10,10 @@ import csv
 import os
 from pathlib import Path
 
-from mcd.cohorts.samplesheet import box_in, read_rows
+from mcd.cohorts.samplesheet import box_in, read_rows, regions_of
 from mcd.errors import McdError
 from mcd.files import atomic_path
-from mcd.subject import ORIGIN, RESERVED, Subject, origin_in, regions_in
+from mcd.subject import ORIGIN, RESERVED, Subject, origin_in
 
 
 def write_index(subjects: list[Subject], path: str | Path, root: str | Path | None = None) -> None:
@@ -66,7 +66,7 @@ def read_index(path: str | Path) -> list[Subject]:
         images = {modality: path.parent / row[modality] for modality in modalities}
         box = box_in(row.get("box", ""), f"{path}, line {line}, column box")
         files = file(row.get("label")), file(row.get("mask"))
-        regions = regions_in((row.get("regions") or "").split())
+        regions = regions_of(row)
         part = row.get("split") or None
         found.append(Subject(row["subject"], images, *files, box, part, regions=regions, **origin_in(row)))
     return found

@@ -10,7 +10,7 @@ import csv
 import difflib
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from io import StringIO
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def subjects(
         if not any(row.get(column) for column in chosen) and not complete:
             fault(McdError(f"{where}: no image; give one of {', '.join(chosen)}, or remove the row"), identifier)
         label, mask = paths.get("label"), paths.get("mask")
-        regions = regions_in((row.get("regions") or "").split())
+        regions = regions_of(row)
         if regions and not row.get("label"):
             message = f"{where}, column regions: says what a label holds, and there is none; give the label, or nothing"
             fault(McdError(message), identifier)
@@ -176,6 +176,11 @@ def box_in(cell: str, where: str) -> tuple[float, ...] | None:
     if not all(low < high for low, high in zip(box[::2], box[1::2], strict=True)):
         raise McdError(f"{where}: {cell!r} is empty; x1 < x2, y1 < y2 and z1 < z2 must hold")
     return box or None
+
+
+def regions_of(row: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return the regions that a row says its label holds, names with blanks between; None, for all, where it names none."""
+    return regions_in((row.get("regions") or "").split())
 
 
 def _existing(path: Path, where: str) -> Path:
