@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from mcd.durations import duration
 from mcd.errors import McdError
-from mcd.progress import Job, Progress, mean_seconds
+from mcd.progress import Job, Progress, mean_seconds, of_rules
 from mcd.records import read_records
 from mcd.status import under_way
 from mcd.training.history import LIVE
@@ -116,7 +116,7 @@ class Console(logging.Handler):
     def _take_plan(self, about: Mapping[str, Any]) -> None:
         counts = {rule: count for rule, count in about["stats"].items() if rule != "total"}
         self.progress.plan(counts, mean_seconds(read_records(self.folder)), self.clock())
-        self._say(f"{self.progress.planned} jobs: " + ", ".join(f"{count} {rule}" for rule, count in counts.items()))
+        self._say(f"{self.progress.planned} jobs: {of_rules(counts)}")
         if not self._ticker.is_alive():
             self._ticker.start()
 

@@ -52,6 +52,11 @@ def mean_seconds(records: Iterable[Record]) -> dict[str, float]:
     return {rule: sum(seconds) / len(seconds) for rule, seconds in taken.items()}
 
 
+def of_rules(counts: Mapping[str, int]) -> str:
+    """How many jobs of which rules, such as "2 pretrain_pair, 1 score_pair"."""
+    return ", ".join(f"{count} {rule}" for rule, count in counts.items())
+
+
 class Progress:
     """Of one run.
 
@@ -143,10 +148,8 @@ class Progress:
         return f"{self.done} of {self.planned} jobs done" + (f", {self.failed} failed" if self.failed else "")
 
     def running_rules(self) -> str:
-        """How many jobs of which rules run, such as "2 pretrain_pair, 1 score_pair"."""
-        return ", ".join(
-            f"{count} {rule}" for rule, count in Counter(job.rule for job in self.running.values()).items()
-        )
+        """How many jobs of which rules run."""
+        return of_rules(Counter(job.rule for job in self.running.values()))
 
     def _known(self, shares: Mapping[int, float | None], now: float) -> dict[str, float]:
         """How long a job takes of the planned rules that it is known of; `shares` is what running jobs say they have done."""

@@ -13,6 +13,7 @@ from mcd.csv_files import read_csv
 from mcd.durations import duration
 from mcd.errors import McdError
 from mcd.locks import holder_of
+from mcd.progress import of_rules
 from mcd.records import LOGS, read_records
 from mcd.training.history import LIVE, NOT_LOSSES, seconds_left, warnings_of
 
@@ -38,7 +39,7 @@ def status(run: Path) -> Iterator[str]:
         yield from _training(losses, run / STATES)
     done = Counter(record.rule for record in read_records(run))
     if done:
-        yield "done: " + ", ".join(f"{count} {rule}" for rule, count in done.items())
+        yield f"done: {of_rules(done)}"
 
 
 @dataclass(frozen=True)
