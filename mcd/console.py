@@ -78,7 +78,7 @@ class Console(logging.Handler):
         self._drawn = 0  # lines on the terminal that the next drawing replaces
         self._pause = REDRAWN_EVERY if self.live else PRINTED_AFTER
         self._guard = threading.RLock()  # of what is drawn, and of the progress
-        self._over, self._closed = threading.Event(), False
+        self._over = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="console", daemon=True)
         handler.addFilter(self._lets_through)
 
@@ -96,13 +96,12 @@ class Console(logging.Handler):
 
     def close(self) -> None:
         """Say how the run ended, and leave the terminal to Snakemake."""
-        self._over.set()
         self.handler.removeFilter(self._lets_through)
         with self._guard:
-            if self.progress.planned and not self._closed:
+            if self.progress.planned and not self._over.is_set():
                 taken = duration(self.clock() - self.progress.began)
                 self._say(f"{self.progress.jobs()}, after {taken}")
-            self._closed = True
+            self._over.set()
         super().close()
 
     def _lets_through(self, record: logging.LogRecord) -> bool:
