@@ -25,6 +25,9 @@ from mcd.reporting.methods_text.citations import METRIC_CITED, PAPER, bibliograp
 from mcd.slices.splits import Split, read_split
 from mcd.version import code_version, lineage
 
+_Losses = Mapping[str, Sequence[Sequence[Mapping[str, str]]]]
+"""Pre-training -> the rows of the losses of each of its trainings."""
+
 REFERENCE = "multi_condos"
 INTERPOLATIONS = {"nearest": "nearest-neighbour", "linear": "linear", "bspline": "B-spline"}
 REGIONS = {"nonzero": "the non-zero voxels", "body": "the body", "all": "all voxels"}
@@ -70,13 +73,17 @@ def write_methods(facts: MethodsFacts, out_text: str | Path, out_references: str
 def methods_text(facts: MethodsFacts) -> str:
     """The text."""
     scores = read_scores(facts.scores)
+    losses = {
+        name: [list(csv.DictReader(read_csv(path))) for path in paths]
+        for name, paths in facts.pretraining_losses.items()
+    }
     parts = {
         "Data": [_cohort(cohort, facts) for cohort in facts.cohorts],
         "Pre-processing": list(_preprocessing(facts)),
         "Methods": list(_methods(facts)),
-        "Training": list(_training(facts, scores)),
+        "Training": list(_training(facts, scores, losses)),
         "Evaluation": [_evaluation(facts, scores)],
-        "Software": [_software(facts, scores)],
+        "Software": [_software(scores, losses)],
     }
     head = (
         "# Methods\n\nWritten from the configuration and the files of this run; copy, change and check it. Citations are "
@@ -186,8 +193,7 @@ def _methods(facts: MethodsFacts) -> Iterable[str]:
     if facts.pretrainings:
         handed: dict[str, list[str]] = {}
         for name in facts.pretrainings:
-            label = next(METHODS[method].label for method in facts.methods if METHODS[method].pretraining == name)
-            handed.setdefault(PRETRAININGS[name].hands_back, []).append(label)
+            handed.setdefault(PRETRAININGS[name].hands_back, []).append(_label(name, facts))
         words = "; ".join(f"{layers} of {_and(labels)}" for layers, labels in handed.items())
         yield (
             f"Pre-training, on the training patients’ slices without labels, hands on: {words}. The rest starts from random "
@@ -200,13 +206,13 @@ def _methods(facts: MethodsFacts) -> Iterable[str]:
         )
 
 
-def _training(facts: MethodsFacts, scores: pd.DataFrame) -> Iterable[str]:
+def _training(facts: MethodsFacts, scores: pd.DataFrame, losses: _Losses) -> Iterable[str]:
     if facts.pretrainings:
         yield (
             f"Pre-trainings used Adam {cite('kingma2015adam')}. Batches hold slices, or pairs of slices of methods that see "
             "both modalities; steps are those that were made, over all cohorts and seeds.\n\n"
             "| Pre-training | Epochs | Steps | Batch | Learning rate | Weight decay |\n|---|---|---|---|---|---|\n"
-            + "\n".join(_pretraining(name, task, facts) for name, task in facts.pretrainings.items())
+            + "\n".join(_pretraining(name, task, facts, losses) for name, task in facts.pretrainings.items())
         )
     options = facts.finetuning
     decay = (
@@ -235,19 +241,22 @@ def _training(facts: MethodsFacts, scores: pd.DataFrame) -> Iterable[str]:
     )
 
 
-def _pretraining(name: str, task: Mapping[str, Any], facts: MethodsFacts) -> str:
+def _label(pretraining: str, facts: MethodsFacts) -> str:
+    """What a pre-training is called: as the first method that uses it."""
+    return next(METHODS[method].label for method in facts.methods if METHODS[method].pretraining == pretraining)
+
+
+def _pretraining(name: str, task: Mapping[str, Any], facts: MethodsFacts, losses: _Losses) -> str:
     """A row of the table of pre-trainings."""
-    label = next(METHODS[method].label for method in facts.methods if METHODS[method].pretraining == name)
     steps, epochs = [], []
-    for path in facts.pretraining_losses[name]:
-        rows = list(csv.DictReader(read_csv(path)))
+    for rows in losses[name]:
         of_modality = [list(own) for _, own in groupby(rows, key=lambda row: row.get("modality", ""))]
         epochs += [len(own) for own in of_modality]
         steps += [sum(int(row["steps"]) for row in own) for own in of_modality]
     sizes = sorted({cohort.settings["batch_size"]["pretraining"] for cohort in facts.cohorts})
     options = task["options"]
     cells = [
-        label,
+        _label(name, facts),
         _span(epochs),
         _span(steps),
         _span(sizes),
@@ -310,13 +319,9 @@ def _evaluation(facts: MethodsFacts, scores: pd.DataFrame) -> str:
     return " ".join(said)
 
 
-def _software(facts: MethodsFacts, scores: pd.DataFrame) -> str:
+def _software(scores: pd.DataFrame, losses: _Losses) -> str:
     devices = {
-        row["device"]
-        for paths in facts.pretraining_losses.values()
-        for path in paths
-        for row in csv.DictReader(read_csv(path))
-        if row.get("device")
+        row["device"] for trainings in losses.values() for rows in trainings for row in rows if row.get("device")
     }
     made = lineage(*scores[VERSION]) or code_version()
     libraries = [
