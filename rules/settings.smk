@@ -70,7 +70,7 @@ def validated_split(wildcards):
 
 def table_scores(table):
     """The score files of a table: those of the test patients, or of the validation patients for the table of these."""
-    pattern = VALIDATION_SCORES if table == "validation" else SCORES
+    pattern = VALIDATION_SCORES if table == plan.VALIDATION else SCORES
     return [of_run(pattern, run) for run in COMPARISONS[table].runs]
 
 
@@ -179,7 +179,7 @@ def shown_translation(made):
 
 
 def drawn_prediction(run):
-    """A run of Fig. 2, with everything needed to draw it."""
+    """A run's predictions, with everything needed to draw them."""
     cohort = CONFIG.cohorts[run.cohort]
     return {
         "cohort": run.cohort,

@@ -39,7 +39,7 @@ from mcd.plan.runs import (
 from mcd.plan.settings import cohort_facts, finetuning_task, pretraining_task
 from mcd.plan.tables import SCORE_TABLES, TABLE_V, ScoreTable, comparisons
 from mcd.plan.translations import FIG_3, IMAGES, TABLE_IV, shown_translations, translation_spec, translations
-from mcd.plan.validation import validation_comparison
+from mcd.plan.validation import VALIDATION, validation_comparison
 
 __all__ = [
     "FIG_3",
@@ -49,6 +49,7 @@ __all__ = [
     "SINGLE",
     "TABLE_IV",
     "TABLE_V",
+    "VALIDATION",
     "Comparison",
     "Run",
     "ScoreTable",

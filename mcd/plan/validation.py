@@ -11,7 +11,7 @@ from mcd.plan.settings import pretrained_layers
 from mcd.reporting.tables.spec import TableSpec
 from mcd.subject import Subject
 
-NAME = "validation"
+VALIDATION = "validation"
 
 
 def validation_comparison(config: Config, patients: Mapping[str, Iterable[Subject]]) -> dict[str, Comparison]:
@@ -26,7 +26,7 @@ def validation_comparison(config: Config, patients: Mapping[str, Iterable[Subjec
     shown = [column for column in columns(config) if column[0] in cohorts]
     names = {method: METHODS[method].label for method in dict.fromkeys(run.method for run in runs)}
     spec = TableSpec(
-        name=NAME,
+        name=VALIDATION,
         title="Validation patients: for choosing settings",
         rows=list(dict.fromkeys((run.ratio, names[run.method]) for run in runs)),
         columns=shown,
@@ -39,4 +39,4 @@ def validation_comparison(config: Config, patients: Mapping[str, Iterable[Subjec
         number="Mean over the validation patients of a patient\u2019s mean over its regions.",
         **{**about_cohorts(config, shown), "paper_cohorts": {}},
     )
-    return {NAME: Comparison(spec, runs)}
+    return {VALIDATION: Comparison(spec, runs)}
