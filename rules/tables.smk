@@ -124,16 +124,6 @@ rule draw_segmentations:
         runtime=10,
     params:
         title=plan.shown_title(CONFIG),
-        runs=[
-            {
-                "cohort": run.cohort,
-                "modality": run.modality,
-                "regions": CONFIG.cohorts[run.cohort].regions,
-                "shards": shard_files(run.cohort),
-                "predictions": predictions_file(run),
-                "cohort_label": CONFIG.cohorts[run.cohort].title or run.cohort,
-            }
-            for run in plan.shown_runs(CONFIG)
-        ],
+        runs=[drawn_prediction(run) for run in plan.shown_runs(CONFIG)],
     script:
         "../workflow_scripts/draw_segmentations.py"
