@@ -244,11 +244,16 @@ class CPCOptions(PretrainingOptions):
     }
 
 
-class SimCLROptions(ViewOptions, PretrainingOptions):
-    """Options of SimCLR, beside those of its views."""
+class JointEmbeddingOptions(ViewOptions, PretrainingOptions):
+    """Options of the methods that compare views, beside those of the views: step sizes that their authors agree on."""
 
     weight_decay: Weight = Field(1e-6, description="of Adam")
     decay: Decay = Field("cosine", description="of the learning rate, to 0")
+
+
+class SimCLROptions(JointEmbeddingOptions):
+    """Options of SimCLR, beside those of its views."""
+
     temperature: Positive = Field(0.1, description="t")
     projection: Count = Field(128, description="length of z")
 
@@ -261,11 +266,9 @@ class SimCLROptions(ViewOptions, PretrainingOptions):
     }
 
 
-class BYOLOptions(ViewOptions, PretrainingOptions):
+class BYOLOptions(JointEmbeddingOptions):
     """Options of BYOL, beside those of its views."""
 
-    weight_decay: Weight = Field(1e-6, description="of Adam")
-    decay: Decay = Field("cosine", description="of the learning rate, to 0")
     blurred: Share = Field(1.0, description="probability of a blur in one view")
     blurred_other: Share = Field(0.1, description="probability of a blur in the other view")
     momentum: Share = Field(0.99, description="tau_0; the authors' 0.996 is for 1000 epochs")
@@ -282,11 +285,9 @@ class BYOLOptions(ViewOptions, PretrainingOptions):
     }
 
 
-class SwAVOptions(ViewOptions, PretrainingOptions):
+class SwAVOptions(JointEmbeddingOptions):
     """Options of SwAV, beside those of its views."""
 
-    weight_decay: Weight = Field(1e-6, description="of Adam")
-    decay: Decay = Field("cosine", description="of the learning rate, to 0")
     crop: ShareRange = Field((0.14, 1.0), description="area of a large view")
     small_crop: ShareRange = Field((0.05, 0.14), description="area of a small view")
     small_views: Whole = Field(4, ge=0, description="how many small views")
@@ -355,12 +356,10 @@ class GLOptions(ViewOptions, PretrainingOptions):
     }
 
 
-class ContIGOptions(ViewOptions, PretrainingOptions):
+class ContIGOptions(JointEmbeddingOptions):
     """Options of ContIG, beside those of its views."""
 
     learning_rate: Positive = Field(1e-3, description="of Adam")
-    weight_decay: Weight = Field(1e-6, description="of Adam")
-    decay: Decay = Field("cosine", description="of the learning rate, to 0")
     alpha: Share = Field(0.5, description="weight of l(a -> b) against l(b -> a)")
     temperature: Positive = Field(0.1, description="t")
     projection: Count = Field(128, description="length of an embedding")
@@ -379,11 +378,9 @@ class ContIGOptions(ViewOptions, PretrainingOptions):
     }
 
 
-class VICRegOptions(ViewOptions, PretrainingOptions):
+class VICRegOptions(JointEmbeddingOptions):
     """Options of VICReg, beside those of its views."""
 
-    weight_decay: Weight = Field(1e-6, description="of Adam")
-    decay: Decay = Field("cosine", description="of the learning rate, to 0")
     invariance: Weight = Field(25.0, description="lambda")
     variance: Weight = Field(25.0, description="mu")
     covariance: Weight = Field(1.0, description="nu")
