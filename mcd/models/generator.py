@@ -42,18 +42,8 @@ class DomainSharingGenerator(nn.Module):
                 branch.upsample[layer] = first.upsample[layer]
         self.branches = nn.ModuleList(branches)
 
-    @property
-    def a(self) -> UNet:
-        """G_a of a pair: X -> Y."""
-        return self.branch(0)
-
-    @property
-    def b(self) -> UNet:
-        """G_b of a pair: Y -> X."""
-        return self.branch(1)
-
     def branch(self, position: int) -> UNet:
-        """That of one of the modalities, in their order."""
+        """That of one of the modalities, in their order; of a pair, 0 is G_a: X -> Y and 1 is G_b: Y -> X."""
         return cast(UNet, self.branches[position])
 
     def translate(self, images: Tensor, source: int, target: int) -> tuple[Tensor, list[Tensor]]:

@@ -51,7 +51,7 @@ def content(cohort: TinyCohort, part: str) -> np.ndarray:
 def without_shared(passes: Passes, images: Tensor) -> Tensor:
     """Y' of X, layer by layer, with one shared layer whose output is flat."""
     passes._use("Y_trans")
-    network = passes.method.generator.a
+    network = passes.method.generator.branch(0)
     features = network.encode(images)
     shared = network.decoder[0](torch.cat([features[3], network.upsample[0](features[4])], 1))
     handed_on = network.upsample[1](shared)
@@ -79,7 +79,7 @@ def test_errors_are_those_of_the_images(tiny_cohort: TinyCohort, pretrained: Pat
 
 def test_generators_that_give_nothing_have_the_error_of_nothing(tiny_cohort: TinyCohort, pretrained: Path) -> None:
     def silence(passes: Passes) -> None:
-        for branch in (passes.method.generator.a, passes.method.generator.b):
+        for branch in (passes.method.generator.branch(0), passes.method.generator.branch(1)):
             for parameter in branch.output.parameters():
                 torch.nn.init.zeros_(parameter)
 

@@ -70,7 +70,7 @@ def test_sharing_follows_table_1(k: int) -> None:
     rows = table_1(4)
     generator = DomainSharingGenerator(4, k)
     assert count(generator) == 2 * sum(rows.values()) - sum(rows[name] for name in SHARED[k])
-    a, b = dict(generator.a.named_parameters()), dict(generator.b.named_parameters())
+    a, b = dict(generator.branch(0).named_parameters()), dict(generator.branch(1).named_parameters())
     shared = {name for name in a if a[name] is b[name]}
     expected = {f"encoder.{level}" for level in range(5 - k, 5)} | {f"decoder.{layer}" for layer in range(k)}
     expected |= {f"upsample.{layer}" for layer in range(k + 1)} if k else set()
@@ -79,11 +79,12 @@ def test_sharing_follows_table_1(k: int) -> None:
 
 def test_shared_layers_share_batch_statistics() -> None:
     generator = DomainSharingGenerator(4, 1)
-    generator.a(torch.randn(2, 1, 32, 32))
+    generator.branch(0)(torch.randn(2, 1, 32, 32))
     torch.testing.assert_close(
-        generator.b.get_buffer("encoder.4.1.running_mean"), generator.a.get_buffer("encoder.4.1.running_mean")
+        generator.branch(1).get_buffer("encoder.4.1.running_mean"),
+        generator.branch(0).get_buffer("encoder.4.1.running_mean"),
     )
-    assert generator.b.get_buffer("encoder.3.1.running_mean").abs().sum() == 0
+    assert generator.branch(1).get_buffer("encoder.3.1.running_mean").abs().sum() == 0
 
 
 @pytest.mark.parametrize("k", [-1, 4])

@@ -51,7 +51,7 @@ def test_losses_are_those_of_the_equations(name: str) -> None:
     options = VARIANTS[name]
     model, batch = make(options).eval(), make_batch()
     x, y = batch.images[:, :1], batch.images[:, 1:]
-    a, b = model.generator.a, model.generator.b
+    a, b = model.generator.branch(0), model.generator.branch(1)
     with torch.no_grad():
         losses = model.losses(batch, "generator")
         y_translated, x_translated = a(x), b(y)
@@ -89,8 +89,8 @@ def test_discriminators_judge_real_against_translated() -> None:
     model.losses(batch, "generator")
     with torch.no_grad():
         of_x, of_y = model.discriminators[0], model.discriminators[1]
-        expected = discriminator_loss(of_x(x), of_x(model.generator.b(y))) + discriminator_loss(
-            of_y(y), of_y(model.generator.a(x))
+        expected = discriminator_loss(of_x(x), of_x(model.generator.branch(1)(y))) + discriminator_loss(
+            of_y(y), of_y(model.generator.branch(0)(x))
         )
         torch.testing.assert_close(model.losses(batch, "discriminator")["total"], expected)
 
@@ -112,14 +112,15 @@ def test_each_branch_sees_the_pair_at_a_place_of_its_own(monkeypatch: pytest.Mon
         assert not torch.equal(at_x, at_y)
         x, y_at_x, x_at_y, y = at_x[:, :1], at_x[:, 1:], at_y[:, :1], at_y[:, 1:]
         (y_translated, features_x), (x_translated, features_y) = (
-            branch.forward_with_stages(images) for branch, images in ((model.generator.a, x), (model.generator.b, y))
+            branch.forward_with_stages(images)
+            for branch, images in ((model.generator.branch(0), x), (model.generator.branch(1), y))
         )
         torch.testing.assert_close(
             losses["translation"], (y_translated - y_at_x).abs().mean() + (x_translated - x_at_y).abs().mean()
         )
         (x_again, again_y), (y_again, again_x) = (
             branch.forward_with_stages(images)
-            for branch, images in ((model.generator.b, y_translated), (model.generator.a, x_translated))
+            for branch, images in ((model.generator.branch(1), y_translated), (model.generator.branch(0), x_translated))
         )
         torch.testing.assert_close(losses["reconstruction"], (x_again - x).abs().mean() + (y_again - y).abs().mean())
         contrast = multimodal_contrastive(features_x[1], features_y[1], 0.1)
@@ -208,8 +209,8 @@ def test_fig_7_alternatives_replace_the_contrast(form: Any) -> None:
     options = FULL.model_copy(update={"adversarial": 0, "translation": 0, "reconstruction": 0, "feature_loss": form})
     model, batch = make(options).eval(), make_batch()
     with torch.no_grad():
-        a = model.generator.a.forward_with_stages(batch.images[:, :1])[1][1]
-        b = model.generator.b.forward_with_stages(batch.images[:, 1:])[1][1]
+        a = model.generator.branch(0).forward_with_stages(batch.images[:, :1])[1][1]
+        b = model.generator.branch(1).forward_with_stages(batch.images[:, 1:])[1][1]
         distance = {"l1": F.l1_loss, "mse": F.mse_loss}[form](a, b)
         torch.testing.assert_close(model.losses(batch, "generator")["contrastive"], distance)
 
@@ -248,7 +249,12 @@ def test_every_gradient_is_that_of_eq_8(form: Any) -> None:
     model = make(FULL.model_copy(update={**weights, "temperature": 0.5, "adversarial_form": form}))
     batch = make_batch()
     x, y = batch.images[:, :1], batch.images[:, 1:]
-    a, b, of_x, of_y = model.generator.a, model.generator.b, model.discriminators[0], model.discriminators[1]
+    a, b, of_x, of_y = (
+        model.generator.branch(0),
+        model.generator.branch(1),
+        model.discriminators[0],
+        model.discriminators[1],
+    )
     shown = {player: watch(network) for player, network in (("x", of_x), ("y", of_y))}
     generator = model.losses(batch, "generator")["total"]
     discriminator = model.losses(batch, "discriminator")["total"]
@@ -284,7 +290,7 @@ def test_what_no_loss_needs_is_not_built(name: str) -> None:
     assert bool(model.discriminators) == bool(options.adversarial)
     assert list(model.players()) == (["generator", "discriminator"] if options.adversarial else ["generator"])
     assert {id(p) for p in model.players()["generator"]} == {id(p) for p in model.generator.parameters()}
-    passes = watch(model.generator.a.encoder[0])
+    passes = watch(model.generator.branch(0).encoder[0])
     model.losses(make_batch(), "generator")
     assert len(passes) == (1 if name in ("con_only", "p_gan") else 2)
 

@@ -114,7 +114,7 @@ def training_images(cohort: TinyCohort) -> dict[str, Tensor]:
 def passed(checkpoint: Path, name: str, learned: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
     """One pass over training and over test slices, by a network of its own that has just seen the training slices."""
     generator = load_generators(checkpoint).generator
-    branch = generator.b if name[0] == "X" else generator.a
+    branch = generator.branch(1) if name[0] == "X" else generator.branch(0)
     for module in branch.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0  # the statistics of the last batch alone
@@ -128,10 +128,10 @@ def passed(checkpoint: Path, name: str, learned: Tensor, source: Tensor) -> tupl
 def test_the_generators_are_the_checkpoints(checkpoint: Path) -> None:
     method = load_generators(checkpoint)
     weights = load_checkpoint(checkpoint).weights
-    for branch, modality in ((method.generator.a, "A"), (method.generator.b, "B")):
+    for branch, modality in ((method.generator.branch(0), "A"), (method.generator.branch(1), "B")):
         for key, value in branch.state_dict().items():
             assert torch.equal(value, weights[modality][key])
-    assert method.generator.a.encoder[4] is method.generator.b.encoder[4]
+    assert method.generator.branch(0).encoder[4] is method.generator.branch(1).encoder[4]
     assert not method.training
 
 
@@ -183,7 +183,7 @@ def test_similarity_is_the_cosine_of_what_the_contrast_compares(
     learned, found = training_images(cohort), []
     for name in ("X", "Y"):
         generator = load_generators(checkpoint).generator
-        branch = generator.a if name == "X" else generator.b
+        branch = generator.branch(0) if name == "X" else generator.branch(1)
         for module in branch.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = 1.0
