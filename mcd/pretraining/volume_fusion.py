@@ -27,6 +27,7 @@ from mcd.losses.segmentation import mean_within, overlap_loss
 from mcd.pretraining.options import VolumeFusionOptions
 from mcd.pretraining.whole_unet import UNetPretraining
 from mcd.slices.batches import Batch
+from mcd.slices.boxes import random_intervals
 from mcd.training.method import Losses
 
 
@@ -83,10 +84,7 @@ def box_classes(
 def _span(count: int, length: int, shares: tuple[float, float], device: torch.device | str) -> Tensor:
     """Random intervals within a length, each a share of it between two bounds: bool (count, length)."""
     shortest, longest = (max(round(share * length), 1) for share in shares)
-    extent = torch.randint(shortest, longest + 1, (count, 1), device=device)
-    start = (torch.rand(count, 1, device=device) * (length - extent + 1)).long()
-    at = torch.arange(length, device=device)
-    return (at >= start) & (at < start + extent)
+    return random_intervals(torch.randint(shortest, longest + 1, (count, 1), device=device), length)
 
 
 def fuse(images: Tensor, classes: Tensor, number: int) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,7 @@ from mcd.segmentation.options import UniMatchOptions
 from mcd.segmentation.semi_supervised import MixedSegmentation
 from mcd.slices.batches import Batch
 from mcd.slices.blur import gaussian_blur
+from mcd.slices.boxes import random_intervals
 from mcd.training.guards import Levels
 from mcd.training.method import Losses
 
@@ -104,13 +105,9 @@ def cutmix_boxes(
     area = uniform(*options.cutmix_area) * height * width
     ratio = uniform(*options.cutmix_aspect)
     sides = ((area * ratio).sqrt().clamp(max=height), (area / ratio).sqrt().clamp(max=width))
-    masks = []
-    for pixels, extent in zip(size, (side.long() for side in sides), strict=True):
-        start = (uniform(0, 1) * (pixels - extent + 1)).long()
-        at = torch.arange(pixels, device=device)
-        masks.append((at >= start) & (at < start + extent))
+    rows, columns = (random_intervals(side.long(), pixels) for side, pixels in zip(sides, size, strict=True))
     chosen = (uniform(0, 1) < options.cutmix)[:, :, None]
-    return (masks[0][:, :, None] & masks[1][:, None, :] & chosen)[:, None]
+    return (rows[:, :, None] & columns[:, None, :] & chosen)[:, None]
 
 
 @torch.no_grad()
