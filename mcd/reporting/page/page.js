@@ -67,10 +67,11 @@ const PLANES = {
   coronal: { cut: 1, rows: 0, columns: 2, letters: "RLSI" },
   sagittal: { cut: 2, rows: 0, columns: 1, letters: "APSI" },
 };
+const LOOK = { zoom: 1, centre: [0.5, 0.5], level: 128, window: 255 }; // all of a slice, with its own grey levels
 const state = {
   patient: "", plane: "axial", at: { axial: 1, coronal: 1, sagittal: 1 }, on: [], modalities: new Set(), region: "", source: "",
   metric: "DSC", scored: "", ratio: known.ratio, seed: known.seeds[0] ?? 0, colours: "", order: "worst",
-  zoom: 1, centre: [0.5, 0.5], level: 128, window: 255,
+  ...LOOK,
 };
 const volumes = new Map();
 const arrived = new Map(); // patient -> slices that came from a file beside the page
@@ -134,7 +135,7 @@ async function showPatient(address) {
     volumes.clear();
     const before = state.patient && cohort();
     state.patient = patient;
-    current = found;
+    current = { ...found, areas: {} };
     if (before !== cohort()) {
       state.modalities = new Set(cohort().modalities);
       state.region = state.source = state.scored = state.colours = "";
@@ -159,16 +160,19 @@ async function showPatient(address) {
   drawPatient();
 }
 
-/* How many voxels of the label are in each slice of a direction. */
-async function truthAreas(plane) {
-  const truth = await volume(current.truth);
-  const [, tall, wide] = current.shape;
-  const areas = new Array(current.shape[PLANES[plane].cut]).fill(0);
-  const { cut } = PLANES[plane];
-  truth.forEach((mask, i) => {
-    if (mask) areas[cut === 0 ? Math.floor(i / (tall * wide)) : cut === 1 ? Math.floor(i / wide) % tall : i % wide] += 1;
+/* How many voxels of the label are in each slice of a direction; counted when first asked for. */
+function truthAreas(plane) {
+  const { truth, shape, areas } = current;
+  areas[plane] ??= volume(truth).then((masks) => {
+    const [, tall, wide] = shape;
+    const { cut } = PLANES[plane];
+    const counts = new Array(shape[cut]).fill(0);
+    masks.forEach((mask, i) => {
+      if (mask) counts[cut === 0 ? Math.floor(i / (tall * wide)) : cut === 1 ? Math.floor(i / wide) % tall : i % wide] += 1;
+    });
+    return counts;
   });
-  return areas;
+  return areas[plane];
 }
 
 /* A slice of a volume, by rows; the head is at the top. */
@@ -456,7 +460,7 @@ function greyCanvas(pixels, width, height) {
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
   pixels.forEach((value, i) => {
-    const shown = value ? (255 * (value - state.level + state.window / 2)) / state.window + (state.window === 255 && state.level === 128 ? 0.5 : 0) : 0;
+    const shown = value ? (255 * (value - state.level + state.window / 2)) / state.window + (state.window === LOOK.window && state.level === LOOK.level ? 0.5 : 0) : 0;
     image.data.set([shown, shown, shown, 255], 4 * i);
   });
   context.putImageData(image, 0, 0);
@@ -579,7 +583,7 @@ on("previous", "click", () => neighbour(-1));
 on("next", "click", () => neighbour(1));
 on("zoom-in", "click", () => zoomTo(state.zoom * 1.5));
 on("zoom-out", "click", () => zoomTo(state.zoom / 1.5));
-on("reset", "click", () => { Object.assign(state, { zoom: 1, centre: [0.5, 0.5], level: 128, window: 255 }); drawPanels(); });
+on("reset", "click", () => { Object.assign(state, LOOK); drawPanels(); });
 
 let turned = 0; // of the wheel, until it makes a slice: a touchpad turns it in small steps
 byId("panels").addEventListener("wheel", (event) => {
