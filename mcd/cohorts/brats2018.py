@@ -3,20 +3,25 @@
 Only the high-grade patients are taken, as in the paper (Sec. V: 210 HGG patients); `LGG/` is never looked at.
 """
 
+from functools import partial
 from pathlib import Path
 
-from mcd.cohorts.layout import Fault, Layout, Simulator, choose_modalities, faults, refuse
+from mcd.cohorts.layout import Fault, Layout, Simulator, choose_modalities, patients_by_name, refuse
 from mcd.errors import McdError
-from mcd.subject import Subject, check_id
+from mcd.subject import Subject
 
 MODALITIES = ("T1", "T1CE", "T2", "FLAIR")
+_ENDINGS = {**{modality: modality.lower() for modality in MODALITIES}, "label": "seg"}
 
 
 def files(folder: Path, subject_id: str) -> Subject:
     """Return where the files of one patient are by convention, existing or not."""
-    stem = Path(folder) / "HGG" / subject_id / subject_id
-    images = {modality: Path(f"{stem}_{modality.lower()}.nii.gz") for modality in MODALITIES}
-    return Subject(subject_id, images, label=Path(f"{stem}_seg.nii.gz"))
+    images = {modality: _file(folder, subject_id, modality) for modality in MODALITIES}
+    return Subject(subject_id, images, label=_file(folder, subject_id, "label"))
+
+
+def _file(folder: Path, subject_id: str, what: str) -> Path:
+    return Path(folder) / "HGG" / subject_id / f"{subject_id}_{_ENDINGS[what]}.nii.gz"
 
 
 def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = refuse) -> list[Subject]:
@@ -30,32 +35,21 @@ def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = r
     patients = sorted(path for path in folder.glob("HGG/*") if path.is_dir() and not path.name.startswith("."))
     if not patients:
         raise McdError(f"{folder}: no HGG/<id> folder in it; give the folder of BraTS 2018 that holds HGG/ and LGG/")
-    found = []
-    for patient in patients:
-        identifier = patient.name
-        with faults(fault, identifier):
-            check_id(identifier, str(patient.parent))
-        images = {modality: _find(patient, modality.lower()) for modality in chosen}
-        for modality, path in images.items():
-            if path is None:
-                missing = files(folder, identifier).images[modality]
-                remedy = f"add the patient's {modality} or remove the folder {patient}"
-                fault(McdError(f"{missing}: no such file; {remedy}"), identifier)
-        present = {modality: path for modality, path in images.items() if path is not None}
-        found.append(Subject(identifier, present, label=_find(patient, "seg")))
-    return found
+    return patients_by_name([patient.name for patient in patients], partial(_find, folder), chosen, fault)
 
 
-def _find(patient: Path, ending: str) -> Path | None:
-    """The one volume of a patient's folder that ends on `_<ending>`; None when there is none or the choice is open."""
+def _find(folder: Path, subject_id: str, what: str) -> Path:
+    """The one volume of a patient that ends as `_file` says; `_file`, when there is none or the choice is open."""
+    named = _file(folder, subject_id, what)
+    stem = named.name.removesuffix(".nii.gz")
     for suffix in (".nii.gz", ".nii"):
-        exact = patient / f"{patient.name}_{ending}{suffix}"
+        exact = named.with_name(f"{stem}{suffix}")
         if exact.is_file():
             return exact
-        candidates = [path for path in patient.glob(f"*_{ending}{suffix}") if path.is_file()]
+        candidates = [path for path in named.parent.glob(f"*_{_ENDINGS[what]}{suffix}") if path.is_file()]
         if len(candidates) == 1:
             return candidates[0]
-    return None
+    return named
 
 
 LAYOUT = Layout(

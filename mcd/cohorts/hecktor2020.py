@@ -9,26 +9,30 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
-from mcd.cohorts.layout import Fault, Layout, Simulator, choose_modalities, faults, refuse
+from mcd.cohorts.layout import Fault, Layout, Simulator, choose_modalities, faults, patients_by_name, refuse
 from mcd.errors import McdError
 from mcd.files import atomic_path
 from mcd.paths import read_text
-from mcd.subject import Subject, check_id
+from mcd.subject import Subject
 
 MODALITIES = ("CT", "PET")
 BOXES = "hecktor2020_bounding_boxes.csv"  # the name that we write; any single *bbox* or *bounding* CSV is read
-_ENDINGS = {"CT": "ct", "PET": "pt"}
+_ENDINGS = {"CT": "ct", "PET": "pt", "label": "ct_gtvt"}
 _COLUMNS = ("x1", "x2", "y1", "y2", "z1", "z2")
 
 
 def files(folder: Path, subject_id: str) -> Subject:
     """Return where the files of one patient are by convention, existing or not (without the box, a row of the CSV)."""
-    stem = Path(folder) / subject_id / subject_id
-    images = {modality: Path(f"{stem}_{ending}.nii.gz") for modality, ending in _ENDINGS.items()}
-    return Subject(subject_id, images, label=Path(f"{stem}_ct_gtvt.nii.gz"))
+    images = {modality: _file(folder, subject_id, modality) for modality in MODALITIES}
+    return Subject(subject_id, images, label=_file(folder, subject_id, "label"))
+
+
+def _file(folder: Path, subject_id: str, what: str) -> Path:
+    return Path(folder) / subject_id / f"{subject_id}_{_ENDINGS[what]}.nii.gz"
 
 
 def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = refuse) -> list[Subject]:
@@ -50,21 +54,8 @@ def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = r
         )
     table = boxes_csv(folder)
     boxes = read_boxes(table, fault)
-    found = []
-    for identifier in patients:
-        with faults(fault, identifier):
-            check_id(identifier, str(folder))
-        expected = files(folder, identifier)
-        images = {modality: expected.images[modality] for modality in chosen}
-        for modality, path in images.items():
-            if not path.is_file():
-                message = f"{path}: no such file; add the patient's {modality} or remove the folder {path.parent}"
-                fault(McdError(message), identifier)
-        label = expected.label if expected.label and expected.label.is_file() else None
-        present = {modality: path for modality, path in images.items() if path.is_file()}
-        patient = Subject(identifier, present, label=label, centre=centre_of(identifier))
-        found.append(with_box(patient, boxes, table, fault))
-    return found
+    found = patients_by_name(patients, partial(_file, folder), chosen, fault)
+    return [with_box(replace(one, centre=centre_of(one.id)), boxes, table, fault) for one in found]
 
 
 def with_box(patient: Subject, boxes: Mapping[str, tuple[float, ...]], table: Path, fault: Fault) -> Subject:
