@@ -81,6 +81,18 @@ def read_text(path: str | Path) -> str:
         raise McdError(f"{path}: not a text in UTF-8; save it as UTF-8") from None
 
 
+def nifti_suffix(path: str | Path, what: str = "") -> str:
+    """How the name of a NIfTI file that is to be written ends.
+
+    Raises:
+        McdError: for another name; `what` stands before it.
+    """
+    for suffix in (".nii.gz", ".nii"):
+        if str(path).endswith(suffix):
+            return suffix
+    raise McdError(f"{what}{path}: not a NIfTI file; name one that ends in .nii.gz or .nii")
+
+
 def is_address(place: str) -> bool:
     """Whether it is somewhere in the net."""
     return place.startswith(("http://", "https://"))

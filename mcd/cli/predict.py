@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mcd.cli.arguments import device, finite
 from mcd.errors import McdError, first_line
 from mcd.files import together
-from mcd.paths import check_output
+from mcd.paths import check_output, nifti_suffix
 
 if TYPE_CHECKING:
     from mcd.cohorts.new_patients import Faults
@@ -128,7 +128,7 @@ class _Task:
         from mcd.imaging.write_volume import write_volume
         from mcd.reporting.figures.prediction_sheet import draw_prediction
 
-        suffix = _suffix(output)
+        suffix = nifti_suffix(output)
         stem = output.with_name(output.name.removesuffix(suffix))
         found.save(output)
         if self.probabilities:
@@ -180,8 +180,7 @@ def _predict(options: argparse.Namespace) -> None:
 def _check_one(options: argparse.Namespace) -> None:
     if not options.image:
         raise McdError("--image: is missing; give a patient's images, or several patients by --patients")
-    if not _suffix(options.output):
-        raise McdError(f"--output {options.output}: not a NIfTI file; name one that ends in .nii.gz or .nii")
+    nifti_suffix(options.output, "--output ")
     check_output(options.output)
     if options.box and any(low >= high for low, high in zip(options.box[::2], options.box[1::2], strict=True)):
         raise McdError(
@@ -197,10 +196,6 @@ def _check_several(options: argparse.Namespace) -> None:
     if not options.patients.is_dir() and (options.image or options.mask):
         raise McdError(f"--{'image' if options.image else 'mask'}: the sheet {options.patients} has them; leave it out")
     check_output(options.output, folder=True)
-
-
-def _suffix(output: Path) -> str:
-    return next((end for end in (".nii.gz", ".nii") if output.name.endswith(end)), "")
 
 
 def _one(options: argparse.Namespace, images: Mapping[str, Path]) -> "list[Subject]":

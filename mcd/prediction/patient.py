@@ -16,6 +16,7 @@ from mcd.imaging.geometry import Grid, array_of, nearest, to_raw_grid
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import Preprocessed, preprocess_subject
 from mcd.imaging.write_volume import write_volume
+from mcd.paths import nifti_suffix
 from mcd.prediction.fusion import THRESHOLD, fuse
 from mcd.prediction.masks import region_codes
 from mcd.prediction.origin import unlike_training
@@ -68,8 +69,7 @@ class PatientPrediction:
 
     def save(self, path: str | Path) -> None:
         """Write the label map as NIfTI, `.nii.gz` or `.nii`."""
-        if not str(path).endswith((".nii.gz", ".nii")):
-            raise McdError(f"{path}: not a NIfTI file; name one that ends in .nii.gz or .nii")
+        nifti_suffix(path)
         write_volume(self.grid.image(self.label), path)
 
     @property
