@@ -100,6 +100,7 @@ def pack(loaded: Checkpoint, output: Path, terms: Mapping[str, str], layout: str
     """Write the pack of a pre-training: a zip where `output` ends in .zip, else a folder.
 
     Args:
+        loaded: the pre-training's checkpoint.
         terms: `terms_of` its cohort.
         layout: of the cohort, whose challenge is cited.
 
