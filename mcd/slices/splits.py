@@ -8,6 +8,9 @@ and where the cohort has others now, somebody decides (`mcd split`).
 the run's seed: several seeds differ in whose labels they see and are scored on the same patients. A further draw of a seed is
 a file with the same patients in another order: what needs no label is trained once for all of them.
 
+With K folds a seed has K files, one for each fold, and every person with a label tests in one of them and trains in the
+others. Seeds then differ in the folds, too, so that what a way to divide the patients does to a result counts as chance.
+
 A subject is a scan. What is counted and drawn are persons: all scans of one train or test, and are given labels together.
 A subject without a label never tests, and trains whatever needs no label.
 
@@ -16,6 +19,7 @@ who test.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
@@ -44,7 +48,8 @@ class Origin:
 
     cohort: its name, which seeds the drawing. test: how many test patients, or which share. patients: id -> a part of `PARTS`
     where the user fixed it, else None. unlabelled: those of them without a label, sorted. persons: id -> whose scan it is; one
-    that is not named is a person of its own. validation: as `test`; 0 for none.
+    that is not named is a person of its own. validation: as `test`; 0 for none. folds: how many, in place of `test`; 0 for one
+    split.
     """
 
     cohort: str
@@ -53,6 +58,7 @@ class Origin:
     unlabelled: Sequence[str] = ()
     persons: Mapping[str, str] = field(default_factory=dict)
     validation: float = 0
+    folds: int = 0
 
     @classmethod
     def of(
@@ -62,6 +68,7 @@ class Origin:
         subjects: Iterable[Subject],
         test_centre: Sequence[str] = (),
         validation: float = 0,
+        folds: int = 0,
     ) -> "Origin":
         """What the splits of a cohort with these subjects are drawn from.
 
@@ -78,6 +85,7 @@ class Origin:
             sorted(subject.id for subject in subjects if subject.label is None),
             {subject.id: subject.person for subject in subjects if subject.person not in (None, subject.id)},
             validation,
+            folds,
         )
 
     @property
@@ -160,17 +168,27 @@ class Split:
         return [name for name in self.seen if name not in labelled]
 
 
-def make_split(origin: Origin, seed: int) -> Split:
-    """Draw a split.
+def make_split(origin: Origin, seed: int, fold: int = 0) -> Split:
+    """Draw a split; of an origin with folds, that of one `fold`, from 1.
 
     The test subjects are drawn from the cohort's name alone, the order of labels from both name and seed. With a share below 1
     as `test`, that share of the persons with a label is rounded, at least one. Paper Sec. V: 21 of 201 of HECKTOR, 42 of 210
     of BraTS 2018. Validation subjects are drawn likewise, from those who would train, so that the same persons test with them
     and without. Where the user fixed the parts, nothing is drawn but the order, and validation subjects if no part is theirs.
-    Without any label, all train and none test. Raises `McdError` for fewer than two persons with a label, a part without any,
-    parts that are fixed for some subjects only, one person in two parts, and a test or validation subject without a label.
+    Without any label, all train and none test.
+
+    Folds are drawn from the cohort's name and the seed: the persons with a label in a random order, dealt to one fold after
+    another, so that folds differ by at most one person.
+
+    Raises `McdError` for fewer than two persons with a label, or than folds, a part without any, parts that are fixed for some
+    subjects only, or at all with folds, one person in two parts, and a test or validation subject without a label; ValueError
+    for a fold that the origin does not have.
     """
     cohort = origin.cohort
+    if fold not in (range(1, origin.folds + 1) if origin.folds else [0]):
+        raise ValueError(f"fold {fold} of {origin.folds}")
+    if origin.folds:
+        _check_folds_fit(origin)
     _check_all_have_labels(origin)
     names = origin.labelled
     if not names and origin.unlabelled:
@@ -189,28 +207,57 @@ def make_split(origin: Origin, seed: int) -> Split:
         if told := _torn(origin, **fixed):
             raise McdError(f"cohort {cohort}: {told}; put both on one side, or correct the column patient")
         testing, choosing = (set(map(origin.person, fixed[part])) for part in ("test", "validation"))
+    elif origin.folds:
+        testing, choosing = set(_shuffled(persons, "folds", cohort, seed)[fold - 1 :: origin.folds]), set()
     else:
-        testing = _drawn(origin.test, persons, len(persons), "test subjects", cohort)
-        choosing = set()
+        testing, choosing = _drawn(origin.test, persons, len(persons), "test subjects", cohort), set()
     if origin.validation and not choosing:
         others = [person for person in persons if person not in testing]
-        choosing = _drawn(origin.validation, others, len(persons), "validation subjects", cohort)
+        choosing = _drawn(
+            origin.validation,
+            others,
+            len(persons),
+            *("validation subjects", cohort, *((seed, fold) if origin.folds else ())),
+        )
     tested, validation = ([name for name in names if origin.person(name) in part] for part in (testing, choosing))
     train = [name for name in names if origin.person(name) not in testing | choosing]
     if not train or not tested:
         validating, keys = (f", {len(choosing)} validate", "`test`, `validation`") if choosing else ("", "`test`")
+        keys = "`folds` or `validation`" if origin.folds else f"{keys} or the sheet's split column"
         raise McdError(
             f"cohort {cohort}: of {len(persons)} subjects {len(testing)} test{validating}, and both parts need one; correct "
-            f"{keys} or the sheet's split column"
+            f"{keys}"
         )
     unlabelled = [name for name in origin.unlabelled if origin.person(name) not in testing | choosing]
-    return Split(_label_order(train, origin, seed), tested, origin, unlabelled, validation)
+    return Split(_label_order(train, origin, seed, fold=fold), tested, origin, unlabelled, validation)
 
 
-def _drawn(wanted: float, persons: Sequence[str], of: int, *seeds: str) -> set[str]:
+def _drawn(wanted: float, persons: Sequence[str], of: int, *seeds: object) -> set[str]:
     """So many persons in a random order, or a share of how many there are in all, at least one."""
     count = max(1, math.floor(wanted * of + 0.5)) if wanted < 1 else int(wanted)
-    return set(np.random.default_rng(derive_seed(*seeds)).permutation(persons)[:count].tolist())
+    return set(_shuffled(persons, *seeds)[:count])
+
+
+def _shuffled(names: Sequence[str], *seeds: object) -> list[str]:
+    order: list[str] = np.random.default_rng(derive_seed(*seeds)).permutation(names).tolist()
+    return order
+
+
+def _check_folds_fit(origin: Origin) -> None:
+    """Folds need persons with a label for each, and that nobody else has decided who tests."""
+    where = f"cohort {origin.cohort}: folds"
+    persons = set(map(origin.person, origin.labelled))
+    if len(persons) < origin.folds:
+        kind = "patient with a label" if len(persons) == 1 else "patients with a label"
+        raise McdError(
+            f"{where}: {origin.folds} folds of {len(persons)} {kind} leave one without a test patient; lower it, or leave it "
+            "out"
+        )
+    if fixed := sorted(name for name, part in origin.patients.items() if part):
+        raise McdError(
+            f"{where}: every patient tests in one of them, and the split column has a part for {_named(fixed)}; empty the "
+            "column, or leave folds out"
+        )
 
 
 def _check_all_have_labels(origin: Origin) -> None:
@@ -233,19 +280,20 @@ def _torn(origin: Origin, **parts: Iterable[str]) -> str | None:
     return None
 
 
-def draw_labels(split: Split, cohort: str, seed: int, draw: int) -> Split:
-    """The same patients with another order of labels, that of a further draw (from 1) of a cohort's seed."""
+def draw_labels(split: Split, cohort: str, seed: int, draw: int, fold: int = 0) -> Split:
+    """The same patients with another order of labels, that of a further draw (from 1) of a cohort's seed, or of its fold."""
     origin = split.drawn_from or Origin(cohort, 0, {})
-    return replace(split, train=_label_order(sorted(split.train), origin, seed, draw))
+    return replace(split, train=_label_order(sorted(split.train), origin, seed, draw, fold))
 
 
-def _label_order(names: Sequence[str], origin: Origin, *seeds: int) -> list[str]:
-    """Subjects in a random order of persons; scans of one person in the order given. `seeds`: of the run, and of its draw."""
+def _label_order(names: Sequence[str], origin: Origin, seed: int, draw: int = 0, fold: int = 0) -> list[str]:
+    """Subjects in a random order of persons; scans of one person in the order given."""
     scans: dict[str, list[str]] = {}
     for name in names:
         scans.setdefault(origin.person(name), []).append(name)
-    order = np.random.default_rng(derive_seed("label order", origin.cohort, *seeds)).permutation(sorted(scans))
-    return [name for person in order for name in scans[str(person)]]
+    further = [draw] * bool(draw) + [f"fold {fold}"] * bool(fold)  # what a run does not have moves nothing
+    order = _shuffled(sorted(scans), "label order", origin.cohort, seed, *further)
+    return [name for person in order for name in scans[person]]
 
 
 def keep(split: Split, origin: Origin) -> Split:
@@ -259,25 +307,36 @@ def keep(split: Split, origin: Origin) -> Split:
     return _checked(Split(train, test, origin, unlabelled, validation))
 
 
-def extend(split: Split, origin: Origin, *seeds: int) -> Split:
+def extend(split: Split, origin: Origin, seed: int, draw: int = 0, fold: int = 0) -> Split:
     """The same with new patients to train, last to be labelled, or to test or validate where the sheet says so.
 
     So is a patient that trained without a label and has one now. Scans of a person who tests test too, or stay out of it, and
-    likewise those of one who validates. `seeds`: the run's, and its draw where it has further ones.
+    likewise those of one who validates. With folds, a new person tests in one of them, by the person's name alone, so that
+    files which are extended one after another agree.
     """
+    if origin.folds:
+        _check_folds_fit(origin)
     _check_all_have_labels(origin)
     kept = keep(split, origin)
     new = [name for name in origin.labelled if name not in (*kept.train, *kept.test, *kept.validation)]
+    known = set(map(origin.person, (*split.train, *split.test, *split.validation)))
 
     def joining(part: str) -> list[str]:
         held = {origin.person(name) for name in getattr(split, part)}
+        if part == "test" and origin.folds:
+            held |= {person for person in map(origin.person, new) if person not in known and turn_of(person) == fold}
         return [name for name in new if origin.patients[name] == part or origin.person(name) in held]
 
+    def turn_of(person: str) -> int:
+        return derive_seed("fold", origin.cohort, seed, person) % origin.folds + 1
+
     test, validation = joining("test"), joining("validation")
-    train = _label_order([name for name in new if name not in (*test, *validation)], origin, *seeds)
+    train = _label_order([name for name in new if name not in (*test, *validation)], origin, seed, draw, fold)
     held_out = {origin.person(name) for name in (*split.test, *test, *split.validation, *validation)}
     others = [name for name in origin.unlabelled if name not in kept.unlabelled and origin.person(name) not in held_out]
     unlabelled = [name for name in kept.unlabelled if name in origin.unlabelled] + others
+    if origin.folds:  # somebody who trained without a label may have got one, and test in this fold
+        unlabelled = [name for name in unlabelled if origin.person(name) not in held_out]
     return _checked(Split(kept.train + train, kept.test + test, origin, unlabelled, kept.validation + validation))
 
 
@@ -324,8 +383,10 @@ def mismatch(split: Split, origin: Origin) -> str | None:
     if split.drawn_from:
         moved = [name for name in there if origin.patients[name] != before.patients[name]]
         told += [f"the split column or test_centre was changed for {_named(sorted(moved))}"] * bool(moved)
-        if origin.test != before.test and not origin.fixed:
+        if origin.test != before.test and not origin.fixed and not origin.folds:
             told.append(f"`test` was {before.test:g} and is {origin.test:g}")
+        if origin.folds != before.folds:
+            told.append(f"`folds` was {before.folds} and is {origin.folds}")
         if origin.validation != before.validation and "validation" not in origin.fixed.values():
             told.append(f"`validation` was {before.validation:g} and is {origin.validation:g}")
         if origin.cohort != before.cohort:
@@ -359,13 +420,33 @@ def check_draw(path: str | Path, split: Split, base: Split, remedy: str) -> None
             raise McdError(f"{path}: differs from its seed's split in `{part}`, by {name}; {remedy}")
 
 
+def check_folds(splits: Mapping[str, Split], remedy: str) -> None:
+    """Check that each subject with a label tests in exactly one fold of a seed.
+
+    Args:
+        splits: path -> the split of each fold.
+        remedy: names the command that decides.
+
+    Raises:
+        McdError: naming the file of the second fold in which one tests; the first, where one tests in none.
+    """
+    tested: dict[str, str] = {}
+    for path, split in splits.items():
+        for name in split.test:
+            if (other := tested.setdefault(name, path)) != path:
+                raise McdError(f"{path}: {name} tests, and in {other}, too; {remedy}")
+    for path, split in splits.items():
+        if missing := sorted({*split.train, *split.validation} - tested.keys()):
+            raise McdError(f"{path}: {missing[0]} has a label, and tests in no fold; {remedy}")
+
+
 def write_split(split: Split, path: str | Path) -> None:
     """Write a split; what it has nothing of is left out."""
     content = asdict(split)
     if split.drawn_from is None:
         del content["drawn_from"]
     for holder in (content, content.get("drawn_from", {})):
-        for key in ("unlabelled", "persons", "validation"):
+        for key in ("unlabelled", "persons", "validation", "folds"):
             if not holder.get(key, True):
                 del holder[key]
     write_json(path, {"format": FORMAT, **content})
@@ -396,13 +477,14 @@ def read_split(path: str | Path) -> Split:
                 list(origin.unlabelled),
                 dict(origin.persons),
                 float(origin.validation),
+                int(origin.folds),
             )
     except (TypeError, ValueError):
         raise McdError(f"{path}: `drawn_from` is damaged; take it out, or delete the file to regenerate it") from None
     train, test, unlabelled, validation = lists
     split = Split(train, test, origin, unlabelled, validation)
     names = split.everyone
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise McdError(
             f"{path}: {twice[0]} appears twice; a patient trains, tests or validates, and no more than one of these"
