@@ -3,9 +3,10 @@
     python benchmarks/uncertainty.py [--studies 4000]
 
 simulates studies of two methods: every training scores the same test patients, and trainings of one method spread by the given
-standard deviation, as those of docs/explanation/results.md do (0.006 to 0.109). Prints three tables in Markdown: the share of
+standard deviation, as those of docs/explanation/results.md do (0.006 to 0.109). Prints four tables in Markdown: the share of
 studies whose 95 % interval of the difference leaves out 0, where methods are equal, by four ways to make an interval; where
-they differ, by ours; and by ours for 24 trainings that are several draws of the labelled patients on fewer pre-trainings.
+they differ, by ours; by ours for 24 trainings that are several draws of the labelled patients on fewer pre-trainings; and,
+where methods are equal, for folds: over patients, by ours if every seed had the same folds, and by ours.
 
 The four ways: over patients, as if the trainings' mean were exact; the pigeonhole bootstrap over trainings and patients (Owen
 2007; 1,000 resamples, the first 400 studies); our variance with Satterthwaite's degrees of freedom; and ours
@@ -13,6 +14,7 @@ The four ways: over patients, as if the trainings' mean were exact; the pigeonho
 """
 
 import argparse
+from itertools import product
 
 import numpy as np
 from scipy.stats import t
@@ -26,6 +28,11 @@ DIFFERENCES = (0.02, 0.05, 0.1)
 RESAMPLES, RESAMPLED = 1000, 400
 PRETRAININGS, FINE_TUNINGS = (2, 3, 6, 12, 24), 24
 OF_PRETRAININGS, OF_DRAWS = 0.02, 0.04  # spreads
+FOLDS, SEEDS = (2, 5), (1, 2, 3, 10)
+OF_NETWORKS, OF_DIVISIONS = (
+    0.04,
+    0.04,
+)  # spreads: of the networks of one fold, and of what its patients do to all of them
 
 
 def studies(number: int, trainings: int, spread: float, seed: int) -> Floats:
@@ -48,6 +55,21 @@ def drawn(number: int, pretrainings: int, seed: int) -> Floats:
         .mean(axis=1)
     )
     return means + rng.normal(0, OF_PRETRAININGS * np.sqrt(2), (pretrainings, 1, number))
+
+
+def folded(number: int, seeds: int, folds: int, again: bool) -> Floats:
+    """As `studies`, of K networks a seed, each of which scores the patients of its fold.
+
+    again: whether each seed divides the patients anew. Otherwise what a fold's patients do to a network is the same for all.
+    """
+    rng = np.random.default_rng([seeds, folds])
+    fold_of = rng.permuted(np.tile(np.arange(PATIENTS) % folds, (seeds, number, 1)), axis=2)
+    divisions = rng.normal(0, OF_DIVISIONS, (seeds, number, folds))
+    if not again:
+        fold_of[:], divisions[:] = fold_of[0], divisions[0]
+    networks = divisions + rng.normal(0, OF_NETWORKS * np.sqrt(2), divisions.shape)
+    of_folds = np.take_along_axis(networks, fold_of, axis=2).transpose(0, 2, 1)
+    return studies(number, seeds, 0.0, seeds) + of_folds
 
 
 def apart(means: Means) -> float:
@@ -109,6 +131,12 @@ def main() -> None:
         shares = [apart(effects(values + difference).means()) for difference in (0.0, *DIFFERENCES)]
         kind = f"{pretrainings} x {FINE_TUNINGS // pretrainings}"
         print(f"| {kind} | {' | '.join(f'{100 * share:.0f} %' for share in shares)} |", flush=True)
+    print("\n| seeds x folds | over patients alone | the same folds for every seed | ours |\n|---|---|---|---|")
+    for folds, seeds in product(FOLDS, SEEDS):
+        same, values = (folded(number, seeds, folds, again) for again in (False, True))
+        shares = [over_patients(values), *(apart(effects(made).means()) for made in (same, values) if seeds > 1)]
+        cells = [f"{100 * share:.1f} %" for share in shares] + ["not decided"] * (3 - len(shares))
+        print(f"| {seeds} x {folds} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

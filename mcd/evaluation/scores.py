@@ -5,6 +5,9 @@ then over patients (the paper's one number per modality; for BraTS the mean over
 
 A training is a seed, which decides pre-training and initial weights, and where rows have a `draw`, one draw of the labelled
 patients on the seed's pre-training. Where rows have a `person`, several scans of one person count as one patient.
+
+Where rows have a `fold`, the networks of all folds of a seed and draw are one training: only together do they score every
+patient, each by the network that it was kept from. So a training has one value of each patient, with folds and without.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,23 +21,26 @@ import pandas as pd
 from mcd.csv_files import read_csv
 from mcd.errors import McdError, first_line
 from mcd.evaluation.metrics import METRIC_KEYS, METRICS
-from mcd.evaluation.score_rows import COLUMNS, IDENTITY, PERSON, RUN, TRAINING, VERSION
+from mcd.evaluation.score_rows import COLUMNS, FOLD, IDENTITY, PERSON, RUN, TRAINING, VERSION
 from mcd.evaluation.statistics import Floats, effects
 from mcd.training.history import LENGTH
 from mcd.version import UNKNOWN
 
 
 def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read score files into one table with `COLUMNS`, `VERSION`, `LENGTH`, and for every row `PERSON`, where any file has it.
+    """Read score files into one table with `COLUMNS`, `FOLD` (0 for none), `VERSION`, `LENGTH`, and for every row `PERSON`,
+    where any file has it.
 
     Raises `McdError` for a file that is missing or damaged, a column or a region of a patient that is missing, a score that
     cannot be, or a row that appears twice.
     """
     tables = [_read(path) for path in paths]
-    scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, VERSION, *LENGTH])
+    scores = (
+        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, FOLD, VERSION, *LENGTH])
+    )
     if PERSON in scores:
         scores[PERSON] = scores[PERSON].fillna(scores["subject"])
-    twice = scores.duplicated(IDENTITY)
+    twice = scores.duplicated([*IDENTITY, FOLD])
     if twice.any():
         row = ", ".join(str(value) for value in scores.loc[twice, IDENTITY].iloc[0])
         raise McdError(f"scores: {row} appears twice; name each score file once")
@@ -50,11 +56,13 @@ def _read(path: str | Path) -> pd.DataFrame:
             keep_default_na=False,  # a patient may be called "NA"; only an empty score is undefined
             na_values={key: [""] for key in METRIC_KEYS},
         )
-        table["draw"] = table.get("draw", 0)
+        table["draw"], table[FOLD] = table.get("draw", 0), table.get(FOLD, 0)
         missing = [column for column in COLUMNS if column not in table]
         if missing:
             raise McdError(f"{path}: no column {', '.join(missing)}; delete the file to regenerate it")
-        table = table.astype(dict.fromkeys(["label_ratio", *METRIC_KEYS], float) | dict.fromkeys(TRAINING, int))
+        table = table.astype(
+            dict.fromkeys(["label_ratio", *METRIC_KEYS], float) | dict.fromkeys([*TRAINING, FOLD], int)
+        )
     except ValueError as error:  # pandas' parser errors and failed conversions alike
         raise McdError(f"{path}: not a score file ({first_line(error)}); delete it to regenerate it") from None
     for reason in _impossible(table):
@@ -62,7 +70,7 @@ def _read(path: str | Path) -> pd.DataFrame:
     table[VERSION] = table.get(VERSION, UNKNOWN)
     for measure in LENGTH:  # not of fused scores
         table[measure] = pd.to_numeric(table.get(measure, np.nan), errors="coerce")
-    return table[[*COLUMNS, *([PERSON] if PERSON in table else []), VERSION, *LENGTH]]
+    return table[[*COLUMNS, FOLD, *([PERSON] if PERSON in table else []), VERSION, *LENGTH]]
 
 
 def _impossible(table: pd.DataFrame) -> Iterator[str]:
@@ -78,10 +86,10 @@ def _impossible(table: pd.DataFrame) -> Iterator[str]:
         if wrong.any():
             at = table[wrong].iloc[0]
             yield f"{metric.key} of {at['subject']}, {at['region']} is {at[metric.key]:g}, and goes from {low:g} to {high:g}"
-    for name, rows in table.groupby([*RUN, *TRAINING, "subject"], sort=False):
+    for name, rows in table.groupby([*RUN, *TRAINING, FOLD, "subject"], sort=False):
         if rows["region"].duplicated().any():
             yield f"a region of {name[-1]} appears twice"
-    for _, run in table.groupby([*RUN, *TRAINING], sort=False):
+    for _, run in table.groupby([*RUN, *TRAINING, FOLD], sort=False):
         regions = run.groupby("subject")["region"].nunique()
         if (regions != run["region"].nunique()).any():
             yield f"a region of {regions.idxmin()} is missing"
@@ -91,13 +99,14 @@ def training_values(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) 
     """(`RUN`, metric) -> its values, one row per training (index `TRAINING`), one column per patient, in the order of `scores`.
 
     A value is the mean over the patient's regions, then over its scans; undefined scores are left out, and a patient none of
-    whose scores is defined has NaN.
+    whose scores is defined has NaN. Who tests does so in one fold; of a validation patient of several, the mean is taken.
     """
     person = scores.get(PERSON, scores["subject"]).fillna("")
-    units = scores.assign(draw=scores.get("draw", 0), patient=person.where(person != "", scores["subject"]))
+    absent = {name: scores.get(name, 0) for name in ("draw", FOLD)}
+    units = scores.assign(**absent, patient=person.where(person != "", scores["subject"]))
     key = [*RUN, "metric"]
-    values = units.melt([*RUN, *TRAINING, "subject", "patient"], list(metrics), var_name="metric")
-    for level in (["patient", "subject"], ["patient"]):
+    values = units.melt([*RUN, *TRAINING, FOLD, "subject", "patient"], list(metrics), var_name="metric")
+    for level in (["patient", "subject", FOLD], ["patient", "subject"], ["patient"]):
         values = values.groupby([*key, *TRAINING, *level], sort=False, as_index=False)["value"].mean()
     return {
         tuple(cell): rows.pivot(index=TRAINING, columns="patient", values="value")
@@ -146,7 +155,8 @@ def summarise(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) -> pd.
     Columns: `RUN`, `metric`, `value` (mean over patients of each one's mean over trainings), `ci_low`, `ci_high` (its interval,
     within what the metric can be; NaN for one patient of one training), `interval_over` (see `Crossed`), `patients` (how many
     have a defined score), `seeds`, `draws` (of each seed), `seed_sd` (standard deviation over seeds of the mean over patients;
-    NaN for one seed), `undefined` (how many scores of a region, patient and training were undefined and left out).
+    NaN for one seed), `folds` (whose networks are one training; 0 for one split), `undefined` (how many scores of a region,
+    patient and training were undefined and left out).
     """
     bounds = {metric.key: metric.bounds for metric in METRICS}
     rows = []
@@ -170,4 +180,7 @@ def summarise(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) -> pd.
         )
     undefined = scores.groupby(RUN, sort=False)[list(metrics)].agg(lambda column: column.isna().sum())
     melted = undefined.rename_axis(columns="metric").stack().rename("undefined").astype(int)
-    return pd.DataFrame(rows).merge(melted.reset_index(), on=[*RUN, "metric"], validate="one_to_one")
+    number = scores.get(FOLD, pd.Series(0, scores.index)).groupby([scores[key] for key in RUN], sort=False)
+    folds = number.agg(lambda column: column[column > 0].nunique()).rename("folds").reset_index()
+    means = pd.DataFrame(rows).merge(folds, on=RUN, validate="many_to_one")
+    return means.merge(melted.reset_index(), on=[*RUN, "metric"], validate="one_to_one")

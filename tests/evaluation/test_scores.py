@@ -245,6 +245,42 @@ def test_a_seed_s_draws_are_averaged_since_they_share_a_pretraining() -> None:
     )
 
 
+def test_the_folds_of_a_seed_and_draw_are_one_training(tmp_path: Path) -> None:
+    """Five patients in two folds, two seeds that divide them otherwise, two draws: as if one network had scored them all."""
+    rng = np.random.default_rng(0)
+    values = {(seed, draw): list(rng.uniform(0.3, 0.7, 5)) for seed in (0, 1) for draw in (0, 1)}
+    whole = drawn(values)
+    number = whole["subject"].str[1].astype(int)
+    fold = pd.Series(np.where(whole["seed"] == 0, number % 2, number > 2)).astype(int) + 1
+    split = whole.assign(fold=fold)
+    files = []
+    for name, rows in split.groupby(["seed", "draw", "fold"]):
+        files.append(tmp_path / f"{'-'.join(map(str, name))}.csv")
+        write_scores(rows.to_dict("records"), files[-1])
+    scores = read_scores(files)
+    (found,), (expected,) = (training_values(table, ["DSC"]).values() for table in (scores, whole))
+    pd.testing.assert_frame_equal(found[expected.columns], expected, atol=1e-6)
+    mean, same = (summarise(table, ["DSC"]).iloc[0] for table in (scores, whole))
+    assert (mean["patients"], mean["seeds"], mean["draws"], mean["folds"], same["folds"]) == (5, 2, 2, 2, 0)
+    kept = ["value", "ci_low", "ci_high", "seed_sd"]
+    assert mean[kept].tolist() == pytest.approx(same[kept].tolist(), abs=1e-5)
+    by_hand = whole.groupby(["seed", "draw"])["DSC"].mean().groupby("seed").mean()
+    assert mean["seed_sd"] == pytest.approx(by_hand.std(ddof=1), abs=1e-5)
+    one = summarise(scores[(scores["seed"] == 0) & (scores["draw"] == 0)], ["DSC"]).iloc[0]
+    assert one["interval_over"] == PATIENTS, "two folds are no two trainings"
+    with pytest.raises(McdError, match="appears twice"):
+        read_scores([*files, files[0]])
+
+
+def test_a_validation_patient_of_several_folds_has_the_mean_of_their_networks() -> None:
+    """By scan first: a scan that two folds score weighs no more than one that one does."""
+    rows = [row("p0-a", DSC=0.2), row("p0-a", DSC=0.4), row("p0-b", DSC=0.9), row("p1", DSC=0.5)]
+    scores = pd.DataFrame(rows).assign(fold=[1, 2, 1, 2], person=["p0", "p0", "p0", "p1"])
+    (values,) = training_values(scores, ["DSC"]).values()
+    assert values["p0"].tolist() == pytest.approx([(0.3 + 0.9) / 2])
+    assert values["p1"].tolist() == [0.5]
+
+
 def test_an_interval_is_over_the_most_that_is_known() -> None:
     rng = np.random.default_rng(0)
     one = drawn({(0, 0): list(rng.uniform(0.3, 0.7, 5))})

@@ -128,6 +128,44 @@ def test_equal_methods_are_seldom_told_apart(trainings: int, patients: int, spre
         assert (abs(found.value) > found.half_width()).mean() <= MOST
 
 
+def in_folds(
+    n: int, trainings: int, patients: int, folds: int, *, spread: float, common: float = 0.0, again: bool = True
+) -> np.ndarray:
+    """As `sampled`, of K networks a training, each of which scores those who test in its fold.
+
+    common: spread of what a way to divide the patients does to every network of a fold. again: whether each training divides
+    them again.
+    """
+    rng = np.random.default_rng(1)
+    fold_of = rng.permuted(np.tile(np.arange(patients) % folds, (trainings, n, 1)), axis=2)
+    networks = rng.normal(0, spread * math.sqrt(2), (trainings, n, folds))
+    divisions = rng.normal(0, common, (trainings, n, folds))
+    if not again:
+        fold_of[:], divisions[:] = fold_of[0], divisions[0]
+    of_folds = np.take_along_axis(networks + divisions, fold_of, axis=2)
+    return sampled(n, trainings, patients, spread=0.0) + of_folds.transpose(0, 2, 1)
+
+
+@pytest.mark.parametrize("trainings", [2, 3, 10])
+@pytest.mark.parametrize(("patients", "folds"), [(6, 2), (12, 3), (30, 2), (30, 5), (12, 12)])
+@pytest.mark.parametrize("spread", [0.03, 0.109])
+def test_equal_methods_are_seldom_told_apart_with_folds(
+    trainings: int, patients: int, folds: int, spread: float
+) -> None:
+    """The networks of all folds together are one training: what each adds to its own patients is in the training's mean."""
+    for common in (0.0, 0.1):
+        found = effects(in_folds(2500, trainings, patients, folds, spread=spread, common=common)).means()
+        assert (abs(found.value) > found.half_width()).mean() <= MOST
+
+
+def test_folds_are_no_repetitions() -> None:
+    """Why one seed decides nothing, whatever its folds, and why every seed divides the patients again."""
+    one = effects(in_folds(2000, 1, 30, 2, spread=0.109)).means()
+    assert (abs(one.value) > one.half_width()).mean() > 0.3
+    same = effects(in_folds(2000, 5, 30, 3, spread=0.03, common=0.1, again=False)).means()
+    assert (abs(same.value) > same.half_width()).mean() > 0.2
+
+
 def test_what_is_known_of_one_training_is_false_of_another() -> None:
     """Why a single training decides nothing: patients alone take equal methods for different."""
     one = effects(sampled(2000, 1, 30)).means()

@@ -20,10 +20,11 @@ SIGNIFICANT = 0.05  # of p values after Holm's correction
 INTERVALS = {
     SEEDS: "over trainings and patients",
     "seeds": "over trainings (FID is one number of all test slices)",
-    DRAWS: "over draws of the labelled patients and over patients, of this one pre-training: nothing is known of another one",
-    PATIENTS: "over patients, of this one training: nothing is known of another one",
+    DRAWS: "over draws of the labelled patients and over patients, of this one pre-training{each}: "
+    "nothing is known of another one",
+    PATIENTS: "over patients, of this one training{each}: nothing is known of another one",
 }
-"""What an interval is over (`interval_over` of a long table), in words."""
+"""What an interval is over (`interval_over` of a long table), in words; `each` as `_interval_words` has it."""
 
 PRINTED_METRICS = {"FID": "FID_Inception"}
 """Name of a printed metric -> our name: the printed FID is shown beside ours only if the network is the same."""
@@ -97,7 +98,7 @@ def table_content(long: pd.DataFrame, spec: TableSpec) -> TableContent:
         return any(number.get(key) is not None for number in numbers.values())
 
     cohorts = list(dict.fromkeys(cohort for cohort, _ in spec.columns))
-    overs = {number.get("interval_over") for number in numbers.values() if number.get("ci_low") is not None}
+    intervals = [number for number in numbers.values() if number.get("ci_low") is not None]
     return {
         "title": _title(spec),
         "facts": _facts(numbers, spec),
@@ -108,7 +109,11 @@ def table_content(long: pd.DataFrame, spec: TableSpec) -> TableContent:
         "metrics": [_metric_head(MEASURES[key]) for _ in spec.columns for key in spec.metrics],
         "blocks": _blocks(numbers, paper, spec),
         "number": spec.number if any(number.get("patients") for number in numbers.values()) else None,
-        "intervals": [words for over, words in INTERVALS.items() if over in overs],
+        "intervals": list(
+            dict.fromkeys(
+                _interval_words(number) for over in INTERVALS for number in intervals if number["interval_over"] == over
+            )
+        ),
         "compared": spec.reference if any_has("difference") else None,
         "tested": any_has("p_holm"),
         "level": f"{SIGNIFICANT:g}",
@@ -168,7 +173,12 @@ def _facts(numbers: Mapping[Key, Number], spec: TableSpec) -> list[dict[str, str
         if patients := max(own, default=0):
             kind = "simulated test patients" if cohort in spec.simulated else "test patients"
             facts.append({"number": str(patients), "words": f"{kind} in {_cohort(cohort, spec)}"})
-    for key, one, several in (("seeds", "seed", "seeds"), ("draws", "draw for each seed", "draws for each seed")):
+    kinds = [
+        ("seeds", "seed", "seeds"),
+        ("draws", "draw for each seed", "draws for each seed"),
+        ("folds", "fold", "folds, whose trainings together are one"),
+    ]
+    for key, one, several in kinds:
         counts = sorted({number[key] for number in numbers.values() if number.get(key)})
         if counts and (key == "seeds" or counts[-1] > 1):
             span = "–".join(str(count) for count in dict.fromkeys([counts[0], counts[-1]]))
@@ -275,6 +285,11 @@ def _cell(number: Number | None, paper: float | None, rank: int | None, metric: 
     return cell
 
 
+def _interval_words(number: Number) -> str:
+    """What an interval is over."""
+    return INTERVALS[number["interval_over"]].format(each=" of each fold" if number.get("folds") else "")
+
+
 def _interval(number: Number, metric: Measure) -> str:
     """The interval with two digits less than the number, since so few patients do not support more."""
     decimals = max(1, metric.decimals - 2)
@@ -287,10 +302,13 @@ def _words(number: Number, paper: float | None, metric: Measure, spec: TableSpec
     digits, unit = metric.decimals, f" {metric.unit}" if metric.unit else ""
     if number.get("ci_low") is not None:
         ends = f"{number['ci_low']:.{digits}f} to {number['ci_high']:.{digits}f}{unit}"
-        words.append(f"95 % interval {ends} {INTERVALS[number['interval_over']]}")
+        words.append(f"95 % interval {ends} {_interval_words(number)}")
     if number.get("patients"):
         draws = f" of {_count(number['draws'], 'draw')}" if (number.get("draws") or 1) > 1 else ""
-        words.append(f"mean over {_count(number['patients'], 'patient')}, {_count(number['seeds'], 'seed')}{draws}")
+        folds = f" in {_count(number['folds'], 'fold')}" if number.get("folds") else ""
+        words.append(
+            f"mean over {_count(number['patients'], 'patient')}{folds}, {_count(number['seeds'], 'seed')}{draws}"
+        )
     if number.get("undefined"):
         words.append(f"{_count(number['undefined'], 'undefined score')} left out")
     if number.get("seed_sd") is not None:

@@ -31,13 +31,15 @@ COMPARED = ["difference", "difference_low", "difference_high", "p", "p_holm"]
 
 
 def long_table(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) -> pd.DataFrame:
-    """One row per cohort, pair, modality, method, label ratio and metric, with the columns `LONG_COLUMNS`.
+    """One row per cohort, pair, modality, method, label ratio and metric, with the columns `LONG_COLUMNS`, and `folds` where
+    any cohort has several.
 
     The numbers are those of `mcd.evaluation.scores.summarise`.
     """
     about = versions(scores, RUN).merge(_lengths(scores), on=RUN, validate="one_to_one")
     long = summarise(scores, metrics).merge(about, on=RUN, how="left", validate="many_to_one")
-    return long.rename(columns={"cohort": "dataset"})[LONG_COLUMNS]
+    shown = [*LONG_COLUMNS, *(["folds"] if long["folds"].any() else [])]
+    return long.rename(columns={"cohort": "dataset"})[shown]
 
 
 def versions(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:

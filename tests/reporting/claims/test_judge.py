@@ -323,8 +323,8 @@ def test_a_distance_of_all_slices_has_an_interval_over_trainings() -> None:
 
 
 @pytest.mark.parametrize("over", OVER)
-@pytest.mark.parametrize("trainings", [1, 3, 10])
-def test_of_equal_methods_few_claims_are_decided(trainings: int, over: str) -> None:
+@pytest.mark.parametrize(("trainings", "folds"), [(1, 1), (3, 1), (10, 1), (1, 5), (3, 5)])
+def test_of_equal_methods_few_claims_are_decided(trainings: int, folds: int, over: str) -> None:
     """Four methods as good as the first, in two columns; their trainings spread as the study's do."""
     others, trials, decided = ("B", "C", "D", "E"), 150 if trainings > 1 else 5, 0
     made = claim(over=over, right=others)
@@ -332,7 +332,7 @@ def test_of_equal_methods_few_claims_are_decided(trainings: int, over: str) -> N
         known: dict[Key, pd.DataFrame] = {
             ("h", modality, name, 0.1, "DSC"): values
             for place, modality in enumerate(("CT", "PET"))
-            for name, values in equal_methods(("A", *others), trainings, seed=2 * trial + place).items()
+            for name, values in equal_methods(("A", *others), trainings, seed=2 * trial + place, folds=folds).items()
         }
         decided += judge_trainings(made, known).verdict != "undecided"
     assert decided <= MOST * trials
