@@ -19,9 +19,9 @@ def trace(result: str | Path, row: Sequence[str] = ()) -> Iterator[str]:
 
     Args:
         result: a file, or a folder that a job made, of a run's folder.
-        row: words that name a part of a table: a cohort, modality, pair, method, label ratio (0.05 or 5%), seed (seed0) or draw
-            (draw1), by key or as the table shows it; or one number, of a row of the CSV from 1. What other rows are made of is
-            left out.
+        row: words that name a part of a table: a cohort, modality, pair, method, label ratio (0.05 or 5%), seed (seed0), draw
+            (draw1) or fold (fold1), by key or as the table shows it; or one number, of a row of the CSV from 1. What other rows
+            are made of is left out.
 
     Raises:
         McdError: where there is no record of it, or nothing in it is called so.
@@ -163,9 +163,9 @@ def _matching(paths: Iterable[str], words: Sequence[str], record: Record) -> lis
 
 
 def _training(part: str) -> list[str]:
-    """The words for a seed and its draw, of a folder's name: seed0 is its first draw, seed0-draw1 its second."""
-    seed, _, draw = part.partition("-")
-    return [seed, draw or "draw0"]
+    """The words for a seed, its fold and its draw, of a folder's name: seed0 is its first draw, seed0-draw1 its second."""
+    words = part.split("-")
+    return words if words[-1].startswith("draw") else [*words, "draw0"]
 
 
 def _means(word: str, part: str, spec: Mapping[str, Mapping[str, str]]) -> bool:

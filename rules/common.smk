@@ -13,15 +13,17 @@ Wildcards
     modality     one of the cohort's; first and second are those of a pair
     percent      label ratio in per cent, such as 5 or 12.5
     seed         one of `seeds`
+    fold         -fold1, -fold2, ... of a cohort with folds; nothing of one with one split
     draw         of the labelled patients: nothing for a seed's first, then -draw1, -draw2, ...
     trait        centre or scanner, which a cohort's sheet names
-    split        a cohort and a seed, such as brats/seed0, or a further draw, brats/seed0-draw1, for the rules that draw them
+    split        a cohort and a seed, such as brats/seed0, or one of its folds, brats/seed0-fold1, or a further draw of either,
+                 brats/seed0-draw1, for the rules that draw them
 """
 
 import os
 import re
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from itertools import product
 from pathlib import Path
 
@@ -40,7 +42,7 @@ from mcd.leftovers import clear_states
 from mcd.loggers.base import LOGGER, check_installed
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.paths import file_and_channel
-from mcd.slices.splits import check_draw, check_split, draw_labels, make_split
+from mcd.slices.splits import check_draw, check_folds, check_split, draw_labels, make_split
 from mcd.subject import MODALITY, ORIGIN, SUBJECT_ID
 from mcd.training.cards import visible_cards
 
@@ -102,6 +104,7 @@ wildcard_constraints:
     second=MODALITY.pattern,
     percent=alternatives(RATIOS),
     seed=r"\d+",
+    fold=r"(-fold[1-9]\d*)?",
     draw=r"(-draw[1-9]\d*)?",
 
 
@@ -131,7 +134,7 @@ def warnings_of_patients():
         if len(infos) == len(paths):
             found += empty_regions(infos, CONFIG.cohorts[cohort].regions)
         yield from (f"{cohort}: {unlike}" for unlike in found)
-        split = SPLITS[cohort, CONFIG.seeds[0], 0]
+        split = SPLITS[cohort, *plan.trainings(CONFIG, cohort)[0]]
         for ratios in split.same_labels([*CONFIG.label_ratios, *CONFIG.full_ratios]):
             shown, count = ", ".join(map(plan.percent, ratios)), len(split.labelled(ratios[0]))
             yield (

@@ -10,7 +10,7 @@ from mcd.console import take_over
 def training_states(name, wildcards, outputs):
     """Where a job keeps the states of its trainings, in their order."""
     if name == "pretrain_pair":
-        return [f"{RESUME}/{of_pretraining(PRETRAINING_STATE, **wildcards)}"]
+        return [f"{RESUME}/{fix(PRETRAINING_STATE, **wildcards)}"]
     return [f"{RESUME}/{path}" for path in outputs if Path(path).name == Path(MODEL).name]
 
 

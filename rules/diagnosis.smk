@@ -12,9 +12,9 @@ rule diagnose_pretraining:
     output:
         numbers=DIAGNOSIS,
     log:
-        log_of("diagnose_pretraining", "{cohort}/{pair}/{pretraining}/seed{seed}"),
+        log_of("diagnose_pretraining", OF_PRETRAINING),
     benchmark:
-        benchmark_of("diagnose_pretraining", "{cohort}/{pair}/{pretraining}/seed{seed}")
+        benchmark_of("diagnose_pretraining", OF_PRETRAINING)
     conda:
         "../envs/translation.yaml"
     threads: CONFIG.compute.threads

@@ -92,7 +92,7 @@ rule rank_groupings:
     """Rank the ways to pair a cohort's modalities by how different they look in its training patients (paper Sec. V-C)."""
     input:
         shards=lambda wildcards: shard_files(wildcards.cohort),
-        split=fix(SPLIT, seed=CONFIG.seeds[0]),
+        split=lambda wildcards: split_file(wildcards.cohort, *plan.trainings(CONFIG, wildcards.cohort)[0]),
     output:
         ranking=GROUPING,
     log:

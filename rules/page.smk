@@ -61,6 +61,7 @@ rule report_page:
                 "ratio": run.ratio,
                 "seed": run.seed,
                 "path": predictions_file(run),
+                **({"fold": run.fold} if run.fold else {}),
             }
             for run in browsed_runs()
         ],

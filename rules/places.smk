@@ -8,18 +8,21 @@ DATA = "data/{cohort}"
 
 # Training and test patients: kept outside `work`, since somebody may have edited it.
 DRAWN_SPLIT = "splits/{split}.json"
-SPLIT = DRAWN_SPLIT.replace("{split}", "{cohort}/seed{seed}")
+SPLIT = DRAWN_SPLIT.replace("{split}", "{cohort}/seed{seed}{fold}")
 # The same patients, and the labels of one draw: the first draw's are those of the split itself.
-LABELS = DRAWN_SPLIT.replace("{split}", "{cohort}/seed{seed}{draw}")
+LABELS = DRAWN_SPLIT.replace("{split}", "{cohort}/seed{seed}{fold}{draw}")
+
+# What identifies a pre-training.
+OF_PRETRAINING = "{cohort}/{pair}/{pretraining}/seed{seed}{fold}"
 
 INDEX = "work/{cohort}/index.tsv"
 SUBJECT = "work/{cohort}/subjects/{subject}"
 SHARD = "work/{cohort}/shards/{shard}.h5"
-PRETRAINING = "work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}"
+PRETRAINING = "work/{cohort}/{pair}/pretraining/{pretraining}/seed{seed}{fold}"
 CHECKPOINT = f"{PRETRAINING}/checkpoint.pt"
 # What identifies a run, and a pair's two runs, which share a job.
-OF_RUN = "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}{draw}"
-OF_BOTH_RUNS = "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}{draw}"
+OF_RUN = "{cohort}/{pair}/{method}/{modality}/labels{percent}/seed{seed}{fold}{draw}"
+OF_BOTH_RUNS = "{cohort}/{first}-{second}/{method}/labels{percent}/seed{seed}{fold}{draw}"
 RUN = f"work/{OF_RUN}"
 MODEL = f"{RUN}/model.pt"
 LOSSES = f"{RUN}/losses.csv"
@@ -28,12 +31,12 @@ SCORES = f"{RUN}/scores.csv"
 # The same of those by whom settings are chosen.
 VALIDATION_PREDICTIONS = f"{RUN}/validation.h5"
 VALIDATION_SCORES = f"{RUN}/validation.csv"
-TRANSLATION = "work/{cohort}/{pair}/translation/{pretraining}/seed{seed}"
-DIAGNOSIS = "work/{cohort}/{pair}/diagnosis/{pretraining}/seed{seed}.csv"
+TRANSLATION = "work/{cohort}/{pair}/translation/{pretraining}/seed{seed}{fold}"
+DIAGNOSIS = "work/{cohort}/{pair}/diagnosis/{pretraining}/seed{seed}{fold}.csv"
 BENCHMARKS = "work/benchmarks"
 RESUME = "work/.resume"
 # of the states in there: a fine-tuning's is called as its model
-PRETRAINING_STATE = "{cohort}/{pair}/{pretraining}/seed{seed}"
+PRETRAINING_STATE = OF_PRETRAINING
 
 TABLE = "results/{table}.csv"
 LONG_TABLE = "results/{table}_long.csv"
@@ -96,13 +99,14 @@ def of_run(pattern, run):
         modality=run.modality,
         percent=plan.percent(run.ratio),
         seed=run.seed,
+        fold=plan.fold_text(run.fold),
         draw=plan.draw_text(run.draw),
     )
 
 
-def of_pretraining(pattern, cohort, pair, pretraining, seed):
+def of_pretraining(pattern, cohort, pair, pretraining, seed, fold):
     """A file of a pre-training, or of the translation by its generators."""
-    return fix(pattern, cohort=cohort, pair=pair, pretraining=pretraining, seed=seed)
+    return fix(pattern, cohort=cohort, pair=pair, pretraining=pretraining, seed=seed, fold=plan.fold_text(fold))
 
 
 def model_file(run):
@@ -117,12 +121,16 @@ def predictions_file(run):
     return of_run(PREDICTIONS, run)
 
 
-def pretraining_file(cohort, pair, pretraining, seed):
-    return of_pretraining(CHECKPOINT, cohort, pair, pretraining, seed)
+def pretraining_file(*names):
+    return of_pretraining(CHECKPOINT, *names)
+
+
+def split_file(cohort, seed, draw, fold):
+    return fix(LABELS, cohort=cohort, seed=seed, fold=plan.fold_text(fold), draw=plan.draw_text(draw))
 
 
 def translation_file(made, name):
-    return of_pretraining(f"{TRANSLATION}/{name}", made.cohort, made.pair, made.pretraining, made.seed)
+    return of_pretraining(f"{TRANSLATION}/{name}", *astuple(made))
 
 
 def shard_files(cohort):

@@ -11,9 +11,9 @@ rule pretrain_pair:
         losses=f"{PRETRAINING}/losses.csv",
         curves=f"{PRETRAINING}/losses.png",
     log:
-        log_of("pretrain_pair", "{cohort}/{pair}/{pretraining}/seed{seed}"),
+        log_of("pretrain_pair", OF_PRETRAINING),
     benchmark:
-        benchmark_of("pretrain_pair", "{cohort}/{pair}/{pretraining}/seed{seed}")
+        benchmark_of("pretrain_pair", OF_PRETRAINING)
     conda:
         "../envs/training.yaml"
     threads: CONFIG.compute.threads

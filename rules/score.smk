@@ -49,9 +49,9 @@ rule fuse_pair:
     output:
         scores=fix(SCORES, modality="{pair}"),
     log:
-        log_of("fuse_pair", "{cohort}/{pair}/{method}/labels{percent}/seed{seed}{draw}"),
+        log_of("fuse_pair", "{cohort}/{pair}/{method}/labels{percent}/seed{seed}{fold}{draw}"),
     benchmark:
-        benchmark_of("fuse_pair", "{cohort}/{pair}/{method}/labels{percent}/seed{seed}{draw}")
+        benchmark_of("fuse_pair", "{cohort}/{pair}/{method}/labels{percent}/seed{seed}{fold}{draw}")
     conda:
         "../envs/reporting.yaml"
     threads: scoring_threads

@@ -50,20 +50,25 @@ def pretraining_task(wildcards):
     return or_explain(plan.pretraining_task, CONFIG, *names).model_dump()
 
 
+def training_of(wildcards):
+    """(seed, draw, fold), as the plan has them."""
+    draw = plan.draw_number(wildcards.get("draw", ""))  # of a pre-training there is none
+    return int(wildcards.seed), draw, plan.fold_number(wildcards.fold)
+
+
 def labelled_split(wildcards):
     """The split of what learns from labels or is tested on them: ends before anything runs where it leaves nobody for that."""
     cohort = wildcards.cohort
-    draw = wildcards.get("draw", "")
-    if split := SPLITS.get((cohort, int(wildcards.seed), plan.draw_number(draw))):
+    if split := SPLITS.get((cohort, *training_of(wildcards))):
         or_explain(plan.check_labels, cohort, split)
         if "method" in wildcards.keys():
             or_explain(plan.check_unlabelled, cohort, split, wildcards.method, RATIOS[wildcards.percent])
-    return fix(LABELS, cohort=cohort, seed=wildcards.seed, draw=draw)
+    return fix(LABELS, cohort=cohort, seed=wildcards.seed, fold=wildcards.fold, draw=wildcards.get("draw", ""))
 
 
 def validated_split(wildcards):
     """The split of a run whose validation patients are wanted: ends before anything runs where there is none."""
-    if split := SPLITS.get((wildcards.cohort, int(wildcards.seed), plan.draw_number(wildcards.draw))):
+    if split := SPLITS.get((wildcards.cohort, *training_of(wildcards))):
         or_explain(plan.check_validation, wildcards.cohort, split)
     return labelled_split(wildcards)
 
@@ -78,6 +83,7 @@ def finetuned_runs(wildcards):
     """What the rules of stage 4 train: one modality, or both of a pair; each with the columns of its score file."""
     both = "first" in wildcards.keys()
     modalities = [wildcards.first, wildcards.second] if both else [wildcards.modality]
+    seed, draw, fold = training_of(wildcards)
     return [
         {
             "cohort": wildcards.cohort,
@@ -85,9 +91,9 @@ def finetuned_runs(wildcards):
             "modality": modality,
             "method": wildcards.method,
             "label_ratio": RATIOS[wildcards.percent],
-            "seed": int(wildcards.seed),
-            # the first goes unnamed, as in paths: a run that has no other is what it was
-            **({"draw": plan.draw_number(wildcards.draw)} if wildcards.draw else {}),
+            "seed": seed,
+            # the first draw and the only split go unnamed, as in paths: a run that has no other is what it was
+            **{name: number for name, number in (("draw", draw), ("fold", fold)) if number},
         }
         for modality in modalities
     ]
@@ -96,7 +102,7 @@ def finetuned_runs(wildcards):
 def finetuned_run(names):
     """One of `finetuned_runs` as a run of the plan."""
     keys = ["cohort", "pair", "method", "modality", "label_ratio", "seed"]  # in the order of a Run
-    return plan.Run(*(names[key] for key in keys), draw=names.get("draw", 0))
+    return plan.Run(*(names[key] for key in keys), draw=names.get("draw", 0), fold=names.get("fold", 0))
 
 
 def pretrained(wildcards):
@@ -114,8 +120,8 @@ def finetuning_tasks(wildcards):
 
 def fused_run(wildcards):
     """The run that fuses a pair's networks; its modality is the pair."""
-    ratio, seed, draw = RATIOS[wildcards.percent], int(wildcards.seed), plan.draw_number(wildcards.draw)
-    return plan.Run(wildcards.cohort, wildcards.pair, wildcards.method, wildcards.pair, ratio, seed, draw)
+    ratio, pair = RATIOS[wildcards.percent], wildcards.pair
+    return plan.Run(wildcards.cohort, pair, wildcards.method, pair, ratio, *training_of(wildcards))
 
 
 FUSED_RUNS = plan.fused_runs(CONFIG)
@@ -193,14 +199,15 @@ def drawn_prediction(run):
     }
 
 
-# (cohort, pair, pre-training, seed) -> the fine-tunings that started from it
+# (cohort, pair, pre-training, seed, fold) -> the fine-tunings that started from it
 DIAGNOSED = plan.diagnosed(CONFIG)
-DIAGNOSED_METHODS = {pretraining: METHODS[pretraining].label for _, _, pretraining, _ in DIAGNOSED}
+DIAGNOSED_METHODS = {pretraining: METHODS[pretraining].label for _, _, pretraining, *_ in DIAGNOSED}
 
 
 def diagnosed_models(wildcards):
     """The fine-tuned networks of a pre-training that is diagnosed."""
-    names = wildcards.cohort, wildcards.pair, wildcards.pretraining, int(wildcards.seed)
+    seed, _, fold = training_of(wildcards)
+    names = wildcards.cohort, wildcards.pair, wildcards.pretraining, seed, fold
     return [model_file(run) for run in DIAGNOSED.get(names, [])]
 
 
@@ -274,7 +281,7 @@ def states_to_come():
     done = [all(Path(predictions_file(run)).exists() for run in job) for job in jobs.values()]
     models = {model_file(run) for job, is_done in zip(jobs.values(), done) if not is_done for run in job}
     pretrainings = {made for run in runs if (made := plan.pretraining_of(CONFIG, run))}
-    pretrainings |= {(made.cohort, made.pair, made.pretraining, made.seed) for made in TRANSLATIONS}
+    pretrainings |= {astuple(made) for made in TRANSLATIONS}
     undone = {names for names in pretrainings if not Path(pretraining_file(*names)).exists()}
     return models | {of_pretraining(PRETRAINING_STATE, *names) for names in undone}
 
@@ -292,7 +299,7 @@ def described_pretrainings():
     for run in CONFIGURED_RUNS:
         made = plan.pretraining_of(CONFIG, run)
         if made and made[2] not in tasks:
-            tasks[made[2]] = or_explain(plan.pretraining_task, CONFIG, *made).model_dump()
+            tasks[made[2]] = or_explain(plan.pretraining_task, CONFIG, *made[:4]).model_dump()  # the same for all folds
     return tasks
 
 
@@ -316,9 +323,7 @@ def described_cohort(name):
         "masked": sum(subject.mask is not None for subject in subjects),
         "boxed": any(subject.box is not None for subject in subjects),
         "citation": (plan.cohort_facts(CONFIG, name).get("card", {}).get("data") or {}).get("citation"),
-        "splits": [
-            fix(LABELS, cohort=name, seed=seed, draw=plan.draw_text(draw)) for seed, draw in plan.trainings(CONFIG)
-        ],
+        "splits": [split_file(name, *training) for training in plan.trainings(CONFIG, name)],
     }
 
 

@@ -6,32 +6,44 @@ import shlex
 
 CONFIG_FILE = next(iter(workflow.configfiles), "CONFIGURATION")
 
-# Cohort, seed and draw of each split that is not there yet, by the one wildcard that stands for them: their product would
-# cover splits that are there, too.
+# Cohort, seed, draw and fold of each split that is not there yet, by the one wildcard that stands for them: their product
+# would cover splits that are there, too.
 MISSING_SPLITS = {}
+FIRST_DRAWS = {}  # by the same, the file whose patients a further draw has
 SPLITS = {}  # as they are or will be drawn, so that what they leave no patients for is refused before anything runs
 SPLIT_FILES = []
-for cohort, (seed, draw) in product(COHORTS, plan.trainings(CONFIG)):
-    path = fix(LABELS, cohort=cohort, seed=seed, draw=plan.draw_text(draw))
+
+if workflow.is_main_process:
+    CHOSEN = f"--config {shlex.quote(str(CONFIG_FILE))}"
+    ORIGINS = {cohort: or_explain(plan.origin, CONFIG, cohort, SUBJECTS[cohort].values()) for cohort in COHORTS}
+
+for cohort, (seed, draw, fold) in ((name, own) for name in COHORTS for own in plan.trainings(CONFIG, name)):
+    path, key = split_file(cohort, seed, draw, fold), (cohort, seed, draw, fold)
     SPLIT_FILES.append(path)
     is_there = Path(path).exists()
     if not is_there:
-        MISSING_SPLITS[f"{cohort}/seed{seed}{plan.draw_text(draw)}"] = (cohort, seed, draw)
+        name = path.removeprefix("splits/").removesuffix(".json")
+        MISSING_SPLITS[name], FIRST_DRAWS[name] = key, split_file(cohort, seed, 0, fold)
     if workflow.is_main_process:
-        origin = or_explain(plan.origin, CONFIG, cohort, SUBJECTS[cohort].values())
-        base = SPLITS.get((cohort, seed, 0))  # of a further draw; of the first, itself
-        remedy = f"mcd split keep, extend or redraw {path} --config {shlex.quote(str(CONFIG_FILE))}"
+        base = SPLITS.get((cohort, seed, 0, fold))  # of a further draw; of the first, itself
         if is_there:
-            SPLITS[cohort, seed, draw] = or_explain(check_split, path, origin, remedy)
+            remedy = f"mcd split keep, extend or redraw {path} {CHOSEN}"
+            SPLITS[key] = or_explain(check_split, path, ORIGINS[cohort], remedy)
+        elif draw:
+            SPLITS[key] = draw_labels(base, cohort, seed, draw, fold)
         else:
-            SPLITS[cohort, seed, draw] = (
-                draw_labels(base, cohort, seed, draw) if draw else or_explain(make_split, origin, seed)
-            )
+            SPLITS[key] = or_explain(make_split, ORIGINS[cohort], seed, fold)
         if draw:
-            remedy = f"mcd split redraw {path} --config {shlex.quote(str(CONFIG_FILE))}"
-            or_explain(check_draw, path, SPLITS[cohort, seed, draw], base, remedy)
-MISSING_OF_SEEDS = alternatives(name for name, (_, _, draw) in MISSING_SPLITS.items() if not draw)
-MISSING_DRAWS = alternatives(name for name, (_, _, draw) in MISSING_SPLITS.items() if draw)
+            or_explain(check_draw, path, SPLITS[key], base, f"mcd split redraw {path} {CHOSEN}")
+
+MISSING_OF_SEEDS = alternatives(name for name, (_, _, draw, _) in MISSING_SPLITS.items() if not draw)
+MISSING_DRAWS = alternatives(name for name, (_, _, draw, _) in MISSING_SPLITS.items() if draw)
+
+if workflow.is_main_process:
+    for cohort, seed in product((name for name in COHORTS if CONFIG.cohorts[name].folds), CONFIG.seeds):
+        paths = {split_file(cohort, seed, 0, fold): fold for fold in plan.folds(CONFIG, cohort)}
+        of_seed = {path: SPLITS[cohort, seed, 0, fold] for path, fold in paths.items()}
+        or_explain(check_folds, of_seed, f"mcd split redraw {' '.join(paths)} {CHOSEN}")
 
 
 rule make_split:
@@ -54,19 +66,16 @@ rule make_split:
     params:
         cohort=lambda wildcards: MISSING_SPLITS[wildcards.split][0],
         seed=lambda wildcards: MISSING_SPLITS[wildcards.split][1],
-        test=lambda wildcards: CONFIG.cohorts[MISSING_SPLITS[wildcards.split][0]].test,
-        test_centre=lambda wildcards: CONFIG.cohorts[MISSING_SPLITS[wildcards.split][0]].test_centre,
-        validation=lambda wildcards: CONFIG.cohorts[MISSING_SPLITS[wildcards.split][0]].validation,
+        fold=lambda wildcards: MISSING_SPLITS[wildcards.split][3],
+        parts=lambda wildcards: plan.parts(CONFIG, MISSING_SPLITS[wildcards.split][0]),
     script:
         "../workflow_scripts/make_split.py"
 
 
 rule draw_labels:
-    """Draw the order in which training patients are given labels again, for a further draw of a seed."""
+    """Draw the order in which training patients are given labels again, for a further draw of a seed or of its fold."""
     input:
-        split=lambda wildcards: fix(
-            SPLIT, cohort=MISSING_SPLITS[wildcards.split][0], seed=MISSING_SPLITS[wildcards.split][1]
-        ),
+        split=lambda wildcards: FIRST_DRAWS[wildcards.split],
     output:
         split=DRAWN_SPLIT,
     log:

@@ -16,9 +16,9 @@ rule translate_pair:
         distances=f"{TRANSLATION}/distances.csv",
         examples=f"{TRANSLATION}/examples.h5",
     log:
-        log_of("translate_pair", "{cohort}/{pair}/{pretraining}/seed{seed}"),
+        log_of("translate_pair", OF_PRETRAINING),
     benchmark:
-        benchmark_of("translate_pair", "{cohort}/{pair}/{pretraining}/seed{seed}")
+        benchmark_of("translate_pair", OF_PRETRAINING)
     conda:
         "../envs/translation.yaml"
     threads: CONFIG.compute.threads

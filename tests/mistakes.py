@@ -98,6 +98,7 @@ class Scene:
         self.text("utf16", good.encode("utf-16"))
         self.text("twice", good + "filters: 4\n")
         self.text("unknown", good + "filtres: 4\n")
+        self.text("test_and_folds", good.replace("    layout:", "    test: 2\n    folds: 3\n    layout:"))
         self.text("anchors", "a: &a [x, x]\nb: &b [*a, *a]\n" + good)
 
     def _write_bad_files(self) -> None:
@@ -211,7 +212,7 @@ def _files(command: str, option: str, *names: str) -> list[str]:
 MISTAKES: dict[str, list[str]] = {
     "Configurations": [
         *_files(_PRETRAIN, "--config", *_UNREADABLE, "empty", "malformed", "tabs", "list", "number", "latin", "utf16"),
-        *_files(_PRETRAIN, "--config", "twice", "unknown", "noise", "words"),
+        *_files(_PRETRAIN, "--config", "twice", "unknown", "test_and_folds", "noise", "words"),
         "check-cohort --config {nothing}",
         "check-cohort --config {latin}",
         "split keep --config {directory} {split}",

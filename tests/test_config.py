@@ -33,6 +33,9 @@ MINIMAL: dict[str, Any] = {
 }
 
 
+COHORT: dict[str, Any] = MINIMAL["cohorts"]["mine"]
+
+
 def changed(path: str, value: Any) -> dict[str, Any]:
     """MINIMAL with one key set; `cohorts.mine` may be left out."""
     content = deepcopy(MINIMAL)
@@ -65,6 +68,14 @@ def test_a_minimal_file_has_the_papers_values() -> None:
         ("cohorts.mine.pairs", ["CT-MR"], "pairs: CT-MR does not join two of CT, PET"),
         ("cohorts.mine.layout", "dicomweb", "unknown; use one of brats2018"),
         ("cohorts.mine.folder", None, None),
+        ("cohorts.mine", COHORT | {"folds": 5}, None),
+        ("cohorts.mine", COHORT | {"folds": 1}, "folds: Input should be greater than or equal to 2"),
+        (
+            "cohorts.mine",
+            COHORT | {"folds": 5, "test": 0.2},
+            "cohorts.mine: folds: every patient tests in one of them, and `test` says who does; remove one of the two",
+        ),
+        ("cohorts.mine", COHORT | {"folds": 5, "test_centre": ["A"]}, "and `test_centre` says who does"),
         ("cohorts.mine.sheet", None, "needs the key sheet"),
         ("cohorts.mine.simulate", {"subjects": 3}, "can be simulated"),
         ("cohorts.mine.regions", {"tumour": [300]}, "less than or equal to 255"),

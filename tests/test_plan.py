@@ -125,7 +125,7 @@ def test_table_9_measures_table_2_and_what_else_is_reported(paper: Config) -> No
             "T1CE-T2",
             "FLAIR-T1",
         }  # not Fig. 8's others
-        return {label for _, label in spec.rows}, {pretraining for _, _, pretraining, _ in made}
+        return {label for _, label in spec.rows}, {pretraining for _, _, pretraining, _, _ in made}
 
     rows, made = measured(report=["table2", "table9"])
     assert set(printed["method"]) < rows
@@ -334,9 +334,9 @@ def test_one_training_on_all_modalities_serves_each_of_them(paper: Config) -> No
     planned_costs = plan.costs(config)
     assert planned_costs
     spec, costed = planned_costs
-    assert ("brats", "T1CE-T2-FLAIR-T1", "multi_condos_m", 0) in costed
+    assert ("brats", "T1CE-T2-FLAIR-T1", "multi_condos_m", 0, 0) in costed
     assert spec.columns == [("hecktor", "CT-PET"), ("brats", "T1CE-T2+FLAIR-T1")]
-    diagnosed = plan.diagnosed(config)["brats", "T1CE-T2-FLAIR-T1", "multi_condos_m", 0]
+    diagnosed = plan.diagnosed(config)["brats", "T1CE-T2-FLAIR-T1", "multi_condos_m", 0, 0]
     assert {run.modality for run in diagnosed} == set(task.modalities)
 
     three = planned(methods=["multi_condos_m"])
@@ -379,15 +379,15 @@ def test_every_pretraining_is_diagnosed_with_the_networks_that_started_from_it()
     config = planned(**made, methods=["fully_supervised", "simclr", "multi_condos"], report=["table2"])
     found = plan.diagnosed(config)
     pretrained = {("T1CE-T2", "simclr"), ("T1", "simclr"), ("T1CE-T2", "multi_condos")}
-    assert set(found) == {("mine", pair, name, seed) for pair, name in pretrained for seed in (0, 1)}
-    for (_, pair, name, seed), runs in found.items():
+    assert set(found) == {("mine", pair, name, seed, 0) for pair, name in pretrained for seed in (0, 1)}
+    for (_, pair, name, seed, _), runs in found.items():
         modalities = pair.split("-")
         assert {(run.modality, run.ratio) for run in runs} == set(product(modalities, (0.05, 0.1)))
         assert {(run.method, run.seed) for run in runs} == {(name, seed)}
         assert len(runs) == 2 * len(modalities)
     everything = plan.diagnosed(planned(**made, methods=["fully_supervised", "multi_condos"], report="all"))
-    assert {name for _, _, name, _ in everything} > {"multi_condos", "con_only", "loss_t", "sl2"}
-    runs = everything["mine", "T1CE-T2", "multi_condos", 0]
+    assert {name for _, _, name, _, _ in everything} > {"multi_condos", "con_only", "loss_t", "sl2"}
+    runs = everything["mine", "T1CE-T2", "multi_condos", 0, 0]
     assert {run.method for run in runs} == {"multi_condos"}  # without those of Table VIII
     assert {run.ratio for run in runs} == {0.05, 0.1}  # without those of Fig. 5
     assert len(runs) == len(set(runs))

@@ -4,6 +4,7 @@ from door import log_to
 
 with log_to(snakemake.log):
     from mcd.diagnosis.run import diagnose
+    from mcd.plan import pretraining_columns
     from mcd.training.schedule import Compute
 
     diagnose(
@@ -13,7 +14,7 @@ with log_to(snakemake.log):
         shards=snakemake.input.shards,
         split=snakemake.input.split,
         output=snakemake.output.numbers,
-        columns={**dict(snakemake.wildcards), "seed": int(snakemake.wildcards.seed)},
+        columns=pretraining_columns(dict(snakemake.wildcards)),
         regions=snakemake.params.regions,
         compute=Compute(**snakemake.params.compute, memory_limit_gb=snakemake.resources.held_mb / 1000),
     )

@@ -5,5 +5,5 @@ from door import log_to
 with log_to(snakemake.log):
     from mcd.slices.splits import draw_labels, read_split, write_split
 
-    cohort, seed, draw = snakemake.params.draw
-    write_split(draw_labels(read_split(snakemake.input.split), cohort, seed, draw), snakemake.output.split)
+    split = read_split(snakemake.input.split)
+    write_split(draw_labels(split, *snakemake.params.draw), snakemake.output.split)

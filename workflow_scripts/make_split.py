@@ -8,5 +8,5 @@ with log_to(snakemake.log):
 
     params = snakemake.params
     subjects = read_index(snakemake.input.index)
-    origin = Origin.of(params.cohort, params.test, subjects, params.test_centre, params.validation)
-    write_split(make_split(origin, params.seed), snakemake.output.split)
+    origin = Origin.of(params.cohort, subjects=subjects, **params.parts)
+    write_split(make_split(origin, params.seed, params.fold), snakemake.output.split)

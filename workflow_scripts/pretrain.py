@@ -6,6 +6,7 @@ if __name__ == "__main__":  # the processes of a training on several GPUs import
     with log_to(snakemake.log):
         from mcd.distributed.processes import launch
         from mcd.loggers.base import Watches, logged_job
+        from mcd.plan import pretraining_columns
         from mcd.pretraining.options import PretrainingTask
         from mcd.pretraining.run import pretrain
         from mcd.reporting.figures.live import Live
@@ -24,7 +25,7 @@ if __name__ == "__main__":  # the processes of a training on several GPUs import
             output=snakemake.output.checkpoint,
             compute=Compute(**snakemake.params.compute, memory_limit_gb=snakemake.resources.held_mb / 1000),
             resume=snakemake.params.resume,
-            about=dict(snakemake.wildcards),
+            about=pretraining_columns(dict(snakemake.wildcards)),
             watch=Watches((live, *logged_job(snakemake.output.checkpoint, task.epochs))),
         )
         live.end()

@@ -3,10 +3,11 @@
 from door import log_to
 
 with log_to(snakemake.log):
+    from mcd.plan import pretraining_columns
     from mcd.training.schedule import Compute
     from mcd.translation.run import translate
 
-    run = {**dict(snakemake.wildcards), "seed": int(snakemake.wildcards.seed)}
+    run = pretraining_columns(dict(snakemake.wildcards))
     translate(
         shards=snakemake.input.shards,
         split=snakemake.input.split,

@@ -82,7 +82,11 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         help="keep it, without new patients; extend it, with new ones to train (or where the sheet says); draw it anew",
     )
     sub.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE", help="splits/<cohort>/seed<seed>.json, and those of its draws"
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="splits/<cohort>/seed<seed>.json, and those of its folds and draws",
     )
     sub.add_argument("--config", type=Path, required=True, help="the configuration of the run")
 
@@ -242,7 +246,7 @@ def _check_cohort(options: argparse.Namespace) -> None:
     for error, patient in plan.unknown_regions(subjects, cohort.regions):
         note(error, patient)
     with faults(note):
-        make_split(plan.origin(config, name, subjects), config.seeds[0])
+        make_split(plan.origin(config, name, subjects), config.seeds[0], plan.folds(config, name)[0])
     found += check_cohort(
         subjects,
         cohort.preprocessing,
@@ -299,24 +303,29 @@ def _split(options: argparse.Namespace) -> None:
 
     config = read_config(options.config)
     named = {path: _seeds_of(path, config.cohorts) for path in options.files}
-    for path, (seed, *draw) in sorted(
+    for path, (seed, fold, draw) in sorted(
         named.items(), key=lambda item: (item[0].parent, item[1])
-    ):  # a seed before its draws
+    ):  # a seed, or its fold, before its draws
         name = path.parent.name
+        if fold not in plan.folds(config, name):
+            kind = f"{config.cohorts[name].folds} folds" if config.cohorts[name].folds else "one split for a seed"
+            raise McdError(
+                f"{path}: is read by no run, since {name} has {kind}; name those that are, or correct `folds`"
+            )
         split = read_split(path)
         origin = plan.origin(config, name, plan.patients(config, name, "data"))  # whoever they are, wherever they lie
         told = mismatch(split, origin)
         if options.decision == "keep":
             decided = keep(split, origin)
         elif options.decision == "extend":
-            decided = extend(split, origin, seed, *draw)
+            decided = extend(split, origin, seed, draw, fold)
         elif draw:
-            base = path.with_name(f"seed{seed}.json")
+            base = path.with_name(f"seed{seed}{plan.fold_text(fold)}.json")
             if its := mismatch(read_split(base), origin):
                 raise McdError(f"{base}: has to be decided first, since {path.name} follows it: {its}; name it, too")
-            decided = draw_labels(read_split(base), name, seed, *draw)
+            decided = draw_labels(read_split(base), name, seed, draw, fold)
         else:
-            decided = make_split(origin, seed)
+            decided = make_split(origin, seed, fold)
         persons = split.drawn_from.persons if split.drawn_from else {}
         changed = replace(decided, drawn_from=None) != replace(split, drawn_from=None) or persons != origin.persons
         times = path.stat()
@@ -331,13 +340,14 @@ def _split(options: argparse.Namespace) -> None:
         print(f"{path}: {told or 'as it was drawn'}; {moved if changed else 'train and test stay'}")
 
 
-def _seeds_of(path: Path, cohorts: Collection[str]) -> list[int]:
-    """The seed in a split's name, and its draw where it is a further one."""
-    match = re.fullmatch(r"seed(\d+)(?:-draw([1-9]\d*))?\.json", path.name)
+def _seeds_of(path: Path, cohorts: Collection[str]) -> tuple[int, int, int]:
+    """(seed, fold, draw) in a split's name; 0 for a number that is not there."""
+    match = re.fullmatch(r"seed(\d+)(?:-fold([1-9]\d*))?(?:-draw([1-9]\d*))?\.json", path.name)
     if path.parent.name not in cohorts or not match:
         known = ", ".join(cohorts)
         raise McdError(f"{path}: not named splits/<cohort>/seed<seed>.json after {known}; correct the path")
-    return [int(number) for number in match.groups() if number]
+    seed, fold, draw = (int(number or 0) for number in match.groups())
+    return seed, fold, draw
 
 
 def _counts(split: "Split") -> str:

@@ -25,7 +25,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         default=[],
         metavar="WORD",
         help="of a table, what these words name alone: cohort, modality, pair, method, label ratio (0.05 or 5%%), seed0, "
-        "draw1; or the number of a row of the CSV, from 1",
+        "draw1, fold1; or the number of a row of the CSV, from 1",
     )
 
     sub = command(

@@ -40,6 +40,7 @@ def _training_inputs(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--split", type=Path, required=True, help="the split's JSON file")
     sub.add_argument("--method", default="multi_condos", help="a row of Table II (default %(default)s)")
     sub.add_argument("--seed", type=whole, default=0)
+    sub.add_argument("--fold", type=whole, default=0, help="that of the split (seed0-fold1.json: 1), to be recorded")
     sub.add_argument("--output", type=Path, required=True, help="the checkpoint to write")
 
 
@@ -81,6 +82,7 @@ def _pretrain(options: argparse.Namespace) -> None:
             "cohort": options.cohort,
             "pair": options.pair,
             "pretraining": pretraining,
+            **({"fold": options.fold} if options.fold else {}),
             "simulated": config.cohorts[options.cohort].simulate is not None,
         },
         watch=Watches(logged(config.compute.logger, options.output.parent, options.output.stem, task.epochs)),
@@ -119,6 +121,7 @@ def _finetune(options: argparse.Namespace) -> None:
             "cohort": options.cohort,
             "method": options.method,
             "draw": options.draw,
+            **({"fold": options.fold} if options.fold else {}),
             **plan.cohort_facts(config, options.cohort),
         },
         watch=Watches(logged(config.compute.logger, options.output.parent, options.output.stem, task.schedule.epochs)),
@@ -130,7 +133,7 @@ def _finetune(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from mcd.evaluation.score_rows import RUN, TRAINING, VERSION
+    from mcd.evaluation.score_rows import FOLD, RUN, TRAINING, VERSION
     from mcd.prediction.run import predict_test
     from mcd.prediction.score import score_predictions
     from mcd.training.checkpoint import load_checkpoint
@@ -138,12 +141,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     check_output(options.output, folder=True)
     about = load_checkpoint(options.model, "segmentation").description
     data = {"shards": options.shards, "split": options.split}
+    known = [*RUN, *TRAINING, *([FOLD] if about.get(FOLD) else [])]
     predictions = options.output / "predictions.h5"
     predict_test(**data, model=options.model, predictions=predictions)
     rows = score_predictions(
         **data,
         predictions=predictions,
         scores=options.output / "scores.csv",
-        columns={name: {"draw": 0, **about}.get(name, "") for name in (*RUN, *TRAINING)},
+        columns={name: {"draw": 0, **about}.get(name, "") for name in known},
     )
-    print(pd.DataFrame(rows).drop(columns=[*RUN, *TRAINING, VERSION]).to_string(index=False))
+    print(pd.DataFrame(rows).drop(columns=[*known, VERSION]).to_string(index=False))

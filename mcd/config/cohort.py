@@ -147,6 +147,15 @@ class Cohort(Section):
             "precedence (paper: 42 of 210 (BraTS), 21 of 201 (HECKTOR))"
         ),
     )
+    folds: Whole | None = Field(
+        None,
+        ge=2,
+        description=(
+            "K-fold cross-validation in place of `test`, for a cohort too small for one split: every patient with a label "
+            "tests in one of K folds, and trains in the others. Each fold has a pre-training and fine-tunings of its own, so "
+            "a run costs K times as much. Null: one split (paper)"
+        ),
+    )
     validation: Number = Field(
         0,
         ge=0,
@@ -215,6 +224,16 @@ class Cohort(Section):
                 raise ValueError(f"layout {self.layout} needs the key sheet")
         elif not self.folder or self.sheet:
             raise ValueError(f"layout {self.layout} needs the key folder (and no sheet)")
+        return self
+
+    @model_validator(mode="after")
+    def _decides_once_who_tests(self) -> Self:
+        if self.folds:
+            for key in ("test", "test_centre"):
+                if key in self.model_fields_set and getattr(self, key):
+                    raise ValueError(
+                        f"folds: every patient tests in one of them, and `{key}` says who does; remove one of the two"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from mcd.csv_files import read_csv, write_csv
 from mcd.errors import McdError
-from mcd.evaluation.score_rows import VERSION
+from mcd.evaluation.score_rows import FOLD, VERSION
 from mcd.version import UNKNOWN
 
 LAYERS = [
@@ -63,6 +63,7 @@ class Diagnosis:
     seed: int
     version: str
     numbers: Sequence[Number]
+    fold: int = 0  # 0 where the cohort has one split
 
     def of(self, test: str, measure: str | None = None) -> list[Number]:
         """The numbers of a test, or of one of its measures."""
@@ -74,10 +75,12 @@ NUMBER = ["test", "measure", "modality", "region", "layers", "method", "label_ra
 
 
 def write_diagnoses(diagnoses: Iterable[Diagnosis], path: str | Path) -> None:
-    """Write the numbers of one or of several pre-trainings, with a digest."""
+    """Write the numbers of one or of several pre-trainings, with a digest; `FOLD` is a column where any has one."""
+    diagnoses = list(diagnoses)
+    run = [*RUN, FOLD] if any(diagnosis.fold for diagnosis in diagnoses) else RUN
     rows = (
         [
-            *(getattr(diagnosis, name) for name in RUN),
+            *(getattr(diagnosis, name) for name in run),
             *(getattr(number, name) for name in NUMBER[:-1]),
             f"{number.value:.6f}",
             diagnosis.version,
@@ -85,7 +88,7 @@ def write_diagnoses(diagnoses: Iterable[Diagnosis], path: str | Path) -> None:
         for diagnosis in diagnoses
         for number in diagnosis.numbers
     )
-    write_csv([[*RUN, *NUMBER, VERSION], *rows], path)
+    write_csv([[*run, *NUMBER, VERSION], *rows], path)
 
 
 def read_diagnoses(paths: Iterable[str | Path]) -> Iterator[Diagnosis]:
@@ -98,11 +101,11 @@ def read_diagnoses(paths: Iterable[str | Path]) -> Iterator[Diagnosis]:
         found: dict[tuple[str, ...], list[Number]] = {}
         try:
             for row in csv.DictReader(read_csv(path)):
-                run = tuple(row[name] for name in [*RUN, VERSION])
+                run = tuple({FOLD: "0", **row}[name] for name in [*RUN, VERSION, FOLD])
                 found.setdefault(run, []).append(_number(row))
             yield from (
-                Diagnosis(cohort, pair, pretraining, int(seed), version or UNKNOWN, numbers)
-                for (cohort, pair, pretraining, seed, version), numbers in found.items()
+                Diagnosis(cohort, pair, pretraining, int(seed), version or UNKNOWN, numbers, int(fold))
+                for (cohort, pair, pretraining, seed, version, fold), numbers in found.items()
             )
         except (KeyError, ValueError) as error:
             raise McdError(f"{path}: not a file of diagnoses ({error}); delete it to regenerate it") from None

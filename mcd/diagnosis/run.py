@@ -48,7 +48,8 @@ def diagnose(
     Args:
         pretrained, losses: a pre-training's checkpoint and losses.
         models: checkpoints of fine-tunings that started from it.
-        columns: `cohort`, `pair`, `pretraining` and `seed`; the seed also draws what is sampled.
+        columns: `cohort`, `pair`, `pretraining` and `seed`, and of one of several folds `fold`; the seed also draws what is
+            sampled.
 
     Raises:
         McdError: for a file that is missing or damaged, or a model that did not start from this pre-training.

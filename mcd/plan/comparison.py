@@ -35,6 +35,16 @@ def about_cohorts(config: Config, shown: Iterable[tuple[str, str]]) -> dict[str,
     }
 
 
+def cross_validated(config: Config, shown: Iterable[tuple[str, str]]) -> list[str]:
+    """Sentences on the cohorts of (cohort, modality) columns that have folds."""
+    return [
+        f"{config.cohorts[name].title or name}: {count}-fold cross-validation. Every patient with a label tests in one of "
+        f"{count} folds, and a number is over all of them; the {count} trainings of a seed and draw together count as one."
+        for name in dict(shown)
+        if (count := config.cohorts[name].folds)
+    ]
+
+
 def paper_datasets(config: Config) -> dict[str, str]:
     """Cohort -> the paper's data set that it is, or whose layout it has, simulated or not; without other cohorts."""
     layouts = {"hecktor2020": "hecktor", "brats2018": "brats2018"}

@@ -9,7 +9,7 @@ from mcd.reporting.tables.spec import TableSpec
 
 
 def costs(config: Config) -> tuple[TableSpec, list[Pretrained]] | None:
-    """Table IX, and the pre-trainings that it covers: (cohort, pair, pretraining, seed). None if there are none.
+    """Table IX, and the pre-trainings that it covers: (cohort, pair, pretraining, seed, fold). None if there are none.
 
     They are those of Table II and of everything else that `report` names, so ablations and baselines beyond the paper are
     included if they are trained anyway.
@@ -31,7 +31,7 @@ def costs(config: Config) -> tuple[TableSpec, list[Pretrained]] | None:
     }
     columns = [(name, "+".join(trained)) for name, trained in pairs.items() if trained]
     names = {
-        key: METHODS[key].label for key in PRETRAININGS if any(key == pretraining for _, _, pretraining, _ in made)
+        key: METHODS[key].label for key in PRETRAININGS if any(key == pretraining for _, _, pretraining, *_ in made)
     }
     about = about_cohorts(config, columns)
     alone = [f"{cohort} {modality}" for cohort, modality in unpaired_columns(config)]
@@ -67,6 +67,11 @@ def costs(config: Config) -> tuple[TableSpec, list[Pretrained]] | None:
             "without what an interruption lost. Other jobs on the same machine make it longer. Memory of the process includes "
             "its libraries; two slices count as a pair even if a method sees them separately.",
             *([f"Without the pre-trainings of modalities in no pair: {', '.join(alone)}."] if alone else []),
+            *(
+                f"{about['cohort_labels'][name]}: of one fold; a run takes {count} times as long."
+                for name, _ in columns
+                if (count := config.cohorts[name].folds)
+            ),
         ],
         **about,
     )

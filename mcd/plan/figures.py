@@ -6,7 +6,7 @@ from mcd.plan.runs import Run, is_first, methods, methods_of_table_2, percent, r
 
 
 def shown_runs(config: Config) -> list[Run]:
-    """One run per column for the picture: the table's last method at the largest of `label_ratios`, first seed and draw."""
+    """One run per column for the picture: the table's last method at the largest of `label_ratios`; the first training."""
     chosen = [(max(config.label_ratios), _drawn(config)[-1])]
     return [run for run in runs(config, chosen) if is_first(config, run)]
 
@@ -19,7 +19,7 @@ def shown_title(config: Config) -> str:
 
 
 def compared_runs(config: Config) -> list[Run]:
-    """Fig. 2: every method of Table II at the largest of `label_ratios`, in every column, first seed and draw."""
+    """Fig. 2: every method of Table II at the largest of `label_ratios`, in every column; the first training."""
     chosen = [(max(config.label_ratios), method) for method in _drawn(config)]
     return [run for run in runs(config, chosen) if is_first(config, run)]
 

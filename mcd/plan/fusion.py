@@ -56,10 +56,10 @@ def fusion_comparison(config: Config) -> dict[str, Comparison]:
         **about_cohorts(config, pairs),
     )
     made = [
-        Run(cohort, pair, method, pair, ratio, seed, draw)
+        Run(cohort, pair, method, pair, ratio, *training)
         for ratio, method in rows
         for cohort, pair in pairs
-        for seed, draw in trainings(config)
+        for training in trainings(config, cohort)
     ]
     return {spec.name: Comparison(spec, made)}
 

@@ -51,11 +51,11 @@ def grouping_comparison(
         **about_cohorts(config, shown),
     )
     made = [
-        Run(cohort, pair, "multi_condos", modality, ratio, seed, draw)
+        Run(cohort, pair, "multi_condos", modality, ratio, *training)
         for cohort, ways in pairings.items()
         for pairs in ways.values()
         for pair in pairs
         for modality in pair.modalities
-        for seed, draw in trainings(config)
+        for training in trainings(config, cohort)
     ]
     return Comparison(spec, made)

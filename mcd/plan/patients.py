@@ -3,13 +3,14 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mcd.cohorts.find import find_subjects
 from mcd.cohorts.simulated import simulated_subjects
 from mcd.config import Config
 from mcd.errors import McdError
 from mcd.methods import learns_from_unlabelled
-from mcd.plan.comparison import Comparison
+from mcd.plan.comparison import Comparison, cross_validated
 from mcd.slices.splits import Origin, Split
 from mcd.subject import Subject
 
@@ -40,8 +41,14 @@ def unknown_regions(subjects: Iterable[Subject], regions: Collection[str]) -> It
 
 def origin(config: Config, cohort: str, subjects: Iterable[Subject]) -> Origin:
     """What the splits of a cohort with these patients are drawn from; `McdError` where `test_centre` does not fit them."""
+    return Origin.of(cohort, subjects=subjects, **parts(config, cohort))
+
+
+def parts(config: Config, cohort: str) -> dict[str, Any]:
+    """What the configuration says of who tests and validates: arguments of `Origin.of`."""
     settings = config.cohorts[cohort]
-    return Origin.of(cohort, settings.test, subjects, settings.test_centre, settings.validation)
+    test, folds = (0, settings.folds) if settings.folds else (settings.test, 0)
+    return {"test": test, "test_centre": settings.test_centre, "validation": settings.validation, "folds": folds}
 
 
 def check_labels(cohort: str, split: Split) -> None:
@@ -94,7 +101,7 @@ def traits(patients: Mapping[str, Sequence[Subject]]) -> dict[str, dict[str, dic
 
 def noted(comparison: Comparison, config: Config, patients: Mapping[str, Sequence[Subject]]) -> Comparison:
     """A table that also says of its cohorts how many patients have no label, or one of some regions."""
-    sentences = []
+    sentences = cross_validated(config, comparison.spec.columns)
     for cohort in dict.fromkeys(cohort for cohort, _ in comparison.spec.columns):
         without = sum(subject.label is None for subject in patients[cohort])
         if without:

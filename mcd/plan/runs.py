@@ -1,9 +1,10 @@
 """Which trainings a configuration asks for, and their names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
+from typing import Any
 
 from mcd.config import Config
 from mcd.errors import McdError
@@ -13,15 +14,16 @@ SINGLE = "single"
 """In place of a pair, for a modality that is in none."""
 
 
-Pretrained = tuple[str, str, str, int]
-"""Cohort, pair (or a modality that is in none, or all modalities), pre-training, seed."""
+Pretrained = tuple[str, str, str, int, int]
+"""Cohort, pair (or a modality that is in none, or all modalities), pre-training, seed, fold."""
 
 
 @dataclass(frozen=True)
 class Run:
     """One fine-tuning with its test: a U-Net for one modality, trained on a share of the labels.
 
-    A seed decides the pre-training, the initial weights and the batches; a draw whose labels are used.
+    A seed decides the pre-training, the initial weights and the batches; a draw whose labels are used; a fold who tests, and is
+    seen by no training: 0 where the cohort has one split.
     """
 
     cohort: str
@@ -31,16 +33,22 @@ class Run:
     ratio: float
     seed: int
     draw: int = 0
+    fold: int = 0
 
 
-def trainings(config: Config) -> list[tuple[int, int]]:
-    """(seed, draw) of every training of a row in a column."""
-    return list(product(config.seeds, range(config.label_draws)))
+def folds(config: Config, cohort: str) -> Sequence[int]:
+    """The folds of a cohort, from 1; 0 alone where it has one split."""
+    return range(1, count + 1) if (count := config.cohorts[cohort].folds) else [0]
+
+
+def trainings(config: Config, cohort: str) -> list[tuple[int, int, int]]:
+    """(seed, draw, fold) of every training of a row in a column of a cohort."""
+    return list(product(config.seeds, range(config.label_draws), folds(config, cohort)))
 
 
 def is_first(config: Config, run: Run) -> bool:
-    """Whether a run is of the first seed and draw, which are shown where one has to do."""
-    return (run.seed, run.draw) == trainings(config)[0]
+    """Whether a run is of the first seed, draw and fold, which are shown where one has to do."""
+    return (run.seed, run.draw, run.fold) == trainings(config, run.cohort)[0]
 
 
 def draw_text(draw: int) -> str:
@@ -51,6 +59,22 @@ def draw_text(draw: int) -> str:
 def draw_number(text: str) -> int:
     """The draw that `draw_text` shows."""
     return int(text.removeprefix("-draw") or 0)
+
+
+def fold_text(fold: int) -> str:
+    """A fold as paths show it, behind the seed: nothing where the cohort has one split."""
+    return f"-fold{fold}" if fold else ""
+
+
+def fold_number(text: str) -> int:
+    """The fold that `fold_text` shows."""
+    return int(text.removeprefix("-fold") or 0)
+
+
+def pretraining_columns(wildcards: Mapping[str, str]) -> dict[str, Any]:
+    """What a path says of a pre-training, as columns of what is made from it; a fold only where there are several."""
+    names = {**wildcards, "seed": int(wildcards["seed"]), "fold": fold_number(wildcards["fold"])}
+    return {name: value for name, value in names.items() if name != "fold" or value}
 
 
 def percent(ratio: float) -> str:
@@ -107,12 +131,12 @@ def configured_runs(config: Config) -> list[Run]:
 
 
 def runs(config: Config, table_rows: Iterable[tuple[float, str]]) -> list[Run]:
-    """Every run that rows need, for every seed and draw and every column to which the method applies."""
+    """Every run that rows need, for every seed, draw and fold and every column to which the method applies."""
     return [
-        Run(cohort, pair, method, modality, ratio, seed, draw)
+        Run(cohort, pair, method, modality, ratio, *training)
         for ratio, method in table_rows
         for cohort, modality in columns(config)
-        for seed, draw in trainings(config)
+        for training in trainings(config, cohort)
         if _applies(config, method, cohort, pair := pair_of(config, cohort, modality))
     ]
 
@@ -147,7 +171,7 @@ def pretrained_on(config: Config, run: Run) -> str:
 def pretraining_of(config: Config, run: Run) -> Pretrained | None:
     """The pre-training that a run starts from; None from random weights."""
     pretraining = METHODS[run.method].pretraining
-    return (run.cohort, pretrained_on(config, run), pretraining, run.seed) if pretraining else None
+    return (run.cohort, pretrained_on(config, run), pretraining, run.seed, run.fold) if pretraining else None
 
 
 def methods(config: Config) -> list[str]:

@@ -14,9 +14,10 @@ import pandas as pd
 
 from mcd.errors import McdError
 from mcd.evaluation.metrics import METRICS
-from mcd.evaluation.score_rows import RUN, TRAINING
+from mcd.evaluation.score_rows import FOLD, RUN, TRAINING
 from mcd.evaluation.scores import read_scores, summarise
 from mcd.methods import METHODS, PRETRAININGS
+from mcd.seeding import seed_words
 from mcd.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 MEAN = "mean"
@@ -39,8 +40,8 @@ def scores_of(
     if not scores and not path.exists():
         return None
     table = read_scores([path])
-    keys = [*RUN, *TRAINING]
-    own = tuple({"draw": 0, **description}.get(key, "") for key in keys)
+    keys = [*RUN, *TRAINING, FOLD]
+    own = tuple({"draw": 0, FOLD: 0, **description}.get(key, "") for key in keys)
     others = set(table[keys].itertuples(index=False, name=None)) - {own}
     if not others:
         return table
@@ -109,7 +110,7 @@ def render(checkpoint: Checkpoint, scores: pd.DataFrame | None = None) -> str:
             "method": f"{method.label} (`{about['method']}`)" if method else "unknown",
             "trained by": learned,
             "network": f"U-Net of the paper's Table I, f = {about['filters']}, {weights / 1e6:.2f} million weights",
-            "trained with": f"mcd {checkpoint.version}, seed {about['seed']}",
+            "trained with": f"mcd {checkpoint.version}, {seed_words(about)}",
             "paper": "Multi-ConDoS, IEEE Transactions on Medical Imaging, 2023",
             "licence": card.get("licence") or _default_licence(simulated, data.get("licence")),
         }

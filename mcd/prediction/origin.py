@@ -12,6 +12,7 @@ import numpy as np
 
 from mcd.imaging.alike import anatomical_spacing, another_unit, other_range, other_voxels, voxel_words
 from mcd.methods import METHODS
+from mcd.seeding import seed_words
 
 INTENSITY_MARGIN = 0.5
 """Our choice: how far a percentile may lie outside the training data's, as a share of the distance between their percentiles.
@@ -64,6 +65,6 @@ def summary_line(description: Mapping[str, Any]) -> str:
     ratio = f"{100 * description['label_ratio']:g} % of the labels"
     simulated = ", simulated patients" if description.get("simulated") else ""
     return (
-        f"{description['modality']}: {name}, trained on {ratio} of {cohort}{simulated}, seed {description['seed']}. "
+        f"{description['modality']}: {name}, trained on {ratio} of {cohort}{simulated}, {seed_words(description)}. "
         "Not for clinical use."
     )

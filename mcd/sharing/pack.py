@@ -23,6 +23,7 @@ from mcd.errors import McdError, first_line
 from mcd.files import atomic_path, explained, reading_problem, together
 from mcd.paths import is_address
 from mcd.reporting.methods_text.citations import METHOD_KEYS, PAPER, bibliography, of_layout
+from mcd.seeding import seed_words
 from mcd.sharing.readme import OWN_LICENCE, readme
 from mcd.trace import of_simulated_patients
 from mcd.training.checkpoint import Checkpoint, save_checkpoint
@@ -112,7 +113,7 @@ def pack(loaded: Checkpoint, output: Path, terms: Mapping[str, str], layout: str
         raise McdError(f"{output}: is there already; remove it, or give another --output")
     about = loaded.description
     parts = [about.get("cohort", "cohort"), *about["modalities"], about.get("pretraining", about["algorithm"])]
-    name = "-".join([*map(str, parts), f"seed{about['seed']}"])
+    name = "-".join([*map(str, parts), seed_words(about).replace(" ", "").replace(",", "-")])
     keys = dict.fromkeys((PAPER, *METHOD_KEYS.get(about.get("pretraining", ""), ()), *of_layout(layout)))
     tensors = {
         f"{part}/{key}": value.contiguous().clone()  # parts may share a tensor, which the format does not have

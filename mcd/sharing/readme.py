@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcd.methods import PRETRAININGS
+from mcd.seeding import seed_words
 
 OWN_LICENCE = "Apache-2.0"
 """Of this project, and so of patients that it simulates."""
@@ -29,7 +30,7 @@ def readme(name: str, description: Mapping[str, Any], terms: Mapping[str, str], 
         "modalities": ", ".join(description["modalities"]),
         "network": f"U-Net of the paper's Table I, f = {description['filters']}",
         "trained layers": known.hands_back if known else "unknown",
-        "trained with": f"mcd {description.get('mcd_version', 'of an unknown version')}, seed {description['seed']}",
+        "trained with": f"mcd {description.get('mcd_version', 'of an unknown version')}, {seed_words(description)}",
         "data": terms["title"],
         "licence of the data": terms["data_licence"],
         "licence of the weights": terms["licence"],

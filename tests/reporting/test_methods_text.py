@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,34 @@ def test_what_splits_share_is_said(tmp_path: Path) -> None:
     )
     centre = replace(cohort, settings={**cohort.settings, "test_centre": ["MDA"]})
     assert "tested (those of MDA)" in methods_text(replace(facts, cohorts=[centre]))
+
+
+def test_cross_validation_is_said_and_cited(tmp_path: Path) -> None:
+    origin = Origin("hecktor", 0, dict.fromkeys(f"SIM{n:04d}" for n in range(14)), folds=3)
+    for seed, fold in product((0, 1), (1, 2, 3)):
+        write_split(make_split(origin, seed, fold), tmp_path / f"seed{seed}-fold{fold}.json")
+
+    def text_of(seeds: int, draws: int = 1) -> str:
+        facts = told(tmp_path, seeds=seeds, draws=draws)
+        (cohort,) = facts.cohorts
+        splits = [tmp_path / f"seed{seed}-fold{fold}.json" for seed, fold in product(range(seeds), (1, 2, 3))] * draws
+        crossed = replace(cohort, settings={**cohort.settings, "folds": 3}, splits=splits)
+        return methods_text(replace(facts, cohorts=[crossed]))
+
+    one, several, drawn = text_of(1), text_of(2), text_of(1, draws=2)
+    assert (
+        "by 3-fold cross-validation [@stone1974]: every patient with a label tested in one of 3 folds, by networks that "
+        "neither pre-trained nor trained on it. In a fold, 9 to 10 simulated patients trained and 4 to 5 simulated patients "
+        "tested (split by patient)."
+    ) in one
+    assert (
+        "(split by patient; divided again for each of 2 seeds; whose labels are used is drawn for each of 2 seeds"
+        in several
+    )
+    assert "the networks of all folds count together as one training" in one
+    assert "Every method was trained once in each fold; intervals" in one
+    assert "on one pre-training of each fold; intervals" in drawn
+    assert "cross-validation" not in methods_text(told(tmp_path))
 
 
 def test_registration_is_said(tmp_path: Path) -> None:

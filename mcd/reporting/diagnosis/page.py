@@ -98,10 +98,11 @@ def _training(diagnosis: Diagnosis, methods: Mapping[str, str]) -> dict[str, obj
         _losses(diagnosis),
     ]
     return {
-        "anchor": f"{diagnosis.cohort}/{diagnosis.pair}/{diagnosis.pretraining}/seed{diagnosis.seed}",
+        "anchor": f"{diagnosis.cohort}/{diagnosis.pair}/{diagnosis.pretraining}/seed{diagnosis.seed}"
+        + (f"-fold{diagnosis.fold}" if diagnosis.fold else ""),
         "method": methods[diagnosis.pretraining],
         "pair": diagnosis.pair,
-        "seed": diagnosis.seed,
+        "seed": f"{diagnosis.seed}, fold {diagnosis.fold}" if diagnosis.fold else diagnosis.seed,
         "cells": _overview(diagnosis),
         "findings": findings(diagnosis),
         "tables": [table for table in tables if table.rows],

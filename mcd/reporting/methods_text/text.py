@@ -111,7 +111,7 @@ def _cohort(cohort: MethodsCohort, facts: MethodsFacts) -> str:
     kind = "simulated patient" if simulated else "patient"
     sentences = [
         f"{cohort.title}{whose}: {_count([cohort.subjects], kind)} with {_and(settings['modalities'])}; segmented: {regions}.",
-        f"{_count(train, kind)} trained and {_count(test, kind)} tested{_drawn(settings, splits, facts)}.",
+        f"{_crossed(settings)}{_count(train, kind)} trained and {_count(test, kind)} tested{_drawn(settings, splits, facts)}.",
     ]
     if cohort.unlabelled:
         sentences.append(f"{cohort.unlabelled} have no label, and were used for training without labels alone.")
@@ -126,17 +126,31 @@ def _cohort(cohort: MethodsCohort, facts: MethodsFacts) -> str:
     return " ".join(sentences)
 
 
+def _crossed(settings: Mapping[str, Any]) -> str:
+    """What precedes the numbers of a cohort with folds."""
+    if not (folds := settings["folds"]):
+        return ""
+    return (
+        f"Evaluation was by {folds}-fold cross-validation {cite('stone1974')}: every patient with a label tested in one of "
+        f"{folds} folds, by networks that neither pre-trained nor trained on it. In a fold, "
+    )
+
+
 def _drawn(settings: Mapping[str, Any], splits: Sequence[Split], facts: MethodsFacts) -> str:
     words = [f"those of {_and(settings['test_centre'])}" if settings["test_centre"] else "split by patient"]
-    if len(splits) > 1:
+    folds = settings["folds"]
+    if folds and facts.seeds > 1:
+        words.append(f"divided again for each of {facts.seeds} seeds")
+    elif len(splits) > 1 and not folds:
         same = len({tuple(sorted(split.test)) for split in splits}) == 1
         words.append("the same for every training" if same else "not the same for every training")
+    if len(splits) > (folds or 1):
         draws = (
             f"{facts.draws} times for each of {facts.seeds} seeds"
             if facts.draws > 1
             else f"for each of {facts.seeds} seeds"
         )
-        words.append(f"whose labels are used is drawn {draws}")
+        words.append(f"whose labels are used is drawn {draws}{' and fold' if folds else ''}")
     return f" ({'; '.join(words)})"
 
 
@@ -293,6 +307,13 @@ def _evaluation(facts: MethodsFacts, scores: pd.DataFrame) -> str:
         "patient’s mean over its regions; undefined scores (empty ground truth or prediction) are left out."
     ]
     reference = METHODS[REFERENCE].label
+    folds = any(cohort.settings["folds"] for cohort in facts.cohorts)
+    each = " of each fold" if folds else ""
+    if folds:
+        said.append(
+            "With cross-validation, the networks of all folds count together as one training, since only together do they "
+            "score every patient."
+        )
     if facts.seeds > 1:
         said.append(
             f"Every training was repeated with {facts.seeds} seeds. Intervals (95 %) and tests are over trainings and "
@@ -305,13 +326,14 @@ def _evaluation(facts: MethodsFacts, scores: pd.DataFrame) -> str:
             )
     elif facts.draws > 1:
         said.append(
-            f"Methods were trained once for each of {facts.draws} draws of the labelled patients, on one pre-training; "
+            f"Methods were trained once for each of {facts.draws} draws of the labelled patients, on one pre-training{each}; "
             f"intervals (95 %) are over draws and patients {study}, and nothing is known of another pre-training."
         )
     else:
         said.append(
-            "Every method was trained once; intervals (95 %, Student’s t) are over the patients of this one training, of "
-            "another one nothing is known, and no method was tested to be better than another."
+            f"Every method was trained once{' in each fold' if folds else ''}; intervals (95 %, Student’s t) are over the "
+            "patients of this one training, of another one nothing is known, and no method was tested to be better than "
+            "another."
         )
     if any(cohort.settings["simulate"] for cohort in facts.cohorts):
         simulated = [cohort.title for cohort in facts.cohorts if cohort.settings["simulate"]]

@@ -28,6 +28,7 @@ class Prediction:
     ratio: float
     seed: int
     path: str | Path
+    fold: int = 0
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,8 @@ function drawPatient() {
     const [z, y, x] = current.shape;
     const draw = known.draws > 1 ? ", first draw of the labels" : "";
     facts.push(`${x} × ${y} × ${z} voxels of ${[...current.spacing].reverse().join(" × ")} mm`);
-    facts.push(`predictions: ${percent(state.ratio)} of the labels, seed ${state.seed}${draw}`);
+    const fold = current.folds?.[state.seed];
+    facts.push(`predictions: ${percent(state.ratio)} of the labels, seed ${state.seed}${fold ? `, fold ${fold}` : ""}${draw}`);
   }
   if (known.patients.length > 1) facts.push(`number and order of patients: mean DSC of ${label(known.sorted_by)} at ${percent(known.ratio)}`);
   byId("patient-facts").replaceChildren(...facts.map((words) => make("li", { textContent: words })));

@@ -103,9 +103,9 @@ def scores_of(scores: pd.DataFrame) -> dict[tuple[str, str], list[list[Any]]]:
     return found
 
 
-def tested_in(predictions: Sequence[Prediction]) -> dict[tuple[str, int], list[str]]:
-    """(cohort, seed) -> its test patients, by id: a seed may have others than the next."""
-    one = {(run.cohort, run.seed): run.path for run in predictions}
+def tested_in(predictions: Sequence[Prediction]) -> dict[tuple[str, int, int], list[str]]:
+    """(cohort, seed, fold) -> its test patients, by id: a seed may have others than the next."""
+    one = {(run.cohort, run.seed, run.fold): run.path for run in predictions}
     return {key: predicted_subjects(path) for key, path in one.items()}
 
 
@@ -115,7 +115,7 @@ def patients_in(predictions: Sequence[Prediction], cohorts: Sequence[str]) -> li
     return [
         (cohort, subject)
         for cohort in cohorts
-        for subject in sorted({subject for (name, _), own in tested.items() if name == cohort for subject in own})
+        for subject in sorted({subject for (name, *_), own in tested.items() if name == cohort for subject in own})
     ]
 
 
@@ -188,8 +188,14 @@ def patient_texts(
     with ExitStack() as stack:
         opened = {name: stack.enter_context(Shards(cohort.shards)) for name, cohort in cohorts.items() if cohort.shards}
         for name, subject in _in_turn(contents):
-            runs = [run for run in contents.predictions if run.cohort == name and subject in tested[name, run.seed]]
+            runs = [
+                run
+                for run in contents.predictions
+                if run.cohort == name and subject in tested[name, run.seed, run.fold]
+            ]
             slices = _slices(opened[name], subject, cohorts[name], runs)
+            if folds := {run.seed: run.fold for run in runs if run.fold}:
+                slices["folds"] = folds
             text = json_text({**bare.get((name, subject), {"scores": []}), **slices})
             room -= len(text)
             if room >= 0:

@@ -35,6 +35,7 @@ class Pretrained:
     pair: str
     pretraining: str  # key of mcd.methods.PRETRAININGS
     seed: int
+    fold: int  # 0 where the cohort has one split
     losses: str | Path
 
 
@@ -72,8 +73,8 @@ def read_cost(losses: str | Path) -> dict[str, Any]:
 def cost_table(made: Sequence[Pretrained], spec: TableSpec) -> pd.DataFrame:
     """The long table: one row per cohort, method and metric, for every pair and, if there are several, for all together.
 
-    Times of several pairs are added, their memory is the maximum; several seeds are averaged (`seeds`, `seed_sd`). All pairs
-    of a cohort together have a row only if all were pre-trained, or if one training saw all modalities.
+    Times of several pairs are added, their memory is the maximum; the folds of a seed are averaged, and then seeds (`seeds`,
+    `seed_sd`). All pairs of a cohort together have a row only if all were pre-trained, or if one training saw all modalities.
     """
     costs = pd.DataFrame([{**vars(run), **read_cost(run.losses)} for run in made])
     costs["method"] = costs["pretraining"].map(spec.methods)
@@ -84,15 +85,16 @@ def cost_table(made: Sequence[Pretrained], spec: TableSpec) -> pd.DataFrame:
         if set(column.split("+")) == set(groups) or all(len(modalities_of(pair)) > 2 for pair in groups):
             groups[column] = of_method
         for name, group in groups.items():
-            seeds = group.groupby("seed")
-            seconds = seeds["seconds"].sum()
-            values = {
+            folds = group.groupby(["seed", "fold"])
+            seconds = folds["seconds"].sum()
+            of_folds = {
                 "pretraining_hours": seconds / 3600,
                 "pretraining_minutes": seconds / 60,
-                "pretraining_memory": seeds["memory_mib"].max() / 1024,
-                "pretraining_gpu_memory": seeds["gpu_memory_mib"].max() / 1024,
-                "pairs_per_second": seeds["images"].sum() / 2 / seconds,  # a pair is two images, seen together or apart
+                "pretraining_memory": folds["memory_mib"].max() / 1024,
+                "pretraining_gpu_memory": folds["gpu_memory_mib"].max() / 1024,
+                "pairs_per_second": folds["images"].sum() / 2 / seconds,  # a pair is two images, seen together or apart
             }
+            values = {metric: of_fold.groupby("seed").mean() for metric, of_fold in of_folds.items()}
             rows += [
                 {
                     "dataset": cohort,
@@ -101,7 +103,7 @@ def cost_table(made: Sequence[Pretrained], spec: TableSpec) -> pd.DataFrame:
                     "label_ratio": float("nan"),
                     "metric": metric,
                     "value": values[metric].mean(),
-                    "seeds": len(seconds),
+                    "seeds": len(values[metric]),
                     "seed_sd": values[metric].std(),
                     "pair": name,
                     "trainings": group["trainings"].max(),

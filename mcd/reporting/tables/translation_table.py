@@ -8,14 +8,14 @@ import pandas as pd
 
 from mcd.csv_files import read_csv
 from mcd.errors import McdError, first_line
-from mcd.evaluation.score_rows import VERSION
+from mcd.evaluation.score_rows import FOLD, VERSION
 from mcd.evaluation.scores import SEEDS
 from mcd.reporting.printed.paper import CELL
 from mcd.reporting.tables.score_tables import compare, long_table, write_long
 from mcd.reporting.tables.spec import MEASURES, TableSpec
 from mcd.version import UNKNOWN
 
-RUN = ["cohort", "pair", "pretraining", "seed", "image"]
+RUN = ["cohort", "pair", "pretraining", "seed", FOLD, "image"]
 TEXTS = ["cohort", "pair", "pretraining", "image", "subject", "extractor", VERSION]  # a patient may be called "NA"
 
 RECONSTRUCTIONS = (
@@ -129,7 +129,7 @@ def _read(paths: Sequence[str | Path], columns: Sequence[str]) -> pd.DataFrame:
             table = pd.read_csv(
                 read_csv(path), dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values={"FID": [""]}
             )
-            table[VERSION] = table.get(VERSION, UNKNOWN)
+            table[VERSION], table[FOLD] = table.get(VERSION, UNKNOWN), table.get(FOLD, 0)
             tables.append(table[[*columns, VERSION]])
         except (ValueError, KeyError) as error:
             raise McdError(

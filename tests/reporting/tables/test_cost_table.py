@@ -69,7 +69,7 @@ def made(tmp_path: Path) -> list[Pretrained]:
                 write_losses(
                     path, spent, modalities=pair.split("-") if key == "simclr" else (), memory=1024 * (1 + seed)
                 )
-                found.append(Pretrained(cohort, pair, key, seed, path))
+                found.append(Pretrained(cohort, pair, key, seed, 0, path))
     return found
 
 
@@ -105,13 +105,25 @@ def test_pairs_and_seeds(made: list[Pretrained]) -> None:
     )
 
 
+def test_the_folds_of_a_seed_are_averaged(tmp_path: Path) -> None:
+    """A number is of one fold: of 30 and 60 s in one seed, and of 90 s twice in another, 45 and 90 s."""
+    seconds = {(0, 1): 30.0, (0, 2): 60.0, (1, 1): 90.0, (1, 2): 90.0}
+    runs = [
+        Pretrained("hecktor", "CT-PET", "multi_condos", *of, write_losses(tmp_path / f"{of}.csv", [spent]))
+        for of, spent in seconds.items()
+    ]
+    found = value(cost_table(runs, SPEC), "hecktor", "CT-PET", "Multi-ConDoS", "pretraining_minutes")
+    assert found["value"] == pytest.approx((45 + 90) / 2 / 60)
+    assert (found["seeds"], found["seed_sd"]) == (2, pytest.approx(0.75 / 2**0.5))
+
+
 def test_one_training_on_all_modalities_stands_beside_those_on_all_pairs(
     made: list[Pretrained], tmp_path: Path
 ) -> None:
     labels = {**LABELS, "multi_condos_m": "Multi-ConDoS-M"}
     spec = replace(SPEC, rows=[(None, label) for label in labels.values()], methods=labels)
     path = write_losses(tmp_path / "m.csv", [35.0, 25.0], images=300)
-    long = cost_table([*made, Pretrained("brats", "T1CE-T2-FLAIR-T1", "multi_condos_m", 0, path)], spec)
+    long = cost_table([*made, Pretrained("brats", "T1CE-T2-FLAIR-T1", "multi_condos_m", 0, 0, path)], spec)
     row = value(long, "brats", "T1CE-T2+FLAIR-T1", "Multi-ConDoS-M", "pretraining_minutes")
     assert row["value"] == pytest.approx(1.0)
     assert value(long, "brats", "T1CE-T2-FLAIR-T1", "Multi-ConDoS-M", "pairs_per_second")["value"] == 300 * 2 / 2 / 60
@@ -122,8 +134,8 @@ def test_pairs_a_second_are_the_same_whether_a_method_sees_them_together_or_apar
     together = write_losses(tmp_path / "t.csv", [10.0], images=100)
     apart = write_losses(tmp_path / "a.csv", [5.0], images=50, modalities=["CT", "PET"])
     runs = [
-        Pretrained("hecktor", "CT-PET", "multi_condos", 0, together),
-        Pretrained("hecktor", "CT-PET", "simclr", 0, apart),
+        Pretrained("hecktor", "CT-PET", "multi_condos", 0, 0, together),
+        Pretrained("hecktor", "CT-PET", "simclr", 0, 0, apart),
     ]
     long = cost_table(runs, SPEC)
     for method in LABELS.values():
@@ -155,7 +167,7 @@ def test_the_table_says_who_trains_twice_and_on_what(made: list[Pretrained], tmp
 def test_a_gpu_has_its_column(tmp_path: Path) -> None:
     losses = write_losses(tmp_path / "l.csv", [10.0], gpu=2048.0, device="NVIDIA H100")
     spec = replace(SPEC, rows=[(None, "SimCLR")])
-    wide, page = write([Pretrained("hecktor", "CT-PET", "simclr", 0, losses)], spec, tmp_path)
+    wide, page = write([Pretrained("hecktor", "CT-PET", "simclr", 0, 0, losses)], spec, tmp_path)
     assert wide["hecktor_CT-PET_pretraining_gpu_memory"].tolist() == [2]
     assert "NVIDIA H100" in page
 

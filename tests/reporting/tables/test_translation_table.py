@@ -62,7 +62,7 @@ class Files:
             if not extractor:
                 fid = [row | {"FID": np.nan} for row in fid]
             for rows, name, kept in ((ssim, "scores", self.scores), (fid, "distances", self.distances)):
-                kept.append(folder / f"{name}{run.pretraining}{run.seed}.csv")
+                kept.append(folder / f"{name}{run.pretraining}{run.seed}{run.fold or ''}.csv")
                 pd.DataFrame(rows).to_csv(kept[-1], index=False)
 
     def written(self) -> tuple[pd.DataFrame, pd.DataFrame, str]:
@@ -73,6 +73,31 @@ class Files:
 
     def all(self, kind: str) -> pd.DataFrame:
         return pd.concat(map(pd.read_csv, getattr(self, kind)))
+
+
+def test_the_folds_of_a_seed_are_one_training(tmp_path: Path) -> None:
+    """FID is the mean of a seed's folds, with an interval over seeds; a patient's SSIM is that of its own fold."""
+    files = Files(tmp_path, "EfficientNet-Lite0", config(simulate={"subjects": 10}, folds=3))
+    for path in files.scores:
+        table = pd.read_csv(path)
+        table["subject"] = table["subject"] + "-" + table["fold"].astype(str)
+        table.to_csv(path, index=False)
+    _, long, page = files.written()
+    assert set(long["folds"]) == {3}
+    assert set(long["seeds"]) == {2}
+    row = long[(long["method"] == "Multi-ConDoS") & (long["modality"] == "CT-PET:X_trans")].set_index("metric")
+    ssim, fid = (
+        table[(table["pretraining"] == "multi_condos") & (table["image"] == "X_trans")]
+        for table in (files.all("scores"), files.all("distances"))
+    )
+    of_seeds = fid.groupby("seed")["FID"].mean()
+    assert row.loc["FID_EfficientNet-Lite0", "value"] == pytest.approx(of_seeds.mean(), rel=1e-5)
+    assert row.loc["FID_EfficientNet-Lite0", "seed_sd"] == pytest.approx(of_seeds.std(ddof=1), rel=1e-4)
+    assert row.loc["FID_EfficientNet-Lite0", "interval_over"] == "seeds"
+    assert row.loc["SSIM", "patients"] == 3 * PATIENTS
+    assert row.loc["SSIM", "value"] == pytest.approx(ssim["SSIM"].mean(), rel=1e-5)
+    assert "with folds, of those of a fold, and then the mean over folds" in page
+    assert "3-fold cross-validation" in page
 
 
 def test_the_numbers_are_the_means_of_the_files(tmp_path: Path) -> None:
