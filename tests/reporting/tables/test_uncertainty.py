@@ -109,11 +109,10 @@ def textbook(values: np.ndarray) -> tuple[float, float]:
     return values.mean() - width, values.mean() + width
 
 
-@pytest.mark.parametrize("folds", [1, 3])
-@pytest.mark.parametrize("trainings", [1, 3, 10])
+@pytest.mark.parametrize(("trainings", "folds"), [(1, 1), (3, 1), (10, 1), (3, 3)])
 def test_equal_methods_are_seldom_marked(trainings: int, folds: int) -> None:
     """Of columns whose methods are equal and whose trainings differ, few have any mark at all; with one training none."""
-    columns = 300
+    columns = 150 if folds == 1 else 300
     scores = pd.concat(
         cells.melt(ignore_index=False, var_name="subject", value_name="DSC").assign(method=name, modality=f"M{column}")
         for column in range(columns)
