@@ -1,4 +1,7 @@
-"""Seeds that depend on what is computed, not on when or where."""
+"""Seeds that depend on what is computed, not on when or where, and how a seed and its folds are called.
+
+In a module at the bottom: a training names them, and imports nothing of the plan.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,6 +12,22 @@ def derive_seed(*parts: object) -> int:
     """A 63-bit seed from any printable parts, such as the run's seed and its wildcards; the same on every machine."""
     digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def fold_text(fold: int) -> str:
+    """A fold as paths show it, behind the seed: nothing where the cohort has one split."""
+    return f"-fold{fold}" if fold else ""
+
+
+def fold_number(text: str) -> int:
+    """The fold that `fold_text` shows."""
+    return int(text.removeprefix("-fold") or 0)
+
+
+def pretraining_columns(wildcards: Mapping[str, str]) -> dict[str, Any]:
+    """What a path says of a pre-training, as columns of what is made from it; a fold only where there are several."""
+    names = {**wildcards, "seed": int(wildcards["seed"]), "fold": fold_number(wildcards["fold"])}
+    return {name: value for name, value in names.items() if name != "fold" or value}
 
 
 def seed_words(description: Mapping[str, Any]) -> str:

@@ -125,8 +125,13 @@ def pretraining_file(*names):
     return of_pretraining(CHECKPOINT, *names)
 
 
-def split_file(cohort, seed, draw, fold):
-    return fix(LABELS, cohort=cohort, seed=seed, fold=plan.fold_text(fold), draw=plan.draw_text(draw))
+def split_name(cohort, seed, draw, fold):
+    """A split as the wildcard of the rules that draw them has it."""
+    return f"{cohort}/seed{seed}{plan.fold_text(fold)}{plan.draw_text(draw)}"
+
+
+def split_file(*names):
+    return fix(DRAWN_SPLIT, split=split_name(*names))
 
 
 def translation_file(made, name):

@@ -18,11 +18,12 @@ if workflow.is_main_process:
     ORIGINS = {cohort: or_explain(plan.origin, CONFIG, cohort, SUBJECTS[cohort].values()) for cohort in COHORTS}
 
 for cohort, (seed, draw, fold) in ((name, own) for name in COHORTS for own in plan.trainings(CONFIG, name)):
-    path, key = split_file(cohort, seed, draw, fold), (cohort, seed, draw, fold)
+    key = cohort, seed, draw, fold
+    path = split_file(*key)
     SPLIT_FILES.append(path)
     is_there = Path(path).exists()
     if not is_there:
-        name = path.removeprefix("splits/").removesuffix(".json")
+        name = split_name(*key)
         MISSING_SPLITS[name], FIRST_DRAWS[name] = key, split_file(cohort, seed, 0, fold)
     if workflow.is_main_process:
         base = SPLITS.get((cohort, seed, 0, fold))  # of a further draw; of the first, itself

@@ -4,7 +4,7 @@ from door import log_to
 
 with log_to(snakemake.log):
     from mcd.diagnosis.run import diagnose
-    from mcd.plan import pretraining_columns
+    from mcd.seeding import pretraining_columns
     from mcd.training.schedule import Compute
 
     diagnose(

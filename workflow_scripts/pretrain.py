@@ -6,11 +6,11 @@ if __name__ == "__main__":  # the processes of a training on several GPUs import
     with log_to(snakemake.log):
         from mcd.distributed.processes import launch
         from mcd.loggers.base import Watches, logged_job
-        from mcd.plan import pretraining_columns
         from mcd.pretraining.options import PretrainingTask
         from mcd.pretraining.run import pretrain
         from mcd.reporting.figures.live import Live
         from mcd.reporting.figures.loss_curves import draw_curves
+        from mcd.seeding import pretraining_columns
         from mcd.training.history import write_history
         from mcd.training.schedule import Compute
 

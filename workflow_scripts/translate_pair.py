@@ -3,7 +3,7 @@
 from door import log_to
 
 with log_to(snakemake.log):
-    from mcd.plan import pretraining_columns
+    from mcd.seeding import pretraining_columns
     from mcd.training.schedule import Compute
     from mcd.translation.run import translate
 

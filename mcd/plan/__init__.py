@@ -25,15 +25,12 @@ from mcd.plan.runs import (
     configured_runs,
     draw_number,
     draw_text,
-    fold_number,
-    fold_text,
     folds,
     is_first,
     left_out,
     methods,
     percent,
     pretrained_on,
-    pretraining_columns,
     pretraining_of,
     ratios,
     rows,
@@ -45,6 +42,7 @@ from mcd.plan.settings import cohort_facts, finetuning_task, pretraining_task
 from mcd.plan.tables import SCORE_TABLES, TABLE_V, ScoreTable, comparisons
 from mcd.plan.translations import FIG_3, IMAGES, TABLE_IV, shown_translations, translation_spec, translations
 from mcd.plan.validation import VALIDATION, validation_comparison
+from mcd.seeding import fold_number, fold_text
 
 __all__ = [
     "FIG_3",
@@ -93,7 +91,6 @@ __all__ = [
     "patients",
     "percent",
     "pretrained_on",
-    "pretraining_columns",
     "pretraining_of",
     "pretraining_task",
     "ratios",

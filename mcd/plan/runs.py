@@ -1,10 +1,9 @@
 """Which trainings a configuration asks for, and their names."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
-from typing import Any
 
 from mcd.config import Config
 from mcd.errors import McdError
@@ -59,22 +58,6 @@ def draw_text(draw: int) -> str:
 def draw_number(text: str) -> int:
     """The draw that `draw_text` shows."""
     return int(text.removeprefix("-draw") or 0)
-
-
-def fold_text(fold: int) -> str:
-    """A fold as paths show it, behind the seed: nothing where the cohort has one split."""
-    return f"-fold{fold}" if fold else ""
-
-
-def fold_number(text: str) -> int:
-    """The fold that `fold_text` shows."""
-    return int(text.removeprefix("-fold") or 0)
-
-
-def pretraining_columns(wildcards: Mapping[str, str]) -> dict[str, Any]:
-    """What a path says of a pre-training, as columns of what is made from it; a fold only where there are several."""
-    names = {**wildcards, "seed": int(wildcards["seed"]), "fold": fold_number(wildcards["fold"])}
-    return {name: value for name, value in names.items() if name != "fold" or value}
 
 
 def percent(ratio: float) -> str:
