@@ -135,12 +135,8 @@ def warnings_of_patients():
             found += empty_regions(infos, CONFIG.cohorts[cohort].regions)
         yield from (f"{cohort}: {unlike}" for unlike in found)
         split = SPLITS[cohort, *plan.trainings(CONFIG, cohort)[0]]
-        for ratios in split.same_labels([*CONFIG.label_ratios, *CONFIG.full_ratios]):
-            shown, count = ", ".join(map(plan.percent, ratios)), len(split.labelled(ratios[0]))
-            yield (
-                f"{cohort}: {shown} % of the labels are those of the same {count} of {len(split.train)} training scans, so that "
-                "their rows differ by chance alone; set label_ratios and full_ratios that differ"
-            )
+        for same in split.about_same_labels([*CONFIG.label_ratios, *CONFIG.full_ratios]):
+            yield f"{cohort}: {same}; set label_ratios and full_ratios that differ"
 
 
 PATIENTS = {cohort: list(SUBJECTS[cohort].values()) for cohort in COHORTS}

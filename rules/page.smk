@@ -12,6 +12,7 @@ rule report_page:
         predictions=[predictions_file(run) for run in browsed_runs()],
         losses=lambda wildcards: list(reported_losses().values()),
         shards=[path for cohort in COHORTS for path in shard_files(cohort)],
+        splits=SPLIT_FILES,
         folders=rules.preprocess_all.input.folders,
         checks=rules.preprocess_all.input.pictures,
         contrasts=rules.preprocess_all.input.contrasts,

@@ -143,6 +143,11 @@ def shard_files(cohort):
     return [fix(SHARD, cohort=cohort, shard=number) for number in range(-(-len(SUBJECTS[cohort]) // size))]
 
 
+def split_files(cohort):
+    """The split of every training of a cohort."""
+    return [split_file(cohort, *training) for training in plan.trainings(CONFIG, cohort)]
+
+
 def subject_files(pattern, cohorts):
     """A file of every patient of some cohorts."""
     return [fix(pattern, cohort=cohort, subject=subject) for cohort in cohorts for subject in SUBJECTS[cohort]]

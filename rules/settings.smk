@@ -79,6 +79,11 @@ def table_scores(table):
     return [of_run(pattern, run) for run in COMPARISONS[table].runs]
 
 
+def table_splits(table):
+    """(cohort, split) of every training, for the cohorts of a table."""
+    return [(cohort, path) for cohort in dict(COMPARISONS[table].spec.columns) for path in split_files(cohort)]
+
+
 def finetuned_runs(wildcards):
     """What the rules of stage 4 train: one modality, or both of a pair; each with the columns of its score file."""
     both = "first" in wildcards.keys()
@@ -323,7 +328,7 @@ def described_cohort(name):
         "masked": sum(subject.mask is not None for subject in subjects),
         "boxed": any(subject.box is not None for subject in subjects),
         "citation": (plan.cohort_facts(CONFIG, name).get("card", {}).get("data") or {}).get("citation"),
-        "splits": [split_file(name, *training) for training in plan.trainings(CONFIG, name)],
+        "splits": split_files(name),
     }
 
 
@@ -365,6 +370,7 @@ def page_cohort(name):
         "subjects": len(SUBJECTS[name]),
         "modalities": [modality for cohort_name, modality in plan.columns(CONFIG) if cohort_name == name],
         "shards": shard_files(name),
+        "splits": split_files(name),
         "facts": {
             "Pairs": ", ".join(cohort.pairs),
             "Slices": f"{' × '.join(map(str, preprocessing.size))} of {' × '.join(f'{s:g}' for s in preprocessing.spacing)} mm",

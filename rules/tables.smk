@@ -5,6 +5,7 @@ rule aggregate_table:
     """A table of the paper, or the numbers behind a figure, from its runs' scores."""
     input:
         scores=lambda wildcards: table_scores(wildcards.table),
+        splits=lambda wildcards: [path for _, path in table_splits(wildcards.table)],
     output:
         **table_outputs("{table}"),
     log:
@@ -20,6 +21,7 @@ rule aggregate_table:
         runtime=10,
     params:
         spec=lambda wildcards: asdict(COMPARISONS[wildcards.table].spec),
+        split_cohorts=lambda wildcards: [cohort for cohort, _ in table_splits(wildcards.table)],
     script:
         "../workflow_scripts/aggregate_table.py"
 

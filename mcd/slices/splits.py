@@ -151,9 +151,13 @@ class Split:
 
     def labelled(self, ratio: float) -> list[str]:
         """The training subjects whose labels a run at `ratio` (0 to 1] may use: so many persons, rounded, at least one."""
-        persons = list(dict.fromkeys(map(self.person, self.train)))
+        persons = self.persons(self.train)
         chosen = set(persons[: max(1, math.floor(ratio * len(persons) + 0.5))])
         return [name for name in self.train if self.person(name) in chosen]
+
+    def persons(self, names: Iterable[str]) -> list[str]:
+        """Whose scans these are, each once, in their order."""
+        return list(dict.fromkeys(map(self.person, names)))
 
     def same_labels(self, ratios: Iterable[float]) -> list[list[float]]:
         """Label ratios, of some, that mean the same subjects in a cohort this small: groups of two or more, rising."""
@@ -161,6 +165,15 @@ class Split:
         for ratio in sorted(set(ratios)) if self.train else ():
             groups.setdefault(tuple(self.labelled(ratio)), []).append(ratio)
         return [group for group in groups.values() if len(group) > 1]
+
+    def about_same_labels(self, ratios: Iterable[float]) -> list[str]:
+        """A sentence for each group of `same_labels`."""
+        return [
+            f"{', '.join(f'{100 * ratio:g}' for ratio in group)} % of the labels are those of the same "
+            f"{len(self.persons(self.labelled(group[0])))} of {len(self.persons(self.train))} training patients, so that their "
+            "rows differ by chance alone"
+            for group in self.same_labels(ratios)
+        ]
 
     def without_labels(self, ratio: float) -> list[str]:
         """The other subjects that such a run may see, whose labels, if they have any, it must not use."""

@@ -81,6 +81,13 @@ def test_ratios_that_mean_the_same_patients_are_found() -> None:
     assert Split(train=[], test=[], unlabelled=["u"]).same_labels([0.1, 0.5]) == []
 
 
+def test_the_same_patients_are_counted_by_person() -> None:
+    scans = ["a1", "a2", "b1", "b2", "c1"]
+    whose = Origin("c", 1, dict.fromkeys([*scans, "t"]), persons={scan: scan[0] for scan in scans})
+    (sentence,) = Split(scans, ["t"], whose).about_same_labels([0.1, 1.0, 0.05])
+    assert sentence.startswith("5, 10 % of the labels are those of the same 1 of 3 training patients")
+
+
 def test_a_fixed_split_is_kept() -> None:
     assert make_split(origin(3, p000="test", p001="train", p002="train"), 0).test == ["p000"]
     with pytest.raises(McdError, match="p002"):

@@ -44,6 +44,6 @@ def test_a_ct_with_an_offset_is_told_at_the_end(tmp_path: Path) -> None:
     told = [line for line in run.stdout.splitlines() if line.startswith("warning: ")]
     assert told[1] == "warning: mine: region node: none of its codes (7) is in any label; correct `regions`"
     (ratios,) = told[2:]
-    assert ratios.startswith("warning: mine: 5, 10, 50 % of the labels are those of the same 1 of 2 training scans")
+    assert ratios.startswith("warning: mine: 5, 10, 50 % of the labels are those of the same 1 of 2 training patients")
     assert told[0].startswith("warning: mine: p2, CT: intensities from 2")
     assert "are not in HU" in told[0]

@@ -15,6 +15,7 @@ class PageCohort(CheckedCohort):
     subjects: int
     modalities: Sequence[str]
     shards: Sequence[str | Path]
+    splits: Sequence[str | Path] = ()  # of every training
     facts: Mapping[str, str] = field(default_factory=dict)  # further rows of its description: heading -> words
 
 

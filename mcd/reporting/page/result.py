@@ -11,7 +11,9 @@ from mcd.reporting.claims.judge import Judgement, cells_of, judge_trainings
 from mcd.reporting.claims.sentences import Claim
 from mcd.reporting.page.contents import PageContents
 from mcd.reporting.tables.content import INTERVALS
+from mcd.reporting.tables.labelled import labelled_words, labels_words
 from mcd.reporting.tables.spec import MEASURES, Key
+from mcd.slices.splits import read_split
 
 METRIC = "DSC"
 SCRATCH = "fully_supervised"
@@ -27,12 +29,15 @@ def results(contents: PageContents, scores: pd.DataFrame) -> list[dict[str, Any]
     names = {key: words["label"] for key, words in contents.methods.items()}
     cells = cells_of(scores.assign(method=scores["method"].map(names)), [METRIC])
     ratios = sorted({key[3] for key in cells if key[3] is not None})
+    splits = {cohort.name: [read_split(path) for path in cohort.splits] for cohort in contents.cohorts}
     rows = []
     for cohort, ratio in product(contents.cohorts, ratios):
         here = {key: values for key, values in cells.items() if key[0] == cohort.name and key[3] == ratio}
         reference = names.get(contents.reference or "")
         if (row := _result(here, reference, names.get(SCRATCH))) is not None:
-            rows.append({"cohort": cohort.title, "simulated": cohort.simulated, "ratio": f"{100 * ratio:g} %", **row})
+            patients = labelled_words([ratio], {cohort.name: splits[cohort.name]}, {}).get(ratio)
+            labels = labels_words(ratio, patients)
+            rows.append({"cohort": cohort.title, "simulated": cohort.simulated, "labels": labels, **row})
     return rows
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from mcd.evaluation.metric import Measure
 from mcd.evaluation.scores import DRAWS, PATIENTS, SEEDS
 from mcd.reporting.printed.paper import ERRATA, reported
+from mcd.reporting.tables.labelled import labels_words
 from mcd.reporting.tables.spec import MEASURES, Key, TableSpec, label_ratio
 
 Number = dict[str, Any]  # a row of the long table
@@ -223,7 +224,8 @@ def _blocks(numbers: Mapping[Key, Number], paper: Mapping[Key, float], spec: Tab
             }
             for name, members in groupby(methods, key=lambda method: spec.groups.get(method, ""))
         ]
-        blocks.append({"heading": None if ratio is None else f"{100 * ratio:g} % of the labels", "groups": groups})
+        heading = None if ratio is None else labels_words(ratio, spec.labelled.get(ratio))
+        blocks.append({"heading": heading, "groups": groups})
     return blocks
 
 

@@ -3,7 +3,8 @@
 Both CSVs are described in docs/reference/formats.md, "Tables".
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from mcd.files import atomic_path, write_json, write_text
 from mcd.reporting.printed.paper import CELL
 from mcd.reporting.tables import html
 from mcd.reporting.tables.content import table_content
-from mcd.reporting.tables.spec import TableSpec, label_ratio
+from mcd.reporting.tables.labelled import about_same_labels, labelled_words
+from mcd.reporting.tables.spec import MEASURES, TableSpec, label_ratio
+from mcd.slices.splits import Split
 from mcd.training.history import LENGTH
 from mcd.version import UNKNOWN, lineage
 
@@ -163,14 +166,48 @@ def write_table(
     out_long: Path,
     out_html: Path,
     out_json: Path,
+    *,
+    splits: Mapping[str, Sequence[Split]] | None = None,
 ) -> None:
-    """Read the score files that a table needs and write the table as `write_long` does."""
+    """Read the score files that a table needs and write the table as `write_long` does.
+
+    `splits`: cohort -> those of its trainings, from which the table says how many patients its label ratios are.
+    """
     scores = table_scores(scores_files, spec)
+    spec = replace(spec, notes=[*spec.notes, *about_absent_regions(scores, spec)])
+    if splits:
+        ratios = [ratio for ratio in dict(spec.rows) if ratio is not None]
+        labelled = labelled_words(ratios, splits, spec.cohort_labels)
+        spec = replace(
+            spec, labelled=labelled, notes=[*spec.notes, *about_same_labels(ratios, splits, spec.cohort_labels)]
+        )
     long = long_table(scores, spec.metrics)
     if spec.reference is not None:
         tests = compare(scores, spec.metrics, spec.reference)
         long = long.merge(tests, on=[*CELL, "pair"], how="left", validate="one_to_one")
     write_long(long, spec, out_csv, out_long, out_html, out_json)
+
+
+AGREED_ON_NOTHING = {"DSC": "1", "HD95": "0 mm", "BIoU": "1"}
+"""The scores of a region that a patient does not have and a network does not outline (`mcd.evaluation`)."""
+
+
+def about_absent_regions(scores: pd.DataFrame, spec: TableSpec) -> list[str]:
+    """A sentence for each cohort in which a patient lacks a region and a network is scored for not outlining it."""
+    values = [f"{MEASURES[key].label} {AGREED_ON_NOTHING[key]}" for key in spec.metrics if key in AGREED_ON_NOTHING]
+    absent = scores[scores["DSC"].notna() & scores["Sen"].isna()]
+    sentences = []
+    for cohort, rows in absent.groupby("cohort", sort=False) if values else ():
+        subjects = rows.drop_duplicates(["subject", "region"])
+        regions = ", ".join(f"{region} in {count}" for region, count in subjects["region"].value_counts().items())
+        everyone = scores.loc[scores["cohort"] == cohort, "subject"].nunique()
+        nothing = int(rows["PPV"].isna().sum())
+        sentences.append(
+            f"{spec.cohort_labels.get(cohort, cohort)}: of {everyone} patients some do not have every region ({regions}). A "
+            f"network that outlines nothing there is right, and has {' and '.join(values)}, as {nothing} of these {len(rows)} "
+            "scores; means count them."
+        )
+    return sentences
 
 
 def write_long(

@@ -64,6 +64,7 @@ class TableSpec:
     cohort_labels: Mapping[str, str] = field(default_factory=dict)  # cohort -> what the reader calls it
     modality_labels: Mapping[str, str] = field(default_factory=dict)  # modality -> what the reader calls it
     pretrained: Mapping[str, str] = field(default_factory=dict)  # display name -> the layers that are pre-trained
+    labelled: Mapping[float, str] = field(default_factory=dict)  # label ratio -> how many patients that is
     number: str = "Mean over the test patients of a patient’s mean over its regions."  # what a number is
     notes: Sequence[str] = ()  # sentences below the table
 

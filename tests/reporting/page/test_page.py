@@ -35,6 +35,7 @@ from mcd.reporting.page.timing import read_benchmarks, summarise
 from mcd.reporting.page.warnings import warnings_in
 from mcd.reporting.tables.score_tables import write_table
 from mcd.reporting.tables.spec import TableSpec
+from mcd.slices.splits import Split, write_split
 from mcd.testing.cohort import TinyCohort, tiny_volumes
 from mcd.training.history import write_history
 
@@ -72,6 +73,7 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
                 ]
                 scores.append(folder / f"{method}-{modality}-{ratio}.csv")
                 write_scores(rows, scores[-1])
+    write_split(Split(["p0", "p1", "p2", "p3"], ["p4", "p5"]), folder / "split.json")
     spec = TableSpec(
         "table2",
         "Table II",
@@ -108,7 +110,12 @@ def contents(tiny_cohort: TinyCohort, tmp_path_factory: pytest.TempPathFactory) 
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:01:30\t{'-' if seconds < 10 else 512.0}\n")
     return PageContents(
         title="A run",
-        cohorts=[PageCohort("tiny", "Tiny & small", True, REGIONS, 6, tiny_cohort.modalities, tiny_cohort.shards)],
+        cohorts=[
+            PageCohort(
+                *("tiny", "Tiny & small", True, REGIONS, 6, tiny_cohort.modalities, tiny_cohort.shards),
+                splits=[folder / "split.json"],
+            )
+        ],
         methods={key: {"label": label, "group": ""} for key, label in METHODS.items()},
         scores=scores,
         predictions=predictions,
@@ -377,7 +384,8 @@ def scored(dsc: dict[str, float], seeds: int, patients: int = 12, noise: float =
 def test_the_result_names_the_best_and_how_far_the_proposed_method_is_from_it(contents: PageContents) -> None:
     (row,) = results(contents, scored({"scratch": 0.3, "dsgan": 0.5, "late": 0.7}, seeds=3))
     assert [name for name, _ in row["best"]] == ["Late & last", "Multi-ConDoS", "Scratch <b>"]
-    assert (row["cohort"], row["ratio"], row["place"], row["methods"]) == ("Tiny & small", "10 %", 2, 3)
+    assert (row["cohort"], row["place"], row["methods"]) == ("Tiny & small", 2, 3)
+    assert row["labels"] == "10 % of the labels (1 patient)"
     (other,) = row["against"]
     assert (other["method"], other["verdict"]) == ("Late & last", "worse")
     assert float(other["difference"]) == pytest.approx(-0.2, abs=0.02)

@@ -18,13 +18,14 @@ from mcd.files import read_json
 from mcd.reporting.printed.paper import CELL
 from mcd.reporting.tables import html
 from mcd.reporting.tables.score_tables import LONG_COLUMNS, compare, long_table, wide_table, write_table
+from mcd.slices.splits import Split
 
 
 @pytest.fixture
 def written(scores_files: list[Path], make_spec: Any, tmp_path: Path) -> Any:
-    def write(**changes: Any) -> Any:
+    def write(splits: Any = None, **changes: Any) -> Any:
         paths = [tmp_path / name for name in ("table2.csv", "table2_long.csv", "table2.html", "table2.json")]
-        write_table(scores_files, make_spec(**changes), *paths)
+        write_table(scores_files, make_spec(**changes), *paths, splits=splits)
         return pd.read_csv(paths[0]), pd.read_csv(paths[1]), paths[2].read_text(encoding="utf-8")
 
     return write
@@ -64,10 +65,88 @@ def test_the_json_is_all_that_the_page_shows(written: Any, tmp_path: Path) -> No
     _, _, text = written(notes=["R&D <b>"])
     content = read_json(tmp_path / "table2.json")
     assert html.page(content) == text
-    assert content["notes"] == ["R&D <b>"]
+    assert content["notes"][0] == "R&D <b>"
     rows = [row for block in content["blocks"] for group in block["groups"] for row in group["rows"]]
     assert [row["method"] for row in rows if row["own"]] == ["Multi-ConDoS"] * 2
     assert {cell["rank"] for row in rows if row["own"] for cell in row["cells"]} == {1}
+
+
+def split_of(count: int) -> Split:
+    return Split([f"s{number}" for number in range(count)], ["t"])
+
+
+@pytest.mark.parametrize(
+    ("trained", "headings"),
+    [
+        (
+            {"hecktor": [40, 40], "brats2018": [38]},
+            ["2 patients", "4 patients", "Head: 20 patients, brats2018: 19 patients"],
+        ),
+        ({"hecktor": [10], "brats2018": [9]}, ["1 patient", "1 patient", "5 patients"]),
+        ({"hecktor": [40, 60], "brats2018": [50]}, ["Head: 2–3 patients, brats2018: 3 patients"]),
+        ({"hecktor": [40], "brats2018": []}, ["2 patients", "4 patients", "20 patients"]),
+        ({}, ["", "", ""]),
+    ],
+)
+def test_a_label_ratio_is_headed_by_how_many_patients_it_is(
+    written: Any, tmp_path: Path, trained: dict[str, list[int]], headings: list[str]
+) -> None:
+    written({name: list(map(split_of, counts)) for name, counts in trained.items()}, cohort_labels={"hecktor": "Head"})
+    shown = [block["heading"] for block in read_json(tmp_path / "table2.json")["blocks"]]
+    known = [f" ({words})" if words else "" for words in headings]
+    percents = ["5 % of the labels", "10 % of the labels", "50 % of the labels"]
+    assert shown[: len(known)] == [percent + words for percent, words in zip(percents, known, strict=False)]
+
+
+def test_ratios_of_the_same_patients_are_said_below_the_table(written: Any, tmp_path: Path) -> None:
+    splits = {"hecktor": [split_of(10), split_of(10)], "brats2018": [split_of(40)]}
+    written(splits, cohort_labels={"hecktor": "Head"})
+    said = [note for note in read_json(tmp_path / "table2.json")["notes"] if "of the labels" in note]
+    same = "Head: 5, 10 % of the labels are those of the same 1 of 10 training patients"
+    assert said == [f"{same}, so that their rows differ by chance alone."]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "values"),
+    [
+        (["Sen", "DSC"], "Dice similarity coefficient 1"),
+        (["BIoU", "HD95"], "Boundary intersection over union 1 and 95 % Hausdorff distance 0 mm"),
+        (["PPV", "Sen"], None),
+    ],
+)
+def test_a_region_that_is_rightly_not_found_is_said_below_the_tables_that_it_concerns(
+    tmp_path: Path, make_spec: Any, metrics: list[str], values: str | None
+) -> None:
+    """b lacks ET, and c both regions; of two seeds one outlines ET in b all the same."""
+    empty = {"DSC": 1.0, "Sen": math.nan, "PPV": math.nan, "HD95": 0.0, "BIoU": 1.0}
+    wrong = {"DSC": 0.0, "Sen": math.nan, "PPV": 0.0, "HD95": 90.0, "BIoU": 0.0}
+    found = {"DSC": 0.5, "Sen": 0.5, "PPV": 0.5, "HD95": 9.0, "BIoU": 0.5}
+    missed = {"DSC": 0.0, "Sen": 0.0, "PPV": math.nan, "HD95": 90.0, "BIoU": 0.0}
+    unknown = dict.fromkeys(found, math.nan)  # nobody has drawn it
+    patients = {
+        "a": {"WT": [found] * 2, "ET": [missed] * 2},
+        "b": {"WT": [found] * 2, "ET": [empty, wrong]},
+        "c": {"WT": [empty] * 2, "ET": [empty] * 2},
+        "d": {"WT": [found] * 2, "ET": [unknown] * 2},
+    }
+    run = {"cohort": "brats2018", "pair": "A-B", "modality": "T1CE", "method": "dsgan", "label_ratio": 0.05}
+    rows = [
+        {**run, "seed": seed, "subject": subject, "region": region, **scores[seed]}
+        for seed in (0, 1)
+        for subject, regions in patients.items()
+        for region, scores in regions.items()
+    ]
+    write_scores(rows, tmp_path / "scores.csv")
+    paths = [tmp_path / name for name in ("t.csv", "long.csv", "t.html", "t.json")]
+    write_table([tmp_path / "scores.csv"], make_spec(metrics=metrics, cohort_labels={"brats2018": "BraTS"}), *paths)
+    assert read_json(paths[-1])["notes"] == (
+        [
+            "BraTS: of 4 patients some do not have every region (ET in 2, WT in 1). A network that outlines nothing there is "
+            f"right, and has {values}, as 5 of these 6 scores; means count them."
+        ]
+        if values
+        else []
+    )
 
 
 def test_undefined_patients_are_counted(written: Any) -> None:
