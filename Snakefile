@@ -112,5 +112,5 @@ onsuccess:
 onerror:
     if CONSOLE:
         CONSOLE.close()
-    for sentence in warnings_of_patients():
+    for sentence in [*warnings_of_patients(), *check_page_so_far()]:
         print(f"warning: {sentence}", file=sys.stderr)

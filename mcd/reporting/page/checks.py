@@ -4,12 +4,11 @@ A page of its own, beside the pictures, and a view of the page of the whole run,
 """
 
 import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from mcd.files import read_json, write_text
 from mcd.imaging.alike import empty_regions, unlike_others
@@ -40,23 +39,61 @@ class Check:
     contrasts: str | Path
 
     @property
+    def is_there(self) -> bool:
+        """Whether all of its files are."""
+        return all(
+            path.is_file() for path in (Path(self.folder, "info.json"), *map(Path, (self.picture, self.contrasts)))
+        )
+
+    @property
     def info(self) -> dict[str, Any]:
         return dict(read_json(Path(self.folder, "info.json")))
 
 
-def write_check_page(cohorts: Sequence[CheckedCohort], checks: Sequence[Check], path: str | Path) -> None:
-    """Write the page; pictures are those of its folder."""
+def write_check_page(
+    cohorts: Sequence[CheckedCohort],
+    checks: Sequence[Check],
+    path: str | Path,
+    lacking: Mapping[str, str] | None = None,
+) -> None:
+    """Write the page; pictures are those of its folder. `lacking`: cohort -> what is said of patients who are not there."""
     folder = Path(path).parent
     pictures = {(check.cohort, check.subject): Path(check.picture).relative_to(folder).as_posix() for check in checks}
+    shown = _shown(cohorts, checks, pictures)
+    for cohort in shown:
+        cohort["warnings"] += [lacking[cohort["name"]]] if cohort["name"] in (lacking or {}) else []
     text = render(
         "page/templates/check_page.html",
         title="Preprocessed patients",
         simulated=any(cohort.simulated for cohort in cohorts),
-        cohorts=_shown(cohorts, checks, pictures),
+        cohorts=shown,
         style=verbatim("tables/table.css", "page/page.css"),
         script=verbatim("page/common.js", "page/check_page.js"),
     )
     write_text(path, text, images=True)
+
+
+def write_check_page_so_far(
+    cohorts: Sequence[CheckedCohort], checks: Sequence[Check], path: str | Path
+) -> dict[str, Sequence[str]]:
+    """Write the page of the patients who are there, where some are and some are not; return the others: cohort -> ids.
+
+    It is dated older than any file, so that the workflow makes it again as soon as it can.
+    """
+    there = [check for check in checks if check.is_there]
+    absent: dict[str, list[str]] = {}
+    for check in checks:
+        if check not in there:
+            absent.setdefault(check.cohort, []).append(check.subject)
+    if not there or not absent:
+        return {}
+    lacking = {
+        cohort: f"Not shown, since the run failed before they were preprocessed: {', '.join(subjects)}. Their logs say why."
+        for cohort, subjects in absent.items()
+    }
+    write_check_page(cohorts, there, path, lacking)
+    os.utime(path, (0, 0))
+    return absent
 
 
 def checks_view(cohorts: Sequence[CheckedCohort], checks: Sequence[Check], room: int, folder: Path) -> View | None:
@@ -156,6 +193,8 @@ def _numbers(
 
 def _small(path: str | Path) -> bytes:
     """A picture as JPEG, no wider than it is shown."""
+    from PIL import Image  # not where the workflow itself runs, which writes a page without pictures in it
+
     with Image.open(path) as image:
         picture = image.convert("RGB")
     picture.thumbnail((QC_WIDTH, 10 * QC_WIDTH))

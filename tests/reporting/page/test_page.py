@@ -27,7 +27,7 @@ from mcd.reporting.claims.judge import write_claims
 from mcd.reporting.claims.sentences import read_claims
 from mcd.reporting.figures.loss_curves import draw_curves
 from mcd.reporting.page.build import write_page
-from mcd.reporting.page.checks import Check, write_check_page
+from mcd.reporting.page.checks import Check, write_check_page, write_check_page_so_far
 from mcd.reporting.page.contents import PageCohort, PageContents, Prediction
 from mcd.reporting.page.patients import grey, index_of, pack, unpack
 from mcd.reporting.page.result import results
@@ -459,6 +459,28 @@ def test_preprocessed_patients_have_a_page_before_anything_is_trained(check_page
     assert all((check_page.parent / str(name)).exists() for name in pictures)
     assert not re.search(r"https?://|@import|url\(", text)
     assert text.count("5.2% of the &lt;label&gt; lies outside") == 2  # in the table, and below the picture
+
+
+def test_a_page_of_some_patients_is_older_than_what_the_others_will_be(
+    contents: PageContents, check_page: Path, tmp_path: Path
+) -> None:
+    """One whose picture is not there; where all or none are there, the workflow's rule writes the page, or nothing does."""
+    folder = check_page.parent
+    checks = [
+        Check("tiny", name, folder / name, folder / f"tiny/{name}.png", folder / f"{name}.json")
+        for name in ("p0", "p2")
+    ]
+    gone = replace(checks[0], subject="p<9>", picture=folder / "tiny/p9.png")
+    page = folder / "some.html"
+    assert write_check_page_so_far(contents.cohorts, checks, page) == {}
+    assert write_check_page_so_far(contents.cohorts, [gone], page) == {}
+    assert not page.exists()
+    assert write_check_page_so_far(contents.cohorts, [gone, *checks], page) == {"tiny": ["p<9>"]}
+    text = page.read_text()
+    assert "before they were preprocessed: p&lt;9&gt;." in text
+    assert "tiny/p0.png" in text
+    assert page.stat().st_mtime < (folder / "p0/info.json").stat().st_mtime
+    page.unlink()
 
 
 def test_the_table_of_preprocessed_patients_has_their_numbers(browser: Browser, check_page: Path) -> None:
