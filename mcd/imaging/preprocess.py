@@ -113,6 +113,7 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
         "boxed": subject.box is not None,
         "grid": grid.to_json(),
         "raw_grids": {name: found.to_json() for name, found in raw.grids.items()},
+        "raw_digests": raw.digests,
         "registration": {modality: found.to_json() for modality, found in registrations.items()},
         "statistics": statistics,
         "label": None,

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from mcd.digests import digest
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid
 from mcd.imaging.io import Note, read_label, read_volume
@@ -19,7 +20,7 @@ class RawVolumes:
 
     images: per modality. outside: (uint8, 1) where an image's file says "no value here", per modality that has such voxels;
     the image holds its background there. label: uint8 codes. mask: uint8, 1 inside. grids: as the files say, `label` among
-    them. notes: of what was read although its header contradicts itself.
+    them. notes: of what was read although its header contradicts itself. digests: of each image's voxels, as they were read.
     """
 
     images: dict[str, sitk.Image]
@@ -28,6 +29,7 @@ class RawVolumes:
     outside: dict[str, sitk.Image] = field(default_factory=dict)
     grids: dict[str, Grid] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 def read_raw(subject: Subject, options: PreprocessOptions) -> RawVolumes:
@@ -49,6 +51,7 @@ def read_raw(subject: Subject, options: PreprocessOptions) -> RawVolumes:
         for name, path in subject.images.items()
     }
     grids = {name: Grid.of(image) for name, image in images.items()}
+    digests = {name: digest([memoryview(sitk.GetArrayViewFromImage(image))]) for name, image in images.items()}
     outside = {}
     for name, image in images.items():
         gaps = np.isnan(sitk.GetArrayViewFromImage(image))
@@ -73,7 +76,7 @@ def read_raw(subject: Subject, options: PreprocessOptions) -> RawVolumes:
         known.append(Grid.of(images[name]))
     label = embedded(label, known) if label is not None else None
     mask = embedded(mask, known) if mask is not None else None
-    return RawVolumes(images, label, mask, outside, grids, notes)
+    return RawVolumes(images, label, mask, outside, grids, notes, digests)
 
 
 def _filled(image: sitk.Image, gaps: np.ndarray, rule: str) -> sitk.Image:

@@ -52,6 +52,26 @@ def unlike_training(description: Mapping[str, Any], info: Mapping[str, Any]) -> 
     return found
 
 
+LEARNED = {
+    "labelled": "its label was given away in training; what is found in it says nothing of other patients",
+    "unlabelled": "the network was trained on it without its label; it is no new patient",
+    "pretraining": "the network was pre-trained on it, without its label; it is no new patient",
+}
+"""Key of a checkpoint's `learned_from` -> what that means for an image among them."""
+
+
+def among_training(description: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
+    """A sentence where the patient's image is one that the network has learned from, by its voxels, whatever it is called.
+
+    Empty, too, for networks and patients of earlier versions, which have no digests. Arguments as `unlike_training`.
+    """
+    modality = description["modality"]
+    own = info.get("raw_digests", {}).get(modality)
+    learned = description.get("learned_from", {})
+    words = next((words for how, words in LEARNED.items() if own in learned.get(how, ())), None)
+    return [f"{modality}: this image was among the training data: {words}"] if words else []
+
+
 def _range(low: float, high: float) -> str:
     one, other = f"{low:.3g}", f"{high:.3g}"
     return one if one == other else f"{one}..{other}"
@@ -64,7 +84,18 @@ def summary_line(description: Mapping[str, Any]) -> str:
     cohort = description.get("cohort_title") or description.get("cohort", "an unnamed cohort")
     ratio = f"{100 * description['label_ratio']:g} % of the labels"
     simulated = ", simulated patients" if description.get("simulated") else ""
+    patients = _patients(description)
     return (
-        f"{description['modality']}: {name}, trained on {ratio} of {cohort}{simulated}, {seed_words(description)}. "
+        f"{description['modality']}: {name}, trained on {ratio} of {cohort}{simulated}{patients}, {seed_words(description)}. "
         "Not for clinical use."
     )
+
+
+def _patients(description: Mapping[str, Any]) -> str:
+    """How many patients a network learned from, such as ": 2 patients, and 31 without labels"; empty where it does not say."""
+    labelled = description.get("card", {}).get("training", {}).get("labelled")
+    if labelled is None:
+        return ""
+    learned = description.get("learned_from", {})
+    others = len({*learned.get("unlabelled", ()), *learned.get("pretraining", ())} - {*learned.get("labelled", ())})
+    return f": {labelled} patient{'' if labelled == 1 else 's'}" + (f", and {others} without labels" if others else "")

@@ -19,7 +19,7 @@ from mcd.imaging.write_volume import write_volume
 from mcd.paths import nifti_suffix
 from mcd.prediction.fusion import THRESHOLD, fuse
 from mcd.prediction.masks import region_codes
-from mcd.prediction.origin import unlike_training
+from mcd.prediction.origin import among_training, unlike_training
 from mcd.prediction.postprocess import PostProcessing
 from mcd.prediction.slices import load_network, predict_volume
 from mcd.subject import Subject
@@ -50,7 +50,7 @@ class PatientPrediction:
         masks: region -> (z, y, x) bool on `grid`.
         prepared: what the networks saw, on the common grid.
         seen: region -> the masks on the common grid, for a picture.
-        warnings: one sentence for each way in which the images differ from the training data.
+        warnings: one sentence for each image that was among the training data, and each way in which one differs from them.
         regions: name -> label codes, as the networks were trained with.
     """
 
@@ -150,7 +150,8 @@ def predict_patient(
     probabilities = {
         region: array_of(to_raw_grid(volume, prepared.grid, raw)) for region, volume in zip(regions, found, strict=True)
     }
-    warnings = list(prepared.info["warnings"])
+    warnings = [sentence for model in used for sentence in among_training(model.description, prepared.info)]
+    warnings += prepared.info["warnings"]
     warnings += [sentence for model in used for sentence in unlike_training(model.description, prepared.info)]
     if box is None and all(model.description["boxed"] for model in used):
         warnings.append("no box: each training patient was cropped to a box, this one around the centre of its content")

@@ -17,7 +17,7 @@ from mcd.pretraining.registry import REGISTRY, options_class, pretraining_class
 from mcd.registry import find
 from mcd.seeding import derive_seed
 from mcd.slices.batches import PairedSlices, PooledSlices, SliceSet
-from mcd.slices.preparation import prepared_by
+from mcd.slices.preparation import prepared_by, raw_digests
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.alone import training_alone
@@ -79,6 +79,7 @@ def pretrain(
             "shared": method.shared,
             "trained": method.trained_keys(weights[group[-1]]),
             "mcd_version": lineage(prepared_by(opened, subjects), code_version()),
+            "raw_digests": {modality: raw_digests(opened, subjects, modality) for modality in weights},
         }
         description["warnings"] = warnings_of(history)
         if is_first():

@@ -17,7 +17,7 @@ from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.registry import REGISTRY, options_class, segmentation_class
 from mcd.segmentation.transfer import transfer
 from mcd.slices.batches import MixedSlices, SliceSet, no_target
-from mcd.slices.preparation import prepared_by, training_data
+from mcd.slices.preparation import prepared_by, raw_digests, training_data
 from mcd.slices.shards import Shards
 from mcd.slices.splits import Split, read_split
 from mcd.training.alone import training_alone
@@ -79,12 +79,13 @@ def finetune(
         "transferred": [],
         "seed": task.seed,
     }
-    version, warned = "", []
+    version, warned, pretrained_on = "", [], []
     if pretrained is not None:
         checkpoint = load_checkpoint(pretrained, "pretraining")
         description["transferred"] = _transfer(checkpoint, unet, task, str(pretrained))
         version = checkpoint.description.get("mcd_version", UNKNOWN)
         warned = checkpoint.description.get("warnings", [])
+        pretrained_on = checkpoint.description.get("raw_digests", {}).get(task.modality, [])
     identity = {
         **task.model_dump(mode="json"),
         "options": description["options"],
@@ -109,13 +110,19 @@ def finetune(
             identity=identity,
             watch=watch,
         )
-        labelled = len(parts.labelled(task.label_ratio))
-        sizes = {"subjects": len(parts.seen), "labelled": labelled, "slices": len(slices)}
+        labelled, others = parts.labelled(task.label_ratio), parts.without_labels(task.label_ratio)
+        sizes = {"subjects": len(parts.seen), "labelled": len(labelled), "slices": len(slices)}
         sizes |= {"unlabelled": len(parts.unlabelled)} if parts.unlabelled else {}
         if slices.known is not None:
             sizes["partly_labelled"] = int((~slices.known).any(axis=1).sum())
         description |= {measure: sum(row[measure] for row in history) for measure in LENGTH}
         description["warnings"] = [*(f"pre-training, {warning}" for warning in warned), *warnings_of(history)]
+        mixed = find(REGISTRY, task.algorithm).unlabelled
+        description["learned_from"] = {
+            "labelled": raw_digests(opened, labelled, task.modality),
+            "unlabelled": raw_digests(opened, others, task.modality) if mixed else [],
+            "pretraining": pretrained_on,
+        }
         description["card"] = {**description.get("card", {}), "training": sizes}
         save_checkpoint(Checkpoint("segmentation", description, {"network": unet.state_dict()}), output)
     return history

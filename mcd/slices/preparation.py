@@ -47,6 +47,15 @@ def training_data(shards: Shards, subjects: Sequence[str], modality: str) -> dic
     }
 
 
+def raw_digests(shards: Shards, subjects: Sequence[str], modality: str) -> list[str]:
+    """Digests of the subjects' raw images, sorted, by which one is known again under any name.
+
+    A subject that was preprocessed by an earlier version has none.
+    """
+    infos = (shards.subject(subject).info for subject in subjects)
+    return sorted(own for info in infos if (own := info.get("raw_digests", {}).get(modality)))
+
+
 def prepared_by(shards: Shards, subjects: Sequence[str]) -> str:
     """The versions of the code that preprocessed some subjects (`mcd.version.lineage`)."""
     infos = (shards.subject(subject).info for subject in subjects)

@@ -22,6 +22,8 @@ from mcd.prediction.origin import summary_line, unlike_training
 from mcd.prediction.patient import Model, PatientPrediction, load_models, predict_patient
 from mcd.prediction.raw_grid import export_predictions
 from mcd.prediction.run import predict_test
+from mcd.pretraining.options import PretrainingTask
+from mcd.pretraining.run import pretrain
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.run import finetune
 from mcd.slices.options import Augmentation
@@ -168,8 +170,64 @@ def test_a_checkpoint_carries_its_training_datas_preparation_and_ranges(
     assert about["raw_spacing"] == [[1.0, 1.0, 2.0], [1.0, 1.0, 2.0]]
     assert (about["masked"], about["boxed"], about["simulated"]) == (False, False, True)
     assert summary_line(about) == (
-        "B: Fully Supervised, trained on 50 % of the labels of Tiny, simulated patients, seed 0. Not for clinical use."
+        "B: Fully Supervised, trained on 50 % of the labels of Tiny, simulated patients: 2 patients, seed 0. Not for clinical "
+        "use."
     )
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "starts", "said", "sentences"),
+    [
+        ("supervised", False, ": 1 patient,", {"p0": "its label was given away in training"}),
+        (
+            "supervised",
+            True,
+            ": 1 patient, and 2 without labels,",
+            {"p0": "its label", **dict.fromkeys(["p1", "p2"], "was pre-trained on it")},
+        ),
+        (
+            "mean_teacher",
+            False,
+            ": 1 patient, and 2 without labels,",
+            {"p0": "its label", **dict.fromkeys(["p1", "p2"], "was trained on it without")},
+        ),
+    ],
+)
+def test_a_patient_that_a_network_learned_from_is_known_again(
+    tmp_path: Path, algorithm: str, starts: bool, said: str, sentences: dict[str, str]
+) -> None:
+    """By its voxels: the file has another name and format, and the patient no id. p3 tests."""
+    grid = Grid((32, 32, 6), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    folders, files = {}, {}
+    options = PreprocessOptions(size=(32, 32), spacing=(1.0, 1.0, 2.0), statistics_region="all")
+    for number in range(4):
+        volume = np.random.default_rng(number).normal(10, 3, grid.shape).astype(np.float32)
+        label = np.zeros(grid.shape, np.uint8)
+        label[2:4, 8:20, 8:20] = 1
+        write_volume(grid.image(volume), tmp_path / f"p{number}.nii.gz")
+        write_volume(grid.image(label), tmp_path / f"label{number}.nii.gz")
+        subject = Subject(f"p{number}", {"A": tmp_path / f"p{number}.nii.gz"}, label=tmp_path / f"label{number}.nii.gz")
+        folders[subject.id] = tmp_path / subject.id
+        write_preprocessed(preprocess_subject(subject, options), folders[subject.id])
+        files[subject.id] = tmp_path / f"another{number}.nii"
+        write_volume(grid.image(volume), files[subject.id])
+    write_shard(tmp_path / "0.h5", folders)
+    write_split(Split(train=["p0", "p1", "p2"], test=["p3"]), tmp_path / "split.json")
+    inputs = {"shards": [tmp_path / "0.h5"], "split": tmp_path / "split.json", "compute": CPU}
+    if starts:
+        pretraining = {"modalities": ("A",), "filters": 2, "batch_size": 4, "epochs": 1, "steps_per_epoch": 1}
+        pretrain(PretrainingTask(algorithm="rotation", **pretraining), output=tmp_path / "pretrained.pt", **inputs)
+    schedule = Schedule(epochs=1, batch_size=2, steps_per_epoch=1, learning_rate=0.01, warmup_epochs=0)
+    task = FinetuningTask(
+        algorithm=algorithm, modality="A", regions={"T": [1]}, filters=2, label_ratio=0.3, seed=0, schedule=schedule
+    )
+    finetune(task, output=tmp_path / "model.pt", pretrained=tmp_path / "pretrained.pt" if starts else None, **inputs)
+    models = load_models([tmp_path / "model.pt"], CPU)
+    assert said in summary_line(models[0].description)
+    for name, path in files.items():
+        warnings = [words for words in predict_patient(models, {"A": path}, compute=CPU).warnings if "among" in words]
+        assert len(warnings) == (name in sentences), (name, warnings)
+        assert sentences.get(name, "") in "".join(warnings)
 
 
 def patient_files(cohort: TinyCohort, subject: str, folder: Path) -> dict[str, Path]:
