@@ -51,7 +51,7 @@ def read_raw(subject: Subject, options: PreprocessOptions) -> RawVolumes:
         for name, path in subject.images.items()
     }
     grids = {name: Grid.of(image) for name, image in images.items()}
-    digests = {name: digest([memoryview(sitk.GetArrayViewFromImage(image))]) for name, image in images.items()}
+    digests = {name: digest([sitk.GetArrayViewFromImage(image).data]) for name, image in images.items()}
     outside = {}
     for name, image in images.items():
         gaps = np.isnan(sitk.GetArrayViewFromImage(image))

@@ -213,9 +213,15 @@ def test_a_patient_that_a_network_learned_from_is_known_again(
         write_volume(grid.image(volume), files[subject.id])
     write_shard(tmp_path / "0.h5", folders)
     write_split(Split(train=["p0", "p1", "p2"], test=["p3"]), tmp_path / "split.json")
-    inputs = {"shards": [tmp_path / "0.h5"], "split": tmp_path / "split.json", "compute": CPU}
+    inputs: dict[str, Any] = {"shards": [tmp_path / "0.h5"], "split": tmp_path / "split.json", "compute": CPU}
     if starts:
-        pretraining = {"modalities": ("A",), "filters": 2, "batch_size": 4, "epochs": 1, "steps_per_epoch": 1}
+        pretraining: dict[str, Any] = {
+            "modalities": ("A",),
+            "filters": 2,
+            "batch_size": 4,
+            "epochs": 1,
+            "steps_per_epoch": 1,
+        }
         pretrain(PretrainingTask(algorithm="rotation", **pretraining), output=tmp_path / "pretrained.pt", **inputs)
     schedule = Schedule(epochs=1, batch_size=2, steps_per_epoch=1, learning_rate=0.01, warmup_epochs=0)
     task = FinetuningTask(

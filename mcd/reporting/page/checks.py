@@ -61,7 +61,7 @@ def write_check_page(
     pictures = {(check.cohort, check.subject): Path(check.picture).relative_to(folder).as_posix() for check in checks}
     shown = _shown(cohorts, checks, pictures)
     for cohort in shown:
-        cohort["warnings"] += [lacking[cohort["name"]]] if cohort["name"] in (lacking or {}) else []
+        cohort["warnings"] += [sentence for name, sentence in (lacking or {}).items() if name == cohort["name"]]
     text = render(
         "page/templates/check_page.html",
         title="Preprocessed patients",
@@ -75,7 +75,7 @@ def write_check_page(
 
 def write_check_page_so_far(
     cohorts: Sequence[CheckedCohort], checks: Sequence[Check], path: str | Path
-) -> dict[str, Sequence[str]]:
+) -> dict[str, list[str]]:
     """Write the page of the patients who are there, where some are and some are not; return the others: cohort -> ids.
 
     It is dated older than any file, so that the workflow makes it again as soon as it can.

@@ -29,7 +29,7 @@ def overview(contents: PageContents, scores: pd.DataFrame) -> View:
         simulated=[cohort.title for cohort in contents.cohorts if cohort.simulated],
         absent=contents.absent,
         results=results(contents, scores),
-        warnings=list(warnings_in(contents)),
+        warnings=list(warnings_in(contents, scores)),
         heads=list(dict.fromkeys(head for _, facts in rows for head in facts)),
         rows=rows,
         methods_text=_methods_text(contents),

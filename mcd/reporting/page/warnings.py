@@ -1,10 +1,14 @@
-"""What the reader should be wary of: patients unlike the others, and trainings that went wrong."""
+"""What the reader should be wary of: patients unlike the others, trainings that went wrong, and networks of no use."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 
 from mcd.csv_files import read_csv
+from mcd.evaluation.outlined import one_sided
 from mcd.reporting.page.checks import check_address, patient_warnings
 from mcd.reporting.page.contents import PageContents
 from mcd.training.history import warnings_of
@@ -19,8 +23,8 @@ class Warned:
     address: str
 
 
-def warnings_in(contents: PageContents) -> Iterator[Warned]:
-    """Every warning: of each cohort, of its patients, then of the trainings."""
+def warnings_in(contents: PageContents, scores: pd.DataFrame) -> Iterator[Warned]:
+    """Every warning: of each cohort, of its patients, then of the trainings, and of networks by their test scores."""
     for cohort in contents.cohorts:
         infos = {check.subject: check.info for check in contents.checks if check.cohort == cohort.name}
         for patient, words in patient_warnings(cohort.regions, infos):
@@ -29,3 +33,13 @@ def warnings_in(contents: PageContents) -> Iterator[Warned]:
         yield from (
             Warned(training, words, f"training/{training}") for words in warnings_of(csv.DictReader(read_csv(path)))
         )
+    for run, words in one_sided(scores):
+        training = _place(run)
+        yield Warned(training, words, f"training/{training}" if training in contents.losses else "patients")
+
+
+def _place(run: Mapping[str, Any]) -> str:
+    """What the page calls the training of some scores: as the key of its losses."""
+    parts = "".join(f"-{part}{run[part]}" for part in ("fold", "draw") if run[part])
+    names = [run[name] for name in ("cohort", "pair", "method", "modality")]
+    return "/".join([*names, f"labels{100 * run['label_ratio']:g}", f"seed{run['seed']}{parts}"])

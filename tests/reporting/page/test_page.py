@@ -20,6 +20,7 @@ from mcd.csv_files import read_csv
 from mcd.diagnosis.numbers import Diagnosis, Number, write_diagnoses
 from mcd.evaluation.metrics import METRIC_KEYS
 from mcd.evaluation.score_rows import COLUMNS, write_scores
+from mcd.evaluation.scores import read_scores
 from mcd.files import read_json, write_json
 from mcd.imaging.preprocess import read_preprocessed
 from mcd.prediction.masks import write_predictions
@@ -347,9 +348,14 @@ def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, 
     ]
     write_history(rows, tmp_path / "losses.csv")
     cohort = replace(contents.cohorts[0], regions={"GTV": [1], "node": [7]})
-    losses = {"tiny/A/seed0": tmp_path / "losses.csv"}
+    write_history([{"epoch": 1, "total": 1.0}], tmp_path / "well.csv")
+    losses = {"tiny/A/seed0": tmp_path / "losses.csv", "tiny/single/scratch/A/labels10/seed1": tmp_path / "well.csv"}
     warned = replace(contents, cohorts=[cohort], predictions=[], checks=checks, losses=losses)
-    assert [(one.where, one.sentence, one.address) for one in warnings_in(warned)] == [
+    scores = read_scores(contents.scores[:2]).assign(Sen=0.5, PPV=0.5)
+    assert list(warnings_in(contents, scores)) == []
+    nothing = "WT, TC: the network outlines nothing in any of 2 test patients"
+    scores.loc[scores["seed"] == 1, "PPV"] = np.nan
+    assert [(one.where, one.sentence, one.address) for one in warnings_in(warned, scores)] == [
         (
             "Tiny & small",
             "p2: A: intensities from -1000 to 900 are in another unit than those of 2 of the 2 others: negative values "
@@ -359,6 +365,8 @@ def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, 
         ("Tiny & small", "region node: none of its codes (7) is in any label; correct `regions`", "checks"),
         ("Tiny & small", "p1: the label is empty", "check/tiny/p1"),
         ("tiny/A/seed0", "epochs 2 to 3: it <went> wrong; mend it", "training/tiny/A/seed0"),
+        ("tiny/single/scratch/A/labels5/seed1", nothing, "patients"),
+        ("tiny/single/scratch/A/labels10/seed1", nothing, "training/tiny/single/scratch/A/labels10/seed1"),
     ]
     write_page(warned, tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text()
