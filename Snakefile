@@ -101,12 +101,20 @@ rule finetune:
         [model_file(run) for run in CONFIGURED_RUNS],
 
 
+onstart:
+    HELD.append(hold(Path(RUNNING)))
+
+
 onsuccess:
     if CONSOLE:
         CONSOLE.close()
     clear_states(Path(RESUME), states_to_come())
     for sentence in warnings_of_patients():
         print(f"warning: {sentence}", file=sys.stderr)
+    for lock in filter(None, HELD):
+        if made := made_since(Path(PAGE).parent, os.fstat(lock.fileno()).st_mtime):
+            print("made: " + ", ".join(made), file=sys.stderr)
+    Path(RUNNING).unlink(missing_ok=True)
 
 
 onerror:
@@ -114,3 +122,4 @@ onerror:
         CONSOLE.close()
     for sentence in [*warnings_of_patients(), *check_page_so_far()]:
         print(f"warning: {sentence}", file=sys.stderr)
+    Path(RUNNING).unlink(missing_ok=True)

@@ -42,6 +42,17 @@ def introduce(file: IO[str]) -> None:
     print(f"process {os.getpid()} on {socket.gethostname()}, since {since}", file=file, flush=True)
 
 
+def hold(path: Path) -> IO[str] | None:
+    """Lock a file until this process ends, or closes what is returned; None where another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+", encoding="utf-8")
+    if lock(file) is not None:
+        file.close()
+        return None
+    introduce(file)
+    return file
+
+
 def holder_of(path: Path) -> str | None:
     """Who holds a lock file now, in the words in which that one introduced itself; None where nobody does."""
     try:

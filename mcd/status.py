@@ -20,6 +20,9 @@ from mcd.training.history import LIVE, NOT_LOSSES, seconds_left, warnings_of
 STATES = "work/.resume"
 """Of trainings that are not done, relative to a run's folder (`rules/places.smk`)."""
 
+RUNNING = "work/.running.lock"
+"""Held by the workflow from its first job to its last."""
+
 _SHOWN = 3  # losses of a training
 
 
@@ -32,7 +35,12 @@ def status(run: Path) -> Iterator[str]:
     if not (run / LOGS).is_dir():
         raise McdError(f"{run}: no folder of a run, which has {LOGS}/; give the folder where snakemake was started")
     running = [(log, holder) for log in sorted((run / LOGS).rglob("*.lock")) if (holder := holder_of(log))]
-    yield f"{len(running)} job{'' if len(running) == 1 else 's'} running" if running else "nothing is running"
+    if running:
+        yield f"{len(running)} job{'' if len(running) == 1 else 's'} running"
+    elif workflow := holder_of(run / RUNNING):
+        yield f"no job is running at the moment, but the workflow is: {workflow}"
+    else:
+        yield "nothing is running"
     for lock, holder in running:
         yield f"  {lock.relative_to(run / LOGS).as_posix().removesuffix('.log.lock')}: {holder}"
     for losses in sorted((run / STATES).rglob(f"*{LIVE}")):
@@ -40,6 +48,23 @@ def status(run: Path) -> Iterator[str]:
     done = Counter(record.rule for record in read_records(run))
     if done:
         yield f"done: {of_rules(done)}"
+
+
+def made_since(results: Path, start: float) -> list[str]:
+    """What of a folder of results is newer than a moment (seconds since 1970): pages first, then its other files.
+
+    Of a folder in it, its page is named, or else the folder with the number of its new files.
+    """
+    new = [path for path in results.rglob("*") if path.is_file() and path.stat().st_mtime >= start]
+    files = [path for path in new if path.parent == results or path.name == "index.html"]
+    found = [str(path) for path in sorted(files, key=lambda path: (path.suffix != ".html", path))]
+    paged = {path.parent for path in files if path.parent != results}
+    others = Counter(
+        path.parent
+        for path in new
+        if path.parent != results and not any(path.is_relative_to(folder) for folder in paged)
+    )
+    return found + [f"{folder} ({count} file{'' if count == 1 else 's'})" for folder, count in sorted(others.items())]
 
 
 @dataclass(frozen=True)

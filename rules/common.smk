@@ -39,11 +39,13 @@ from mcd.imaging.alike import empty_regions, unlike_others
 from mcd.imaging.incomplete import clear_incomplete
 from mcd.imaging.registration_summary import flagged, registrations
 from mcd.leftovers import clear_states
+from mcd.locks import hold
 from mcd.loggers.base import LOGGER, check_installed
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.paths import file_and_channel
 from mcd.reporting.page.checks import Check, CheckedCohort, write_check_page_so_far
 from mcd.slices.splits import check_draw, check_folds, check_split, draw_labels, make_split
+from mcd.status import RUNNING, made_since
 from mcd.subject import MODALITY, ORIGIN, SUBJECT_ID
 from mcd.training.cards import visible_cards
 

@@ -6,6 +6,8 @@ from snakemake.logging import logger
 
 from mcd.console import take_over
 
+HELD = []  # while the workflow runs: the lock by which `mcd status` knows it
+
 
 def training_states(name, wildcards, outputs):
     """Where a job keeps the states of its trainings, in their order."""

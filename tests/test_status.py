@@ -1,12 +1,14 @@
 """What a run is doing, told from what its jobs leave: running and done ones, trainings with time left and warnings."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mcd.cli import main
-from mcd.locks import alone
+from mcd.locks import alone, hold
 from mcd.records import Record
+from mcd.status import RUNNING, made_since
 from mcd.training.history import write_history
 
 STATE = "work/.resume/work/tiny/A-B/pretraining/multi_condos/seed0/checkpoint"
@@ -43,6 +45,34 @@ def test_jobs_and_trainings_of_a_run(
     assert lines[3] == "  generator_total 2.0000, contrastive 0.5000"
     assert lines[4] == "  warning: epoch 2: it went wrong; mend it"
     assert lines[5:] == ["done: 2 preprocess_subject"]
+
+
+def test_between_two_jobs_the_workflow_is_said_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "logs").mkdir()
+    held = hold(tmp_path / RUNNING)
+    assert held is not None
+    assert hold(tmp_path / RUNNING) is None  # another one's
+    (line,) = told(tmp_path, capsys)
+    assert line.startswith("no job is running at the moment, but the workflow is: process ")
+    with alone(tmp_path / "logs/pretrain_pair/tiny.log.lock"):
+        assert told(tmp_path, capsys)[0] == "1 job running"
+    held.close()
+    assert told(tmp_path, capsys) == ["nothing is running"]
+
+
+def test_what_a_run_made_is_named_pages_first(tmp_path: Path) -> None:
+    """What is older is not; a folder is, by its page or by how many of its files are new."""
+    names = ["table2.csv", "index.html", "qc/index.html", "qc/a/p0.png", "qc/p1.png", "old.html"]
+    names += [f"predictions/run/p{number}.nii.gz" for number in range(3)] + ["curves/run/x.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (100, 100))
+    for name in ("old.html", "predictions/run/p1.nii.gz"):
+        os.utime(tmp_path / name, (99, 99))
+    found = ["index.html", "qc/index.html", "table2.csv", "curves/run (1 file)", "predictions/run (2 files)"]
+    assert made_since(tmp_path, 100) == [str(tmp_path / name) for name in found]
+    assert made_since(tmp_path, 101) == []
 
 
 def test_a_killed_training_is_said_to_be_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

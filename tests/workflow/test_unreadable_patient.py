@@ -20,11 +20,14 @@ def test_the_others_have_their_page_and_all_have_one_when_the_file_is_whole_agai
     assert said in run.stdout.splitlines(), run.stdout[-5000:]
     text = (tmp_path / "results/qc/index.html").read_text()
     assert set(re.findall(r'src="mine/(p\d)\.png"', text)) == {f"p{number}" for number in (0, 1, 2, 4, 5, 6)}
+    assert "made: " not in run.stdout
     assert "Not shown, since the run failed before they were preprocessed: p3." in text
 
     (tmp_path / "p3_A.nii.gz").write_bytes(whole)
     run = snakemake("preprocess", "--cores", "1", folder=tmp_path, config=config)
     assert run.returncode == 0, run.stdout[-5000:]
+    assert "made: results/qc/index.html" in run.stdout.splitlines()
+    assert not list(tmp_path.rglob("*.lock"))
     text = (tmp_path / "results/qc/index.html").read_text()
     assert "mine/p3.png" in text
     assert "Not shown" not in text
