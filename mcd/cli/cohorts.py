@@ -173,10 +173,10 @@ def _init_cohort(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from mcd.cohorts.findings import print_table
-    from mcd.cohorts.first_configuration import cohort_name, write_proposal
+    from mcd.cohorts.first_configuration import cohort_name, left_out, write_proposal
     from mcd.cohorts.guess import Answers
     from mcd.cohorts.init_cohort import command_of, propose
-    from mcd.cohorts.proposal import some
+    from mcd.cohorts.proposal import FEW, some
 
     stem = options.output or Path(cohort_name(options.folder))
     sheet, configuration = Path(f"{stem}.tsv"), Path(f"{stem}.yaml")
@@ -187,7 +187,12 @@ def _init_cohort(options: argparse.Namespace) -> None:
     header = ["what", "pattern (* is the patient)", "example", "files", "patients without", "remark"]
     print_table(header, [row.cells() for row in proposal.rows])
     print(f"Patients: {some([subject.id for subject in proposal.subjects]) or 'none'}")
-    for remark in proposal.remarks:
+    whole = [
+        f"without a {row.what}: {', '.join(row.without)}"
+        for row in proposal.rows
+        if row.what not in proposal.modalities and len(row.without) > FEW
+    ]
+    for remark in [*proposal.remarks, *left_out(proposal), *whole]:
         print(f"{remark[:1].upper()}{remark[1:]}.")
     if proposal.questions:
         print("\nBefore anything is written:")
@@ -197,16 +202,22 @@ def _init_cohort(options: argparse.Namespace) -> None:
         raise McdError(
             f"{options.folder}: questions are open (above): {len(proposal.questions)}; answer them by the options"
         )
-    write_proposal(proposal, sheet, configuration)
+    key = write_proposal(proposal, sheet, configuration)
     count = len(proposal.subjects) + len(proposal.left_out)
     labelled = sum(subject.label is not None for subject in proposal.subjects)
     print(
         f"{len(proposal.subjects)} of {count} patients have every modality, and are in {sheet}; "
         f"{labelled} of them with a label."
     )
-    print(
-        f"Patients are named after their folders or files. If that says who they are, change the column subject of {sheet}."
-    )
+    if key:
+        print(
+            f"Patients have numbers, since no folder of theirs names them: {key} says which PatientID and files each is. It is "
+            "for you alone; keep it where the scans are kept, and away from what is passed on."
+        )
+    else:
+        print(
+            f"Patients are named after their folders or files. If that says who they are, change the column subject of {sheet}."
+        )
     print(f"Look both files through, then: mcd check-cohort --config {configuration}")
 
 

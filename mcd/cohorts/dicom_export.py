@@ -10,7 +10,7 @@ of nobody else, else by numbers.
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mcd.subject import Subject
 _NAMES = {"PT": "PET"}  # DICOM's code -> ours, where they differ
 _ORDER = ("CT", "PET")  # the first is the reference
 _LABELS = ("SEG", "RTSTRUCT")
+_NUMBERED = re.compile(r"P\d{3,}")
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
@@ -39,9 +40,8 @@ class _Series:
         """What a sheet calls it: its folder, or one of its files."""
         return self.files[0].parent if self.alone and len(self.files) > 1 else self.files[0]
 
-    @property
-    def told(self) -> str:
-        return f"{len(self.files)} files, {self.files[0].name} the first"
+    def told(self, folder: Path) -> str:
+        return f"{len(self.files)} files, {self.files[0].relative_to(folder)} the first"
 
 
 def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = refuse) -> list[Subject]:
@@ -74,12 +74,29 @@ def subjects(folder: Path, modalities: list[str] | None = None, fault: Fault = r
             if len(fitting) == 1:
                 there[modality] = fitting[0].cell
             else:
-                told = " and ".join(one.told for one in fitting)
-                message = f"{name} has {len(fitting)} series of {modality}" + (f" ({told})" if told else "")
-                fault(McdError(f"{folder}: {message}; keep one, or write the sheet by hand"), name)
+                if fitting:
+                    told = " and ".join(one.told(folder) for one in fitting)
+                    message = f"{name} has {len(fitting)} series of {modality} ({told}); keep one in the folder"
+                else:
+                    first = min(one.files[0] for one in group).relative_to(folder)
+                    message = f"{name} ({first}) has no series of {modality}; export it, too"
+                fault(McdError(f"{folder}: {message}, or write the patient's row of the sheet by hand"), name)
         label = _label_of(group, labels, beside, folder, name, fault)
         found.append(Subject(name, there, label=label, person=person if person != name else None))
     return found
+
+
+def key(found: Sequence[Subject]) -> list[tuple[str, str, str]]:
+    """(id, PatientID, a file) of the patients who were given a number: nothing in the folder says who they are."""
+    from mcd.imaging.dicom import codes_of_file  # as in `_series`
+
+    rows = []
+    for subject in found:
+        cell = next(iter(subject.images.values()))
+        file = min(cell.iterdir()) if cell.is_dir() else cell
+        if _NUMBERED.fullmatch(subject.person or subject.id) and not any(map(_NUMBERED.fullmatch, file.parts)):
+            rows.append((subject.id, codes_of_file(file).patient, str(file)))
+    return rows
 
 
 def _label_of(
@@ -131,7 +148,7 @@ def _names(folder: Path, patients: dict[str, list[_Series]]) -> dict[str, str]:
     if apart and all(plain.values()):
         return plain
     order = sorted(patients, key=lambda patient: min(one.files[0] for one in patients[patient]))
-    return {patient: f"P{number:03d}" for number, patient in enumerate(order, start=1)}
+    return {patient: f"P{number:03d}" for number, patient in enumerate(order, start=1)}  # as `_NUMBERED`
 
 
 def _has_dicomdir(folder: Path) -> bool:
@@ -171,4 +188,4 @@ def _dicom_files(folder: Path) -> Iterator[Path]:
                 continue
 
 
-LAYOUT = Layout(subjects, regions=lambda folder: {})
+LAYOUT = Layout(subjects, regions=lambda folder: {}, key=key)

@@ -22,12 +22,12 @@ _LEAST_ALIKE = (
 
 @dataclass(frozen=True)
 class Look:
-    """What one file shows: few whole numbers or an image, its spacing in-plane and what it takes to hold its content."""
+    """What one file shows: few whole numbers or an image, its spacing and what it takes to hold its content."""
 
     discrete: bool
     lowest: float
     zeros: float  # share of the voxels
-    spacing: float  # mm, the finer one in-plane
+    spacing: tuple[float, float, float]  # mm between voxels, along left-right, front-back and feet-head
     extent: tuple[float, float]  # (x, y) mm of the content
 
 
@@ -43,10 +43,10 @@ def look_into(files: Mapping[str, Path]) -> Look | None:
         spans = [
             np.flatnonzero(content.any(axis=(0, 3 - axis)))[[0, -1]] if content.any() else (0, 0) for axis in (2, 1)
         ]
-        sides = image.GetSpacing()[:2]
-        extent = tuple(float(span[1] - span[0] + 1) * side for span, side in zip(spans, sides, strict=True))
+        spacing = image.GetSpacing()
+        extent = tuple(float(span[1] - span[0] + 1) * side for span, side in zip(spans, spacing[:2], strict=True))
         discrete = codes_of(files[name]) is not None
-        return Look(discrete, float(values.min()), float((values == 0).mean()), min(sides), (extent[0], extent[1]))
+        return Look(discrete, float(values.min()), float((values == 0).mean()), spacing, (extent[0], extent[1]))
     return None
 
 

@@ -3,11 +3,13 @@
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
+from mcd.cohorts import find_layout
 from mcd.cohorts.index import write_index
-from mcd.cohorts.proposal import MAX_REGIONS, Proposal, some
+from mcd.cohorts.proposal import MAX_REGIONS, Proposal
 from mcd.errors import McdError
 from mcd.files import write_text
 from mcd.pair import Pair
@@ -15,13 +17,39 @@ from mcd.pair import Pair
 _PAIRS = (Pair("CT-PET"), Pair("T1CE-T2"), Pair("FLAIR-T1"))  # paper Sec. V
 
 
-def write_proposal(proposal: Proposal, sheet: Path, configuration: Path) -> None:
-    """Write a sheet (TSV) of the complete patients and a commented configuration (YAML); neither may be there already."""
-    for path in (sheet, configuration):
+def write_proposal(proposal: Proposal, sheet: Path, configuration: Path) -> Path | None:
+    """Write a sheet (TSV) of the complete patients and a commented configuration (YAML); neither may be there already.
+
+    Where patients were given numbers, also write beside the sheet who they are, for the user alone; return that file.
+    """
+    key = find_layout(proposal.layout).key if proposal.layout else None
+    rows = key(proposal.subjects) if key else []
+    names = sheet.with_name(f"{sheet.stem}_key.tsv")
+    for path in (sheet, configuration, *([names] if rows else [])):
         if path.exists():
             raise McdError(f"{path}: is there already, and is not overwritten; move it, or choose another --output")
     write_index(proposal.subjects, sheet, root=proposal.folder)
     write_text(configuration, _yaml(proposal, sheet))
+    if not rows:
+        return None
+    lines = [
+        ("subject", "PatientID", "file"),
+        *((name, who, os.path.relpath(file, proposal.folder)) for name, who, file in rows),
+    ]
+    write_text(names, "".join("\t".join(line) + "\n" for line in lines))
+    names.chmod(0o600)
+    return names
+
+
+def left_out(proposal: Proposal) -> Iterator[str]:
+    """A sentence for each reason why patients are not in the sheet, with all whom it concerns."""
+
+    def reason(item: tuple[str, str]) -> str:
+        return item[1].replace(f"{proposal.folder}/", "").removeprefix(f"{proposal.folder}: ")
+
+    for why, items in groupby(sorted(proposal.left_out.items(), key=reason), key=reason):
+        names = [name for name, _ in items if name not in why]
+        yield f"left out of the sheet ({why}): {', '.join(names)}" if names else f"left out of the sheet: {why}"
 
 
 def regions_of(proposal: Proposal) -> dict[str, list[int]]:
@@ -42,14 +70,12 @@ def _yaml(proposal: Proposal, sheet: Path) -> str:
     paired = {name for pair in pairs for name in pair.modalities}
     single = [name for name in names if name not in paired]
     pairs += [Pair.of(first, second) for first, second in zip(single[::2], single[1::2], strict=False)]
-    left_out = list(proposal.left_out)
     rules = ", ".join(f"{name}: {rule}" for name, rule in proposal.statistics_region.items())
     unlabelled = [subject.id for subject in proposal.subjects if subject.label is None]
     remarks = list(proposal.remarks)
-    if left_out:
-        remarks.append(f"left out of the sheet, for they lack a modality: {some(left_out)}")
+    remarks += left_out(proposal)
     if unlabelled:
-        remarks.append(f"without a label: {some(unlabelled)}")
+        remarks.append(f"without a label: {', '.join(unlabelled)}")
     lines = [
         f"# A first configuration for {json.dumps(str(proposal.folder))} by `mcd init-cohort`: look it through, then",
         "# `mcd check-cohort --config` this file. Every key is explained in docs/reference/configuration.md.",
@@ -66,7 +92,7 @@ def _yaml(proposal: Proposal, sheet: Path) -> str:
         *_regions(regions_of(proposal)),
         "    preprocessing:",
         f"      size: {proposal.size} # voxels of the crop in-plane, multiples of 16: holds what some patients showed",
-        f"      spacing: {proposal.spacing} # mm",
+        f"      spacing: {proposal.spacing} # mm: the median of some patients, or a multiple in-plane of what is too fine",
         f"      statistics_region: {{{rules}}} # nonzero, body (CT) or all; a mask takes precedence",
         "",
         "# Keys not given default to the paper's value: 64 filters, 200 epochs of pre-training, which need a GPU.",

@@ -285,7 +285,7 @@ def _proposal(
     parts = _parts(folder, {name: modalities[0].files[name] for name in complete})
     remarks = ["who tests follows from the folders; patients of a validation folder train"] if parts else []
     if unseen := [name for name, part in parts.items() if part == "test" and not (label and name in label.files)]:
-        parts, remarks = {}, [f"no label to test on, so these train unless you remove them: {some(unseen)}"]
+        parts, remarks = {}, [f"no label to test on, so these train unless you remove them: {', '.join(unseen)}"]
     subjects = [
         Subject(
             identifier,

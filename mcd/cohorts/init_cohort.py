@@ -45,6 +45,8 @@ def command_of(proposal: Proposal) -> str:
     """Return the command that says all that was taken for granted, to be corrected and given."""
     words = ["mcd", "init-cohort", shlex.quote(str(proposal.folder))]
     for row in proposal.rows:
+        if not row.pattern:
+            continue
         if row.what in ("label", "mask"):
             words += [f"--{row.what}", shlex.quote(row.pattern)]
         elif row.what != LEFT_OUT:

@@ -56,6 +56,9 @@ class Layout:
     find_box: str | None = None
     """(patient) -> the patient's box, as in `Subject`, or None, as the text `module:function`: for data that are published
     without boxes and need one. Asked once, by `mcd init-cohort`."""
+    key: Callable[[Sequence[Subject]], list[tuple[str, str, str]]] | None = None
+    """(patients) -> (id, whom the files name, where one lies) of those whose id is a number that the layout gave them. Of a
+    layout that goes by what the files hold, and not by how they are called; None of any other."""
 
 
 Fault = Callable[[McdError, str], None]

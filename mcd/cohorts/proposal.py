@@ -19,6 +19,7 @@ Progress = Callable[[Sequence[str], str], Iterable[str]]
 LEFT_OUT = "left out"
 """What a row says of files that are not used."""
 
+FEW = 4  # names in a cell of a table
 MAX_REGIONS = 8  # of a configuration
 _BACKGROUND = 0.05  # share of zeros from which on 0 is taken for background
 _LARGEST_CROP = 256  # voxels; beyond this a coarser grid is proposed
@@ -30,21 +31,29 @@ class Row:
     """One row of the table that is shown: what some files are taken for."""
 
     what: str
-    pattern: str  # * is the patient
+    pattern: str  # * is the patient; empty where files are found by what they hold
     example: str
     files: int
     without: Sequence[str] = ()  # patients
     remark: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        return self.what, self.pattern, self.example, str(self.files), some(self.without), self.remark
+        return (
+            self.what,
+            self.pattern or "by its DICOM codes",
+            self.example,
+            str(self.files),
+            some(self.without),
+            self.remark,
+        )
 
 
 @dataclass(frozen=True)
 class Proposal:
     """A cohort as it may be in the folder.
 
-    subjects: those who have every modality. left_out: id -> why. codes: of the labels above 0 -> in how many patients.
+    subjects: those who have every modality. left_out: id -> why, in words that may name the patient. codes: of the labels
+    above 0 -> in how many patients.
     regions: as a layout names them; none where they go by the codes. questions: what has to be answered first.
     remarks: for the configuration. layout: the official layout that the folder has, if any.
     """
@@ -109,20 +118,24 @@ def with_boxes(proposal: Proposal, find_box: str, progress: Progress) -> Proposa
     if first:
         remarks.append("boxes were found in the PET, by the brain: look at the QC pictures, and correct the column box")
     if without:
-        remarks.append(f"no box was found for {some(without)}: give one in the column box")
+        remarks.append(f"no box was found for {', '.join(without)}: give one in the column box")
     return replace(proposal, subjects=found, rows=rows, remarks=remarks)
 
 
 def _crop(looks: Sequence[Look], boxes: Sequence[tuple[float, ...]]) -> tuple[list[int], list[float]]:
-    """The in-plane size and the spacing of a crop that holds the boxes, or what some files show."""
+    """The in-plane size and the spacing of a crop that holds the boxes, or what some files show.
+
+    The spacing is their own, the median: nothing is made up between thick slices. In-plane it is the finer of both, unless the
+    crop would be too large; slices lie no closer than the pixels in them.
+    """
+    own = np.median([look.spacing for look in looks], axis=0) if looks else np.ones(3)
     extents = [(box[1] - box[0], box[3] - box[2]) for box in boxes] or [look.extent for look in looks]
-    if not extents:
-        return [160, 160], [1.0, 1.0, 1.0]
-    sides = np.max(extents, axis=0)
-    spacing = 1.0
-    while sides.max() / spacing > _LARGEST_CROP:
-        spacing *= 2
-    return [max(16, 16 * int(np.ceil(side / spacing / 16))) for side in sides], [spacing] * 3
+    sides = np.max(extents, axis=0) if extents else np.full(2, 160.0)
+    pixel, slices = float(own[:2].min()), float(own[2])
+    while sides.max() / pixel > _LARGEST_CROP:
+        pixel *= 2
+    spacing = [float(f"{side:.3g}") for side in (pixel, pixel, max(pixel, slices))]
+    return [max(16, 16 * int(np.ceil(side / spacing[0] / 16))) for side in sides], spacing
 
 
 def _rule(look: Look | None) -> str:
@@ -133,4 +146,4 @@ def _rule(look: Look | None) -> str:
 
 def some(names: Sequence[str]) -> str:
     """Return a few names, and how many more there are."""
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mcd.cohorts import LAYOUTS, find_layout
@@ -15,11 +16,12 @@ _MOST_DATA_SETS = 20  # folders that are looked into: more are patients
 def recognise(folder: Path) -> tuple[list[Proposal], list[str]]:
     """Return what a folder holds by each layout that it has; or what is wrong with the patients of those that it nearly has.
 
-    It has a layout if half of the patients are complete, in the folder itself or in the only one within it.
+    It has a layout if half of the patients are complete, in the folder itself or in the only one within it. Raises `McdError`
+    for a DICOM export of which fewer are.
     """
     nearly: list[str] = []
     for place in _chain(folder):
-        found = []
+        found, coded = [], []
         for name in reversed(
             LAYOUTS
         ):  # other packages' first, and BraTS 2019, which has the folders of 2018, before it
@@ -28,10 +30,24 @@ def recognise(folder: Path) -> tuple[list[Proposal], list[str]]:
                 found.append(proposal)
             elif proposal:
                 nearly += proposal.left_out.values()
+                if find_layout(name).key:
+                    coded.append(proposal)
         if found:
             return found, []
+        if coded:
+            raise McdError(_incomplete(coded[0]))
         _check_one_data_set(place)
     return [], nearly
+
+
+def _incomplete(proposal: Proposal) -> str:
+    """Why most patients of a folder that is sorted by codes cannot be used: its files' names say nothing more."""
+    count = len(proposal.subjects) + len(proposal.left_out)
+    problem, _, remedy = next(iter(proposal.left_out.values())).rpartition("; ")
+    where, _, first = problem.partition(": ")
+    return (
+        f"{where}: {len(proposal.left_out)} of {count} patients have not one series of each modality: {first}; {remedy}"
+    )
 
 
 def _check_one_data_set(place: Path) -> None:
@@ -66,8 +82,13 @@ def _as_layout(name: str, place: Path, folder: Path) -> Proposal | None:
         return None
     of_cohort = faults.pop("", None)
     complete = [subject for subject in subjects if subject.id not in faults]
-    remarks = [f"the folder has the official layout {name}", *([of_cohort] if of_cohort else [])]
-    rows = list(_rows(folder, subjects))
+    told = (
+        "sorted by DICOM codes: patient, study, series, modality"
+        if layout.key
+        else f"the folder has the official layout {name}"
+    )
+    remarks = [told, *([of_cohort] if of_cohort else [])]
+    rows = [replace(row, pattern="") if layout.key else row for row in _rows(folder, subjects)]
     return Proposal(folder, complete, faults, rows, regions=regions, remarks=remarks, layout=name)
 
 

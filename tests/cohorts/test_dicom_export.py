@@ -1,5 +1,6 @@
 """What archives export is sorted by coded fields, and the voxels are those of the right series."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -175,12 +176,55 @@ def test_two_series_of_one_modality_are_named_and_not_chosen_from(
     for seed, name in enumerate(("one", "two"), start=1):
         examination(tmp_path / "x" / name, f"id{seed}", seed)
         examination(tmp_path / "x" / name, f"id{seed}", seed, ct="C{:03d}", pet="D{:03d}")
-    said = r"one has 2 series of CT \(6 files, A000 the first and 6 files, C000 the first\); keep one"
-    with pytest.raises(McdError, match=said):
+    said = (
+        "one has 2 series of CT (6 files, one/A000 the first and 6 files, one/C000 the first); keep one in the folder"
+    )
+    with pytest.raises(McdError, match=re.escape(said)):
         subjects(tmp_path / "x")
     assert main(["init-cohort", str(tmp_path / "x"), "--output", str(tmp_path / "mine")]) == 1
-    assert "x/one: 4 DICOM series in it (6 files" in capsys.readouterr().out.replace("slices", "files")
-    assert not list(tmp_path.glob("mine.*"))
+    error = capsys.readouterr().err
+    assert f"x: 2 of 2 patients have not one series of each modality: {said}, or write the patient's row" in error
+    assert not list(tmp_path.glob("mine*"))
+
+
+def test_numbered_patients_have_a_key_and_those_left_out_their_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All files lie in one folder. The second patient has two CT series, the third no PET; the key is for the user alone."""
+    root = tmp_path / "pacs"
+    for seed in range(1, 6):
+        examination(root, f"id{9 - seed}", seed, ct=f"I{seed}0{{:03d}}", pet=f"I{seed}1{{:03d}}")
+        contours(root / f"R{seed}", f"id{9 - seed}", seed)
+    examination(root, "id7", 2, ct="I25{:03d}", pet="I26{:03d}")
+    for path in [*root.glob("I26*"), *root.glob("I31*")]:
+        path.unlink()
+    assert main(["init-cohort", str(root), "--output", str(tmp_path / "mine")]) == 0
+    said, text = capsys.readouterr().out, (tmp_path / "mine.yaml").read_text()
+    assert "CT     by its DICOM codes          I10000" in said
+    for reason in (
+        "left out of the sheet: P002 has 2 series of CT (6 files, I20000 the first and 6 files, I25000 the first); keep one",
+        "left out of the sheet: P003 (I30000) has no series of PET; export it, too",
+    ):
+        assert f"# {reason}" in text
+        assert reason[1:] in said
+    key = tmp_path / "mine_key.tsv"
+    rows = [line.split("\t") for line in key.read_text().splitlines()]
+    assert rows == [
+        ["subject", "PatientID", "file"],
+        *([f"P{seed:03d}", f"id{9 - seed}", f"I{seed}0000"] for seed in (1, 4, 5)),
+    ]
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert "mine_key.tsv says which PatientID" in said
+    assert not any(f"id{9 - seed}" in said + text + (tmp_path / "mine.tsv").read_text() for seed in range(1, 6))
+
+
+def test_without_a_label_the_command_to_correct_names_no_pattern(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, name in enumerate(("x1", "x2"), start=1):
+        examination(tmp_path / "x" / name, f"id{seed}", seed)
+    assert main(["init-cohort", str(tmp_path / "x"), "--output", str(tmp_path / "mine")]) == 1
+    assert f"\nmcd init-cohort {tmp_path / 'x'}\n" in capsys.readouterr().out
 
 
 def test_folders_of_one_series_each_are_left_to_their_names(tmp_path: Path) -> None:

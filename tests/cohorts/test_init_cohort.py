@@ -130,7 +130,7 @@ def test_the_command_shows_its_guesses_and_what_it_writes_passes_the_check(
     assert sorted(left_out) == ["*/*_adc.nii.gz", "*/again/*_t1.nii.gz"]
     assert [row.split("\t")[0] for row in (tmp_path / "mine.tsv").read_text().splitlines()] == ["subject", "P01", "P03"]
     text = (tmp_path / "mine.yaml").read_text()
-    assert "# left out of the sheet, for they lack a modality: P02" in text
+    assert "# left out of the sheet (no T2): P02\n" in text
     assert main(["check-cohort", "--config", str(tmp_path / "mine.yaml")]) == 0
     before = text, (tmp_path / "mine.tsv").read_text()
     assert main(["init-cohort", str(folder), "--output", str(tmp_path / "mine")]) == 1
@@ -144,6 +144,44 @@ def test_regions_and_preprocessing_follow_the_files(tmp_path: Path) -> None:
     assert cohort.preprocessing.statistics_region == {"CT": "body", "T1": "nonzero"}
     assert cohort.preprocessing.size == (16, 16)
     assert cohort.pairs == ["CT-T1"]
+
+
+@pytest.mark.parametrize(
+    ("grids", "spacing", "size"),
+    [
+        # columns: the voxel axes; x to the left, y to the back, z to the head
+        ([((80, 80, 20), (0.9765625, 0.9765625, 5.0))], [0.977, 0.977, 5.0], [80, 80]),  # thick slices stay
+        ([((48, 40, 50), (1.0, 1.0, 0.6))], [1.0, 1.0, 1.0], [48, 48]),  # thinner ones than pixels do not
+        ([((12, 60, 60), (5.0, 1.2, 1.2))], [1.2, 1.2, 1.2], [64, 64]),  # sagittal slices: the finer side in-plane
+        ([((300, 300, 6), (1.0, 1.0, 3.0))], [2.0, 2.0, 3.0], [160, 160]),  # coarser, else the crop is too large
+        ([((48, 48, 9), (side, side, 2 * side)) for side in (1.0, 1.5, 4.0)], [1.5, 1.5, 3.0], [128, 128]),
+    ],
+)
+def test_the_proposed_spacing_is_the_files_own(
+    tmp_path: Path, grids: list[tuple[tuple[int, ...], tuple[float, ...]]], spacing: list[float], size: list[int]
+) -> None:
+    for number, (voxels, sides) in enumerate(grids * (3 // len(grids))):
+        grid = Grid(voxels, sides, (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+        values = np.random.default_rng(number).uniform(1, 100, grid.shape).astype(np.float32)
+        (tmp_path / f"scans/p{number}").mkdir(parents=True)
+        write_volume(grid.image(values), tmp_path / f"scans/p{number}/t1.nii.gz")
+    proposal = propose(tmp_path / "scans", Answers(label="none"))
+    assert (proposal.spacing, proposal.size) == (spacing, size)
+
+
+def test_no_list_of_patients_is_cut_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [f"P{number:02d}" for number in range(20)]
+    folder = write(tmp_path / "scans", *[f"{i}/{i}_{end}.nii.gz" for i in ids for end in ("t1", "t2", "seg")])
+    for name in ids[:6]:
+        (folder / f"{name}/{name}_t2.nii.gz").unlink()
+        (folder / f"{ids[-1 - int(name[1:])]}/{ids[-1 - int(name[1:])]}_seg.nii.gz").unlink()
+    assert main(["init-cohort", str(folder), "--output", str(tmp_path / "mine")]) == 0
+    said, text = capsys.readouterr().out, (tmp_path / "mine.yaml").read_text()
+    lacking = ", ".join(ids[:6])
+    assert f"Left out of the sheet (no T2): {lacking}.\n" in said
+    assert f"# left out of the sheet (no T2): {lacking}\n" in text
+    assert f"Without a label: {', '.join(ids[-6:])}.\n" in said
+    assert f"# without a label: {', '.join(ids[-6:])}\n" in text
 
 
 def test_ids_are_safe_and_stay_apart(tmp_path: Path) -> None:
