@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mcd.evaluation.metrics import METRICS
+from mcd.models.encoder import Encoder
 from mcd.pretraining.vicreg import VICReg
 from mcd.slices.batches import Batch
 from mcd.testing import check_metric, check_pretraining, check_segmentation
@@ -107,6 +108,14 @@ def test_a_package_that_cannot_be_loaded_is_named(outside: Path, tmp_path: Path)
 def test_our_own_pass_the_public_checks() -> None:
     check_pretraining("vicreg")
     check_metric("HD95")
+
+
+def test_an_encoder_that_never_learns_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the head behind it does: its features are cut off from the loss, as by a forgotten `no_grad`."""
+    forward = Encoder.forward
+    monkeypatch.setattr(Encoder, "forward", lambda self, images: forward(self, images).detach())
+    with pytest.raises(AssertionError, match=r"vicreg: \d+ kernels that it says it trained never change"):
+        check_pretraining("vicreg")
 
 
 def test_the_checks_notice_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,8 +28,8 @@ def check_pretraining(algorithm: str, options: Mapping[str, Any] | None = None) 
     """Check a registered self-supervised method on a tiny cohort.
 
     A configuration can name it as a row. It trains reproducibly, and to other weights with another seed. Killed
-    in the middle of its last epoch, it resumes to the weights of an uninterrupted training. A fine-tuning that
-    starts from it transfers exactly the layers that it says it trained.
+    in the middle of its last epoch, it resumes to the weights of an uninterrupted training. Every kernel that it says it
+    trained changes while it trains. A fine-tuning that starts from it transfers exactly the layers that it says it trained.
 
     Args:
         options: such as smaller sizes than the defaults, for speed.
@@ -57,7 +57,29 @@ def check_pretraining(algorithm: str, options: Mapping[str, Any] | None = None) 
         other = task.model_copy(update={"seed": 1})
         pretrain(other, shards=cohort.shards, split=cohort.split, output=folder / "other.pt")
         assert not same_weights(whole, load_checkpoint(folder / "other.pt")), f"{algorithm}: the seed changes nothing"
+        pretrain(
+            task.model_copy(update={"epochs": 1}), shards=cohort.shards, split=cohort.split, output=folder / "short.pt"
+        )
+        _check_learns(algorithm, load_checkpoint(folder / "short.pt"), whole)
         _check_transfer(algorithm, cohort, folder / "whole.pt", folder)
+
+
+def _check_learns(algorithm: str, short: "Checkpoint", whole: "Checkpoint") -> None:
+    """Compare the kernels after one epoch with those after all: one that no loss reaches stays as it was at first.
+
+    Biases and the like may stay: before a normalisation nothing depends on them.
+    """
+    import torch
+
+    still = [
+        f"{key} of {modality}"
+        for modality, state in whole.weights.items()
+        for key in whole.description["trained"]
+        if state[key].ndim > 1 and torch.equal(state[key], short.weights[modality][key])
+    ]
+    assert not still, (
+        f"{algorithm}: {len(still)} kernels that it says it trained never change, {still[0]} the first: no loss reaches them"
+    )
 
 
 def _check_transfer(algorithm: str, cohort: TinyCohort, pretrained: Path, folder: Path) -> None:
