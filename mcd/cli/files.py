@@ -1,4 +1,4 @@
-"""Inspect checkpoints and shards; where a result comes from; a model's card, and the model as ONNX."""
+"""Inspect checkpoints, shards and DICOM labels; where a result comes from; a model's card, and the model as ONNX."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from mcd.paths import check_output
 
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Declare this module's commands by `command(name, function, help)`."""
-    sub = command("inspect", _inspect, "Say what a checkpoint or a shard is.")
+    sub = command("inspect", _inspect, "Say what a checkpoint, a shard or a DICOM label is.")
     sub.add_argument("file", type=Path)
 
     sub = command("status", _status, "Say what a run of the workflow is doing: jobs, trainings, time left, warnings.")
@@ -86,6 +86,13 @@ def _inspect(options: argparse.Namespace) -> None:
             for subject in shards.subjects.values():
                 print(f"  {subject.id}: {len(subject)} slices, spacing (z, y, x) {subject.spacing} mm")
         return
+    if options.file.suffix in (".yaml", ".yml"):
+        raise McdError(
+            f"{options.file}: a configuration, and no checkpoint or shard; check its cohorts by mcd check-cohort --config "
+            f"{options.file}, and what it asks for by snakemake -n --configfile {options.file}"
+        )
+    if _inspect_label(options.file):
+        return
     from mcd.training.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(options.file)
@@ -97,6 +104,18 @@ def _inspect(options: argparse.Namespace) -> None:
         key: value for key, value in checkpoint.description.items() if key not in ("trained", "transferred", "card")
     }
     print(json.dumps(short, indent=2))
+
+
+def _inspect_label(path: Path) -> bool:
+    """Print what a DICOM SEG or RTSTRUCT holds; whether it is one."""
+    from mcd.imaging.dicom_label import names_of_codes
+
+    names = names_of_codes(path)
+    if names:
+        print("DICOM label; number and name of what it holds (preprocessing: label_names gives names codes):")
+    for number, name in names.items():
+        print(f"  {number}: {name or 'without a name'}")
+    return bool(names)
 
 
 def _card(options: argparse.Namespace) -> None:

@@ -107,7 +107,8 @@ def examine_subject(subject: Subject, options: PreprocessOptions, pairs: Sequenc
             if name in subject.images:
                 one.content[name] = hashlib.sha256(array_of(image).astype(np.float32).data).hexdigest()
             elif name == "label":
-                one.codes, one.names = _codes(image), names_of_codes(Path(path))
+                one.codes = _codes(image)
+                one.names = {} if options.label_names else names_of_codes(Path(path))
                 if subject.images and (reference := next(iter(subject.images))) in grids:
                     _check_label_inside(one, image, grids[reference], reference)
         except McdError as error:
@@ -135,7 +136,7 @@ def _read(one: Examined, name: str, path: Path, options: PreprocessOptions, grid
 
     reference = next(iter(one.subject.images), "")
     if name == "label" and reference in grids:
-        return read_label(path, grids[reference], note=note)
+        return read_label(path, grids[reference], options.label_names, note=note)
     return read_volume(path, note=note, not_finite="refuse" if name == "label" else options.not_finite)
 
 
@@ -276,7 +277,9 @@ def _labels(examined: Sequence[Examined], regions: Mapping[str, Sequence[int]]) 
         for code in one.codes or ():
             holders[code].append(one.subject.id)
     for code in sorted(set(holders) - wanted):
-        problem = f"code {code} is in no region, and in {len(holders[code])} labels: {some(holders[code])}"
+        called = ", ".join(dict.fromkeys(one.names[code] for one in examined if one.names.get(code)))
+        shown = f"{code} ({called})" if called else code
+        problem = f"code {shown} is in no region, and in {len(holders[code])} labels: {some(holders[code])}"
         found.append(Finding("warning", "", "", problem, "add it to `regions`, if it is not meant to be background"))
     found += _names_that_differ(examined)
     if any(one.codes is not None for one in examined):
@@ -296,7 +299,7 @@ def _names_that_differ(examined: Sequence[Examined]) -> list[Finding]:
     for code, names in sorted(called.items()):
         if len(names) > 1:
             each = "; ".join(f"{name or 'without a name'} in {some(patients)}" for name, patients in names.items())
-            remedy = "where these are different things, give label maps in which a code means one thing"
+            remedy = "where these are different things, choose them by name: preprocessing: {label_names: {NAME: CODE}}"
             found.append(Finding("warning", "", "", f"code {code} of the labels has several names: {each}", remedy))
     return found
 

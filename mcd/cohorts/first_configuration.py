@@ -54,6 +54,8 @@ def left_out(proposal: Proposal) -> Iterator[str]:
 
 def regions_of(proposal: Proposal) -> dict[str, list[int]]:
     """Return region -> codes: the layout's, if they are those of the labels, else all codes together and one by one."""
+    if chosen := label_names(proposal):
+        return {"target": list(chosen.values())} | (_by_name(chosen) if len(chosen) > 1 else {})
     named = {region: list(codes) for region, codes in proposal.regions.items()}
     known = {code for codes in named.values() for code in codes}
     codes = sorted(proposal.codes)
@@ -62,6 +64,20 @@ def regions_of(proposal: Proposal) -> dict[str, list[int]]:
     return {"target": codes or [1]} | (
         {f"code{code}": [code] for code in codes} if 1 < len(codes) < MAX_REGIONS else {}
     )
+
+
+def label_names(proposal: Proposal) -> dict[str, int]:
+    """Return name -> code of what DICOM labels hold, as many as there may be regions beside that of all together."""
+    return {name: code for code, name in enumerate(list(proposal.names)[: MAX_REGIONS - 1], start=1)}
+
+
+def _by_name(chosen: Mapping[str, int]) -> dict[str, list[int]]:
+    """Region -> its code, of each name; regions are called by letters and digits."""
+    found: dict[str, list[int]] = {}
+    for name, code in chosen.items():
+        plain = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")
+        found[plain if plain and plain not in ("target", *found) else f"code{code}"] = [code]
+    return found
 
 
 def _yaml(proposal: Proposal, sheet: Path) -> str:
@@ -93,6 +109,7 @@ def _yaml(proposal: Proposal, sheet: Path) -> str:
         "    preprocessing:",
         f"      size: {proposal.size} # voxels of the crop in-plane, multiples of 16: holds what some patients showed",
         f"      spacing: {proposal.spacing} # mm: the median of some patients, or a multiple in-plane of what is too fine",
+        *_label_names(label_names(proposal)),
         f"      statistics_region: {{{rules}}} # nonzero, body (CT) or all; a mask takes precedence",
         "",
         "# Keys not given default to the paper's value: 64 filters, 200 epochs of pre-training, which need a GPU.",
@@ -106,6 +123,15 @@ def _yaml(proposal: Proposal, sheet: Path) -> str:
 
 def _regions(regions: Mapping[str, Sequence[int]]) -> list[str]:
     return [f"      {name}: {list(codes)}" for name, codes in regions.items()]
+
+
+def _label_names(chosen: Mapping[str, int]) -> list[str]:
+    if not chosen:
+        return []
+    return [
+        "      label_names: # of segments or regions of interest -> code; several may have one; others are background",
+        *(f"        {json.dumps(name)}: {code}" for name, code in chosen.items()),
+    ]
 
 
 def cohort_name(folder: Path) -> str:

@@ -8,7 +8,7 @@ from mcd.cohorts import find_layout
 from mcd.cohorts.first_configuration import regions_of
 from mcd.cohorts.guess import NONE, Answers, guess_cohort
 from mcd.cohorts.layout import HEAD_BOX
-from mcd.cohorts.proposal import LEFT_OUT, Progress, Proposal, codes_in_labels, with_boxes, with_contents
+from mcd.cohorts.proposal import LEFT_OUT, MAX_REGIONS, Progress, Proposal, codes_in_labels, with_boxes, with_contents
 from mcd.cohorts.recognise import recognise
 from mcd.errors import McdError
 from mcd.imaging.alike import absent_regions
@@ -90,9 +90,13 @@ def _without(proposal: Proposal, answers: Answers) -> Proposal:
 
 
 def _with_codes_told(proposal: Proposal) -> Proposal:
-    codes = ", ".join(f"{code} (in {count})" for code, count in sorted(proposal.codes.items()))
-    rows = [replace(row, remark=f"codes: {codes or 'none'}") if row.what == "label" else row for row in proposal.rows]
+    counts = proposal.names or {str(code): count for code, count in sorted(proposal.codes.items())}
+    words = ", ".join(f"{one} (in {count})" for one, count in counts.items()) or "none"
+    told = f"{'names' if proposal.names else 'codes'}: {words}"
+    rows = [replace(row, remark=told) if row.what == "label" else row for row in proposal.rows]
     remarks = list(proposal.remarks)
+    if others := list(proposal.names)[MAX_REGIONS - 1 :]:
+        remarks.append(f"in the labels, too, and background as long as label_names lacks them: {', '.join(others)}")
     absent = absent_regions(proposal.regions, proposal.codes) if proposal.codes else []
     if absent:
         remarks.append(f"regions left out, since no label has their codes: {', '.join(absent)}")

@@ -1,5 +1,6 @@
 """What a first sheet and configuration say of a folder of scans, and what is left to ask before they can be written."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,8 @@ from mcd.cohorts.file_contents import Look, codes_of, look_into
 from mcd.cohorts.layout import Regions
 from mcd.errors import McdError
 from mcd.imaging import BODY_HU
+from mcd.imaging.dicom_label import names_of_codes
+from mcd.imaging.options import plain_name
 from mcd.subject import Subject
 
 Progress = Callable[[Sequence[str], str], Iterable[str]]
@@ -53,7 +56,7 @@ class Proposal:
     """A cohort as it may be in the folder.
 
     subjects: those who have every modality. left_out: id -> why, in words that may name the patient. codes: of the labels
-    above 0 -> in how many patients.
+    above 0 -> in how many patients. names: of what DICOM labels hold -> in how many patients, the commonest first.
     regions: as a layout names them; none where they go by the codes. questions: what has to be answered first.
     remarks: for the configuration. layout: the official layout that the folder has, if any.
     """
@@ -64,6 +67,7 @@ class Proposal:
     rows: list[Row]
     regions: Regions = field(default_factory=dict)
     codes: dict[int, int] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
     questions: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     layout: str | None = None
@@ -78,14 +82,15 @@ class Proposal:
 
 def with_contents(proposal: Proposal, progress: Progress) -> Proposal:
     """Return a proposal with what the files hold: the codes of all labels, the crop and how to tell background."""
-    codes = codes_in_labels(proposal.subjects, progress)
+    names = names_in_labels(proposal.subjects)
+    codes = codes_in_labels(proposal.subjects, progress) if not names else dict(enumerate(names.values(), start=1))
     spread = np.linspace(0, len(proposal.subjects) - 1, _LOOKED_AT).round().astype(int)
     shown = [proposal.subjects[index] for index in sorted(set(spread.tolist()))]
     reference = proposal.modalities[0]
     whole = [look_into({subject.id: subject.mask or subject.images[reference]}) for subject in shown]
     size, spacing = _crop([look for look in whole if look], [subject.box for subject in shown if subject.box])
     rules = {name: _rule(look_into({one.id: one.images[name] for one in shown})) for name in proposal.modalities}
-    return replace(proposal, codes=codes, size=size, spacing=spacing, statistics_region=rules)
+    return replace(proposal, codes=codes, names=names, size=size, spacing=spacing, statistics_region=rules)
 
 
 def codes_in_labels(subjects: Sequence[Subject], progress: Progress) -> dict[int, int]:
@@ -96,6 +101,27 @@ def codes_in_labels(subjects: Sequence[Subject], progress: Progress) -> dict[int
         for code in codes_of(labels[name]) or ():
             found[code] = found.get(code, 0) + 1
     return found
+
+
+def names_in_labels(subjects: Sequence[Subject]) -> dict[str, int]:
+    """Return what segments or regions of interest are called -> how many patients have one so called, the commonest first.
+
+    Empty unless all labels are DICOM objects and all in them have names, which are compared whatever their case.
+    """
+    counts: Counter[str] = Counter()
+    spelt: dict[str, str] = {}
+    for subject in subjects:
+        if not subject.label:
+            continue
+        try:
+            called = [name.strip() for name in names_of_codes(subject.label).values()]
+        except McdError:  # `mcd check-cohort` reports it
+            continue
+        if not called or not all(called):
+            return {}
+        counts.update({plain_name(name) for name in called})
+        spelt.update({plain_name(name): name for name in reversed(called) if plain_name(name) not in spelt})
+    return {spelt[name]: count for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))}
 
 
 def with_boxes(proposal: Proposal, find_box: str, progress: Progress) -> Proposal:

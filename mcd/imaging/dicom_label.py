@@ -1,11 +1,12 @@
 """Labels that come as DICOM objects: SEG (a segmentation on a grid) and RTSTRUCT (contours), as maps of codes.
 
-The code of a voxel is the number of its segment or region of interest. A label map holds one code a voxel: where one
-segment lies wholly inside another, the inner one's number stands; any other overlap is refused.
+The code of a voxel is the number of its segment or region of interest, or where names are given, the code of its name. A label
+map holds one code a voxel: where one segment lies wholly inside another, the inner one's number stands; any other overlap is
+refused.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from mcd.errors import McdError
 from mcd.imaging import contents
 from mcd.imaging.dicom import SEGMENTATION, STRUCTURES, decoding, functional_group, header_of
 from mcd.imaging.geometry import Grid
+from mcd.imaging.options import plain_name
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -58,18 +60,44 @@ def names_of_codes(path: Path) -> dict[int, str]:
     return codes_in(found[1]) if found else {}
 
 
-def read_dicom_label(path: Path, header: "Dataset", grid: Grid) -> sitk.Image:
+def read_dicom_label(path: Path, header: "Dataset", grid: Grid, names: Mapping[str, int] | None = None) -> sitk.Image:
     """Return the codes of a SEG on its own grid, or of an RTSTRUCT on `grid`, the grid of the image that it was drawn on.
+
+    Args:
+        names: what a segment or region of interest is called -> its code (`PreprocessOptions.label_names`); others are left
+            out. Without any, codes are the numbers in the file.
 
     Raises:
         McdError: for segments that overlap without one being inside the other, fractional segments, contours that lie beside
-            the slices, and objects without geometry.
+            the slices, objects without geometry, and where none has any of the names.
     """
     with decoding(path):
+        codes = _codes_by_name(path, codes_in(header), names) if names else None
         if str(header.SOPClassUID) == STRUCTURES:
-            return _combined(_structures(path, header, grid), grid, path)
+            return _combined(_coded(_structures(path, header, grid, codes), codes), grid, path)
         masks, own = _segments(path)
-        return _combined(masks, own, path)
+        return _combined(_coded(masks, codes), own, path)
+
+
+def _codes_by_name(path: Path, called: Mapping[int, str], names: Mapping[str, int]) -> dict[int, int]:
+    """Return number -> code, of those that have one of the names."""
+    wanted = {plain_name(name): code for name, code in names.items()}
+    found = {number: wanted[name] for number, text in called.items() if (name := plain_name(text)) in wanted}
+    if not found:
+        there = ", ".join(text.strip() for text in called.values()) or "nothing"
+        raise McdError(f"{path}: has none of {', '.join(names)}, but {there}; add what is meant to label_names")
+    return found
+
+
+def _coded(masks: Mapping[int, np.ndarray], codes: Mapping[int, int] | None) -> Mapping[int, np.ndarray]:
+    """Return the masks by code instead of number: those of one code together, those without one left out."""
+    if codes is None:
+        return masks
+    found: dict[int, np.ndarray] = {}
+    for number, mask in masks.items():
+        if number in codes:
+            found[codes[number]] = found[codes[number]] | mask if codes[number] in found else mask
+    return found
 
 
 def _combined(masks: Mapping[int, np.ndarray], grid: Grid, path: Path) -> sitk.Image:
@@ -146,12 +174,16 @@ def _step(places: np.ndarray, measures: "Dataset") -> float:
     return float(np.diff(places).min()) if len(places) > 1 else 1.0
 
 
-def _structures(path: Path, header: "Dataset", grid: Grid) -> dict[int, np.ndarray]:
-    """Return the masks (z, y, x) of an RTSTRUCT by the numbers of its regions of interest, on the grid that it was drawn on."""
+def _structures(path: Path, header: "Dataset", grid: Grid, wanted: Container[int] | None) -> dict[int, np.ndarray]:
+    """Return the masks (z, y, x) of an RTSTRUCT by the numbers of its regions of interest, all or some, on the grid that it was
+    drawn on.
+    """
     from matplotlib.path import Path as Outline  # here alone: it is slow to import
 
     masks: dict[int, np.ndarray] = {}
     for roi in header.get("ROIContourSequence") or []:
+        if wanted is not None and int(roi.ReferencedROINumber) not in wanted:
+            continue
         mask = np.zeros(grid.shape, bool)
         for contour in roi.get("ContourSequence") or []:
             if str(contour.get("ContourGeometricType", "")).upper() not in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR"):

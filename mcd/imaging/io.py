@@ -5,7 +5,7 @@ programs read it and said so.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -63,18 +63,21 @@ def read_volume(path: str | Path, *, note: Note = log.warning, not_finite: str =
     return _with_finite_values(image, path, not_finite)
 
 
-def read_label(path: str | Path, grid: Grid, *, note: Note = log.warning) -> sitk.Image:
+def read_label(
+    path: str | Path, grid: Grid, names: Mapping[str, int] | None = None, *, note: Note = log.warning
+) -> sitk.Image:
     """Return a label map: a volume, or a DICOM SEG or RTSTRUCT, itself or as the folder that holds it.
 
     Args:
         grid: of the image that it was drawn on; contours have no grid of their own.
+        names: of a DICOM object's segments, as `read_dicom_label` takes them.
 
     Raises:
         McdError: like `read_volume`, and for segments that overlap.
     """
     path = Path(path)
     if found := dicom_object(path):
-        return read_dicom_label(*found, grid)
+        return read_dicom_label(*found, grid, names)
     return read_volume(path, note=note)
 
 

@@ -3,15 +3,21 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from mcd.imaging import BODY_HU
-from mcd.section import NUMBER, Count, Number, Positive, Section
+from mcd.section import NUMBER, WHOLE, Count, Number, Positive, Section
 
 Interpolation = Literal["nearest", "linear", "bspline"]
 Rule = Literal["nonzero", "body", "all"]
 Registration = Literal["off", "rigid", "affine"]
+Code = Annotated[int, Field(ge=1, le=255), WHOLE]
 Percent = Annotated[float, Field(ge=0, le=100), NUMBER]
+
+
+def plain_name(name: str) -> str:
+    """The name of a segment or region of interest as names are compared."""
+    return name.strip().casefold()
 
 
 class PreprocessOptions(Section):
@@ -69,6 +75,29 @@ class PreprocessOptions(Section):
             "are registered already)"
         ),
     )
+
+    label_names: dict[str, Code] = Field(
+        default_factory=dict,
+        description=(
+            "of labels that are DICOM SEG or RTSTRUCT: what a segment or region of interest is called, in whatever case -> the "
+            "code that it gets, such as `{GTV: 1, gtv-1: 1, Lung_L: 2}`; others are background. Without it the codes are the "
+            "numbers in the file, which a clinic may count anew for each patient (our choice)"
+        ),
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_names_that_are_not_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Parameters of rules and records of cohorts without such labels are what they were before the key."""
+        found: dict[str, Any] = handler(self)
+        return found if self.label_names else {key: value for key, value in found.items() if key != "label_names"}
+
+    @model_validator(mode="after")
+    def _each_name_has_one_code(self) -> Self:
+        codes: dict[str, int] = {}
+        for name, code in self.label_names.items():
+            if codes.setdefault(plain_name(name), code) != code:
+                raise ValueError(f"label_names: {name!r} appears with several codes, in whatever case; keep one")
+        return self
 
     @field_validator("registration", mode="before")
     @classmethod

@@ -63,7 +63,8 @@ def read_raw(subject: Subject, options: PreprocessOptions) -> RawVolumes:
     reference = next(iter(grids.values()))
     label = mask = None
     if subject.label:
-        label = whole_numbers(read_label(subject.label, reference, note=note_of("label", subject.label)), subject.label)
+        read = read_label(subject.label, reference, options.label_names, note=note_of("label", subject.label))
+        label = whole_numbers(read, subject.label)
         grids["label"] = Grid.of(label)
     if subject.mask:
         inside = read_volume(subject.mask, note=note_of("mask", subject.mask), not_finite=options.not_finite)

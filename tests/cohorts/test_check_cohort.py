@@ -217,6 +217,29 @@ def test_a_number_that_means_two_things_is_noticed(cohort: Path, second: str) ->
     assert status == 0
     said = [row["problem"] for row in found if "several names" in row["problem"]]
     assert said == (["code 1 of the labels has several names: gtv in p0; body in p1"] if second == "BODY" else [])
+    write_config(cohort, {"other": [2]})
+    _, found = check(cohort)
+    called = "GTV, BODY" if second == "BODY" else "GTV, Gtv"
+    assert any(row["problem"].startswith(f"code 1 ({called}) is in no region, and in 5 labels") for row in found)
+
+
+def test_with_names_each_patient_s_numbers_are_its_own(cohort: Path) -> None:
+    """What is outlined has another number in each patient; one patient has none of the names."""
+    corners = np.array([[3, 3], [9, 3], [9, 9], [3, 9]])
+    outlines = [GRID.world(np.column_stack([corners, np.full(4, z)]).astype(float)) for z in range(2, 6)]
+    for number in range(5):
+        write_structures(cohort / f"p{number}_label.dcm", {number + 1: outlines, 9: [outlines[0] + 1]})
+        made = dcmread(cohort / f"p{number}_label.dcm")
+        made.StructureSetROISequence[0].ROIName = "GTV" if number < 4 else "tumour"
+        made.save_as(cohort / f"p{number}_label.dcm")
+    (cohort / "sheet.tsv").write_text((cohort / "sheet.tsv").read_text().replace("_label.nii.gz", "_label.dcm"))
+    preprocessing = {"size": [48, 48], "spacing": [4, 4, 4], "label_names": {"gtv": 1, "GTV_2": 1}}
+    write_config(cohort, {"tumour": [1]}, preprocessing=preprocessing)
+    status, found = check(cohort)
+    assert status == 1
+    assert [(row["patient"], row["problem"]) for row in found] == [
+        ("p4", "has none of GTV_2, gtv, but tumour, region 9")
+    ]
 
 
 def test_a_label_that_lost_its_header_and_has_another_size_is_noticed(cohort: Path) -> None:

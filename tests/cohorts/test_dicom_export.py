@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from mcd.cli import main
 from mcd.cohorts import find_layout
 from mcd.cohorts.dicom_export import subjects
+from mcd.config import read_config
 from mcd.errors import McdError
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_volume
@@ -216,6 +217,24 @@ def test_numbered_patients_have_a_key_and_those_left_out_their_reason(
     assert key.stat().st_mode & 0o777 == 0o600
     assert "mine_key.tsv says which PatientID" in said
     assert not any(f"id{9 - seed}" in said + text + (tmp_path / "mine.tsv").read_text() for seed in range(1, 6))
+
+
+def test_regions_of_interest_are_proposed_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their numbers differ between patients."""
+    for seed, name in enumerate(("x1", "x2", "x3"), start=1):
+        examination(tmp_path / "x" / name, f"id{seed}", seed)
+        path = tmp_path / "x" / name / "RS.dcm"
+        write_structures(path, {seed: [SQUARE], 9: [SQUARE + 0.2 * np.ones(3) * [1, 1, 0]]})
+        made = pydicom.dcmread(path)
+        made.PatientID, made.StudyInstanceUID = f"id{seed}", f"1.2.{seed}.1"
+        made.StructureSetROISequence[0].ROIName = "GTV-1" if seed < 3 else "gtv-1 "
+        made.StructureSetROISequence[1].ROIName = "BODY" if seed < 3 else "Target"
+        made.save_as(path)
+    assert main(["init-cohort", str(tmp_path / "x"), "--output", str(tmp_path / "mine")]) == 0
+    assert "names: GTV-1 (in 3), BODY (in 2), Target (in 1)" in capsys.readouterr().out
+    (cohort,) = read_config(tmp_path / "mine.yaml").cohorts.values()
+    assert cohort.preprocessing.label_names == {"GTV-1": 1, "BODY": 2, "Target": 3}
+    assert cohort.regions == {"target": [1, 2, 3], "GTV_1": [1], "BODY": [2], "Target": [3]}
 
 
 def test_without_a_label_the_command_to_correct_names_no_pattern(

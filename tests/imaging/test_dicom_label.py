@@ -1,12 +1,15 @@
 """Labels that are DICOM objects land on the voxels that they were drawn on, with the numbers of their segments as codes."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 from dicom_files import COLOURS, read_headers, write_series, write_structures
 
+from mcd.cli import main
 from mcd.errors import McdError
 from mcd.imaging.dicom_label import names_of_codes
 from mcd.imaging.dicom_seg import write_seg
@@ -36,10 +39,10 @@ def block(low: tuple[int, int, int], high: tuple[int, int, int]) -> np.ndarray:
     return mask
 
 
-def codes_on(series: Path, label: Path) -> np.ndarray:
+def codes_on(series: Path, label: Path, **options: Any) -> np.ndarray:
     """The label's codes on the image's own voxels, through everything that reads a patient."""
     subject = Subject("p", {"CT": series}, label=label)
-    raw = read_raw(subject, PreprocessOptions(size=(16, 16)))
+    raw = read_raw(subject, PreprocessOptions(size=(16, 16), **options))
     assert raw.label is not None
     assert Grid.of(raw.label) == Grid.of(raw.images["CT"])
     return array_of(raw.label)
@@ -58,6 +61,52 @@ def test_nested_regions_come_back_with_the_inner_number(series: Path, tmp_path: 
     whole, core = block((1, 2, 2), (8, 12, 14)), block((3, 4, 4), (6, 8, 8))
     write_seg({"whole": whole, "core": core}, series, tmp_path / "seg.dcm", "test", COLOURS)
     np.testing.assert_array_equal(codes_on(series, tmp_path / "seg.dcm"), np.where(core, 2, np.where(whole, 1, 0)))
+
+
+def test_segments_are_chosen_by_name(series: Path, tmp_path: Path) -> None:
+    """Two of them are one code; what has no name that is asked for is left out, and overlaps with nothing."""
+    masks = {
+        "GTV": block((2, 3, 4), (6, 9, 11)),
+        "gtv node": block((7, 10, 2), (9, 14, 6)),
+        "lung": block((1, 1, 1), (9, 6, 9)),
+    }
+    write_seg(masks, series, tmp_path / "seg.dcm", "test", [*COLOURS, "#009e73"])
+    with pytest.raises(McdError, match="overlap"):
+        codes_on(series, tmp_path / "seg.dcm")
+    names = {"Gtv ": 5, "GTV NODE": 5, "heart": 2}
+    both = masks["GTV"] | masks["gtv node"]
+    np.testing.assert_array_equal(codes_on(series, tmp_path / "seg.dcm", label_names=names), np.where(both, 5, 0))
+    with pytest.raises(
+        McdError, match=r"seg\.dcm: has none of heart, Spine, but GTV, gtv node, lung; add what is meant"
+    ):
+        codes_on(series, tmp_path / "seg.dcm", label_names={"heart": 1, "Spine": 2})
+
+
+def test_contours_that_are_not_asked_for_are_not_looked_at(series: Path, tmp_path: Path) -> None:
+    """One lies beside the image, as on a planning CT's couch."""
+    grid = Grid.of(read_volume(series))
+    corners = np.array([[3.0, 3], [9, 3], [9, 9], [3, 9]])
+    inside, beside = ([grid.world(np.column_stack([corners, np.full(4, z)]))] for z in (4.0, 40.0))
+    write_structures(tmp_path / "rs.dcm", {3: inside, 4: beside})
+    with pytest.raises(McdError, match="a contour of region 4 lies on no slice"):
+        codes_on(series, tmp_path / "rs.dcm")
+    found = codes_on(series, tmp_path / "rs.dcm", label_names={"Region 3": 1})
+    assert set(np.unique(found)) == {0, 1}
+    assert found[4, 5, 5] == 1
+
+
+def test_one_name_has_one_code_and_what_is_not_given_is_no_parameter() -> None:
+    with pytest.raises(ValueError, match="label_names: 'gtv' appears with several codes"):
+        PreprocessOptions(size=(16, 16), label_names={"GTV": 1, "gtv": 2})
+    assert "label_names" not in PreprocessOptions(size=(16, 16)).model_dump()
+    given = PreprocessOptions(size=(16, 16), label_names={"GTV": 1, "gtv": 1})
+    assert PreprocessOptions(**json.loads(json.dumps(given.model_dump()))) == given
+
+
+def test_inspect_says_what_a_label_holds(series: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_structures(tmp_path / "rs.dcm", {3: [], 7: []})
+    assert main(["inspect", str(tmp_path / "rs.dcm")]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["  3: region 3", "  7: region 7"]
 
 
 def test_segments_that_overlap_are_refused(series: Path, tmp_path: Path) -> None:
