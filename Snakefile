@@ -101,6 +101,9 @@ rule finetune:
         [model_file(run) for run in CONFIGURED_RUNS],
 
 
+include: "rules/targets.smk"
+
+
 onstart:
     HELD.append(hold(Path(RUNNING)))
 

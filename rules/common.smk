@@ -44,6 +44,7 @@ from mcd.loggers.base import LOGGER, check_installed
 from mcd.methods import METHODS, PRETRAININGS
 from mcd.paths import file_and_channel
 from mcd.reporting.page.checks import Check, CheckedCohort, write_check_page_so_far
+from mcd.section import nearest
 from mcd.slices.splits import check_draw, check_folds, check_split, draw_labels, make_split
 from mcd.status import RUNNING, made_since
 from mcd.subject import MODALITY, ORIGIN, SUBJECT_ID

@@ -92,6 +92,8 @@ class Scene:
         self.text("config", good)
         self.text("malformed", good.replace("methods:", "methods: ["))
         self.text("tabs", good.replace("  tiny:", "\ttiny:"))
+        self.text("mine.yaml", good)
+        self.text("percent", good.replace("- 0.25", "- 25"))
         self.text("list", "- a\n- b\n")
         self.text("number", "3\n")
         self.text("latin", good.encode() + "# für".encode("latin-1"))
@@ -212,7 +214,7 @@ def _files(command: str, option: str, *names: str) -> list[str]:
 MISTAKES: dict[str, list[str]] = {
     "Configurations": [
         *_files(_PRETRAIN, "--config", *_UNREADABLE, "empty", "malformed", "tabs", "list", "number", "latin", "utf16"),
-        *_files(_PRETRAIN, "--config", "twice", "unknown", "test_and_folds", "noise", "words"),
+        *_files(_PRETRAIN, "--config", "twice", "unknown", "percent", "test_and_folds", "noise", "words"),
         "check-cohort --config {nothing}",
         "check-cohort --config {latin}",
         "split keep --config {directory} {split}",
@@ -261,6 +263,7 @@ MISTAKES: dict[str, list[str]] = {
         *_files(_PRETRAIN, "--shards", "without_images", "without_content", "without_subject"),
         *_files(_FINETUNE, "--shards", "without_labels", "without_code_voxels", "without_label_codes"),
         "inspect {cut.h5}",
+        "inspect {mine.yaml}",
     ],
     "Checkpoints": [
         *(f"inspect {{{name}}}" for name in (*_UNREADABLE, "empty", "words", "noise", "flipped.pt", "cut.pt")),
@@ -332,7 +335,9 @@ def page(scene: Scene) -> str:
         "them. In a workflow the same line stands on the terminal and in the rule's log.",
         "",
         "Not ours: a file after `--configfile` that is missing, a folder or not in UTF-8 ends in Snakemake's own traceback,",
-        "which comes before it reads the workflow. Its last line names the file.",
+        "which comes before it reads the workflow. Its last line names the file; a path counts from the folder where snakemake",
+        "was started. Of a file that is not YAML it says `Config file is not valid JSON or YAML`, without a line: `mcd",
+        "check-cohort --config FILE` says where.",
     ]
     for where, commands in MISTAKES.items():
         lines = dict.fromkeys(outcome(scene, command)[1][-1].partition("error: ")[2] for command in commands)

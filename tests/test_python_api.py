@@ -140,6 +140,18 @@ def test_what_cannot_be_given_is_refused(tiny_cohort: TinyCohort, tmp_path: Path
         mcd.SliceDataset(tmp_path)
     with pytest.raises(mcd.McdError, match="select='target': give content, all, or, with regions, target"):
         mcd.SliceDataset(tiny_cohort.shards, select="target")
+    shards = tiny_cohort.shards
+    for given, message in (
+        ({"subjects": "p0"}, r"subjects='p0': is one text; give a list of them, such as \['p0'\]"),
+        ({"modalities": "A"}, "modalities='A': is one text"),
+        ({"regions": "WT"}, "regions='WT': is one text"),
+        ({"subjects": []}, "subjects: is empty; name at least one, or leave it out"),
+        ({"modalities": ()}, "modalities: is empty"),
+        ({"regions": {}}, "regions: is empty"),
+        ({"shards": []}, "shards: is empty; give the folder"),
+    ):
+        with pytest.raises(mcd.McdError, match=message):
+            mcd.SliceDataset(**{"shards": shards, **given})  # type: ignore[arg-type]
     with pytest.raises(mcd.McdError, match="nobody"):
         mcd.SliceDataset(tiny_cohort.shards, ["nobody"])
     with pytest.raises(mcd.McdError, match="not C"):

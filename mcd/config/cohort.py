@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from mcd.cohorts import LAYOUTS, find_layout, simulated_layouts
 from mcd.imaging.options import PreprocessOptions
@@ -30,7 +30,16 @@ def _unique_pairs(pairs: list[Pair]) -> list[Pair]:
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-Ratio = Annotated[float, Field(gt=0, le=1), NUMBER]
+
+
+def _share(ratio: Any) -> Any:
+    """Refuse what can only be meant in per cent."""
+    if isinstance(ratio, int | float) and not isinstance(ratio, bool) and 1 < ratio <= 100:
+        raise ValueError(f"is more than all labels; if {ratio:g} % is meant, give {ratio / 100:g}")
+    return ratio
+
+
+Ratio = Annotated[float, Field(gt=0, le=1), NUMBER, BeforeValidator(_share)]
 Code = Annotated[int, Field(ge=1, le=255), WHOLE]
 Codes = Annotated[list[Code], Field(min_length=1), AfterValidator(unique)]
 Spacing = tuple[Positive, Positive, Positive]

@@ -35,7 +35,8 @@ class SliceDataset(Dataset[dict[str, Any]]):
         memory_limit: bytes up to which all slices are held in memory; beyond it they are read when they are asked for.
 
     Raises:
-        McdError: for a shard that is missing or damaged, a subject or a modality that is not there, and where no slice is left.
+        McdError: for a shard that is missing or damaged, a subject or a modality that is not there, a text or nothing in place
+            of a list, and where no slice is left.
     """
 
     def __init__(
@@ -50,6 +51,11 @@ class SliceDataset(Dataset[dict[str, Any]]):
     ) -> None:
         if select not in ("content", "target", "all") or (select == "target" and regions is None):
             raise McdError(f"select={select!r}: give content, all, or, with regions, target")
+        for name, given in {"subjects": subjects, "modalities": modalities, "regions": regions}.items():
+            if isinstance(given, str):
+                raise McdError(f"{name}={given!r}: is one text; give a list of them, such as [{given!r}]")
+            if given is not None and not given:
+                raise McdError(f"{name}: is empty; name at least one, or leave it out")
         self._files = _shard_files(shards)
         self._asked = {"regions": regions, "select": select, "memory_limit": memory_limit}
         self._subjects, self._modalities = subjects, modalities
@@ -107,6 +113,8 @@ class SliceDataset(Dataset[dict[str, Any]]):
 
 def _shard_files(shards: str | Path | Sequence[str | Path]) -> list[Path]:
     if not isinstance(shards, str | Path):
+        if not shards:
+            raise McdError("shards: is empty; give the folder of a cohort's shards, such as work/hecktor/shards")
         return [Path(path) for path in shards]
     folder = Path(shards)
     if not folder.is_dir():

@@ -31,14 +31,14 @@ def visible_cards() -> list[str]:
     """The cards that a training may use, as `CUDA_VISIBLE_DEVICES` names them: those in it, or else all of this machine."""
     named = os.environ.get(VISIBLE)
     if named is None:
-        return list(_installed())
+        return list(installed_cards())
     cards = [card.strip() for card in named.split(",") if card.strip()]
     return [] if "-1" in cards[:1] else cards  # CUDA stops at the first that is none
 
 
 @cache
-def _installed() -> tuple[str, ...]:
-    """UUIDs, which mean the same card in whatever order CUDA counts; of a card that is divided, those of its instances."""
+def installed_cards() -> tuple[str, ...]:
+    """All cards by UUID, which means the same one in whatever order CUDA counts; of a card that is divided, its instances'."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return ()

@@ -1,5 +1,6 @@
 """The device of a training, and how it computes there."""
 
+import logging
 from typing import Any, Literal
 
 import torch
@@ -8,7 +9,10 @@ from mcd.distributed.processes import own_gpu, started_together
 from mcd.distributed.shares import processes
 from mcd.errors import McdError
 from mcd.training.allocator import keep_freed_memory
+from mcd.training.cards import installed_cards, visible_cards
 from mcd.training.schedule import LONG, Compute
+
+log = logging.getLogger(__name__)
 
 
 def torch_device(compute: Compute) -> torch.device:
@@ -17,7 +21,11 @@ def torch_device(compute: Compute) -> torch.device:
     Raises:
         McdError: for a GPU that is not there.
     """
-    if compute.device == "cpu" or (compute.device == "auto" and not torch.cuda.is_available()):
+    if compute.device == "cpu":
+        return torch.device("cpu")
+    if compute.device == "auto" and not torch.cuda.is_available():
+        if installed_cards() and (cards := visible_cards()):
+            log.warning("%s", _unused(len(cards)))
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise McdError(f"device {compute.device}: torch finds no GPU here; set it to auto or cpu")
@@ -28,6 +36,18 @@ def torch_device(compute: Compute) -> torch.device:
         count = torch.cuda.device_count()
         raise McdError(f"device {compute.device}: there are {count} GPUs, numbered from 0; name one of them")
     return device
+
+
+def _unused(cards: int) -> str:
+    """What to say where `auto` takes the CPU of a machine that has GPUs."""
+    if torch.version.cuda is None:
+        why = "was built without CUDA; install a build with it, as https://pytorch.org/get-started/locally shows"
+    else:
+        why = f"was built for CUDA {torch.version.cuda}, which their driver does not support; update the driver"
+    there = "is an NVIDIA GPU" if cards == 1 else f"are {cards} NVIDIA GPUs"
+    return (
+        f"trains on the CPU, although there {there}: torch {torch.__version__} {why}, or set compute: {{device: cpu}}"
+    )
 
 
 def computes_in_half(compute: Compute, device: torch.device) -> bool:

@@ -36,9 +36,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.delenv(VISIBLE, raising=False)
-    cards._installed.cache_clear()
+    cards.installed_cards.cache_clear()
     yield program
-    cards._installed.cache_clear()
+    cards.installed_cards.cache_clear()
 
 
 @contextmanager

@@ -2,17 +2,69 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import torch.utils.backend_registration as registration
 
 from mcd.pretraining import registry as pretraining
 from mcd.segmentation import registry as segmentation
+from mcd.training.cards import VISIBLE
+from mcd.training.device import torch_device
+from mcd.training.schedule import Compute
 
 TESTS = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("cuda", "visible", "said"),
+    [
+        (
+            None,
+            None,
+            "trains on the CPU, although there are 2 NVIDIA GPUs: torch .* was built without CUDA; install a build",
+        ),
+        (
+            "12.6",
+            "GPU-b",
+            "although there is an NVIDIA GPU: torch .* was built for CUDA 12.6, which their driver does not",
+        ),
+        (None, "", None),  # hidden on purpose
+    ],
+)
+def test_a_gpu_that_torch_cannot_use_is_told_with_the_remedy(
+    cuda: str | None,
+    visible: str | None,
+    said: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("mcd.training.cards.installed_cards", lambda: ("GPU-a", "GPU-b"))
+    monkeypatch.setattr("mcd.training.device.installed_cards", lambda: ("GPU-a", "GPU-b"))
+    monkeypatch.delenv(VISIBLE, raising=False)
+    if visible is not None:
+        monkeypatch.setenv(VISIBLE, visible)
+    assert torch_device(Compute(device="auto")).type == "cpu"
+    assert bool(caplog.messages) == bool(said)
+    assert re.search(said or "", "".join(caplog.messages))
+    caplog.clear()
+    torch_device(Compute(device="cpu"))
+    assert caplog.messages == []
+
+
+def test_without_a_gpu_nothing_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a scheduler has named."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("mcd.training.device.installed_cards", tuple)
+    monkeypatch.setenv(VISIBLE, "0")
+    assert torch_device(Compute(device="auto")).type == "cpu"
+    assert caplog.messages == []
 
 
 @pytest.mark.skipif(

@@ -187,6 +187,20 @@ def mistakes() -> Iterator[tuple[list[str], dict[str, str], str]]:
     )
 
 
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("results/tabel2.csv", "nothing makes it with this configuration; did you mean results/table2.csv?"),
+        ("prepocess", "nothing makes it with this configuration; did you mean preprocess?"),
+        ("xyz", "nothing makes it with this configuration; snakemake --list-target-rules names what can be asked for"),
+    ],
+)
+def test_a_mistyped_target_is_named_with_the_nearest(target: str, message: str, tmp_path: Path) -> None:
+    run = snakemake("-n", "--cores", "1", target, folder=tmp_path)
+    assert run.returncode != 0
+    assert f"error: {target}: {message}" in run.stdout.splitlines()
+
+
 @pytest.mark.parametrize(("arguments", "env", "message"), list(mistakes()))
 def test_a_mistake_ends_with_one_line(arguments: list[str], env: dict[str, str], message: str, tmp_path: Path) -> None:
     run = snakemake("-n", "--cores", "1", "results/table2.csv", *arguments, folder=tmp_path, env=env)
