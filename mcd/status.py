@@ -55,10 +55,11 @@ def made_since(results: Path, start: float) -> list[str]:
 
     Of a folder in it, its page is named, or else the folder with the number of its new files.
     """
-    new = [path for path in results.rglob("*") if path.is_file() and path.stat().st_mtime >= start]
-    files = [path for path in new if path.parent == results or path.name == "index.html"]
-    found = [str(path) for path in sorted(files, key=lambda path: (path.suffix != ".html", path))]
-    paged = {path.parent for path in files if path.parent != results}
+    files = (path for path in results.rglob("[!.]*") if path.is_file())  # Snakemake stamps folders by hidden ones
+    new = [path for path in files if path.stat().st_mtime >= start]
+    named = [path for path in new if path.parent == results or path.name == "index.html"]
+    found = [str(path) for path in sorted(named, key=lambda path: (path.suffix != ".html", path))]
+    paged = {path.parent for path in named if path.parent != results}
     others = Counter(
         path.parent
         for path in new

@@ -62,7 +62,7 @@ def test_between_two_jobs_the_workflow_is_said_to_run(tmp_path: Path, capsys: py
 
 def test_what_a_run_made_is_named_pages_first(tmp_path: Path) -> None:
     """What is older is not; a folder is, by its page or by how many of its files are new."""
-    names = ["table2.csv", "index.html", "qc/index.html", "qc/a/p0.png", "qc/p1.png", "old.html"]
+    names = ["table2.csv", "index.html", "qc/index.html", "qc/a/p0.png", "qc/p1.png", "old.html", "patients/.stamp"]
     names += [f"predictions/run/p{number}.nii.gz" for number in range(3)] + ["curves/run/x.png"]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
