@@ -60,7 +60,7 @@ def test_a_discriminator_has_won_when_translations_become_worse_meanwhile() -> N
     assert first(discriminator_won, rows, GAN) == 7
     sentence = discriminator_won(rows[:7], GAN)
     assert sentence is not None
-    assert "translation rises; lower learning_rate, set decay: cosine" in sentence
+    assert "translation rises; set shift: 0.25, take fewer discriminator_filters" in sentence
     assert warnings(rows, GAN)[0].startswith("the discriminator has won")
     fooled = history(**{**TOO_FAST, "adversarial": [1.4] * 11})
     assert first(discriminator_won, fooled, GAN) is None
