@@ -16,6 +16,7 @@ def command(
     line = [sys.executable, "-m", "snakemake", *arguments]
     line += ["--configfile", str(project / config)] if config else []
     line += ["--profile", str(project / "profiles/default")]
+    line += ["--max-jobs-per-timespan", "100/1s"]  # a run ends after as long as this, and tests have many short ones
     return [*line, "-s", str(project / "Snakefile"), "--directory", str(folder)]
 
 
