@@ -1,18 +1,18 @@
-"""What one method gains over another, of one run of the workflow or of two that share patients, seeds and draws.
+"""What methods gain over one of them, in one run of the workflow or in several that share patients, seeds and draws.
 
-    python benchmarks/compare_runs.py runs/study_cpu:multi_condos runs/study_cpu:fully_supervised
+    python benchmarks/compare_runs.py runs/study_cpu:fully_supervised runs/study_cpu:multi_condos runs/study_cpu:mae
     python benchmarks/compare_runs.py runs/study_cpu:multi_condos runs/study_recipe:multi_condos
 
-prints a Markdown table: for each share of labels and each modality, and for their mean, the DSC of both, the mean paired
-difference with its 95 % interval over trainings and patients (docs/explanation/statistics.md), and in how many trainings the
-first was better. A training is a seed and a draw of the labelled patients.
+prints two Markdown tables. The first has the mean DSC of each by label ratio and modality. The second has each one's mean
+paired difference from the first named, by column and for the mean of all columns, with its 95 % interval over trainings and
+patients (docs/explanation/statistics.md), and in how many trainings it was better. A training is a seed and a draw of the
+labelled patients; one that is not there in every column of every run is left out.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from mcd.evaluation.score_rows import TRAINING
@@ -32,32 +32,50 @@ def values(run: str) -> pd.Series:
     return scores.groupby([*CASE, *TRAINING, "subject"])["DSC"].mean()
 
 
-def row(name: str, both: pd.DataFrame) -> str:
-    """A line of the table, of patients' scores `a` and `b`; several cases are averaged first."""
-    of_patient = both.groupby([*TRAINING, "subject"]).mean()
-    cubes = [of_patient[run].unstack("subject").to_numpy() for run in ("a", "b")]
-    difference = cubes[0] - cubes[1]
-    gain = effects(difference[:, :, None]).means()
-    (low,), (high,) = gain.interval()
-    better = f"{int((difference.mean(1) > 0).sum())} of {len(difference)}"
-    means = " | ".join(f"{np.mean(cube):.3f}" for cube in cubes)
-    return f"| {name} | {means} | {gain.value[0]:+.3f} ({low:+.3f} to {high:+.3f}) | {better} |"
+def whole(scores: pd.DataFrame) -> pd.DataFrame:
+    """The trainings that every run has in every column."""
+    scores = scores.dropna()
+    cases = scores.reset_index()[CASE].drop_duplicates()
+    counts = scores.reset_index()[[*CASE, *TRAINING]].drop_duplicates().groupby(TRAINING).size()
+    kept = counts.index[counts == len(cases)]
+    return scores[scores.index.droplevel([*CASE, "subject"]).isin(kept)]
+
+
+def gain(difference: pd.Series) -> str:
+    """A mean difference with its interval, of patients' differences in several trainings; several cases are averaged first."""
+    cube = difference.groupby([*TRAINING, "subject"]).mean().unstack("subject").to_numpy()
+    found = effects(cube[:, :, None]).means()
+    (low,), (high,) = found.interval()
+    return f"{found.value[0]:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("a", metavar="FOLDER:METHOD")
-    parser.add_argument("b", metavar="FOLDER:METHOD")
+    parser.add_argument("base", metavar="FOLDER:METHOD", help="what the others are compared with")
+    parser.add_argument("others", metavar="FOLDER:METHOD", nargs="+")
     arguments = parser.parse_args()
-    both = pd.concat({"a": values(arguments.a), "b": values(arguments.b)}, axis=1, join="inner")
-    if both.empty:
-        sys.exit("the two share no training of the same cohort, pair, label ratio, modality, seed and draw")
-    print(f"| | {arguments.a} | {arguments.b} | difference | better |\n|---|---|---|---|---|")
-    cases = dict(tuple(both.groupby(CASE)))
-    for (cohort, pair, ratio, modality), rows in cases.items():
-        print(row(f"{cohort} {pair}, {ratio:.0%}, {modality}", rows))
-    if len(cases) > 1:
-        print(row("mean", both))
+    runs = [arguments.base, *arguments.others]
+    scores = whole(pd.concat({run: values(run) for run in runs}, axis=1))
+    if scores.empty:
+        sys.exit("they share no training that is there in every cohort, pair, label ratio and modality")
+    cases = dict(tuple(scores.groupby(CASE)))
+    heads = [f"{cohort} {pair}, {ratio:.0%}, {modality}" for cohort, pair, ratio, modality in cases]
+    of_training = scores.groupby(TRAINING).mean()
+    print(f"{len(of_training)} trainings each\n")
+    means = [
+        [run, *(f"{rows[run].mean():.3f}" for rows in cases.values()), f"{scores[run].mean():.3f}"] for run in runs
+    ]
+    print(table(["mean DSC", *heads, "mean"], means), end="\n\n")
+    differences = []
+    for run in arguments.others:
+        gains = [gain(rows[run] - rows[arguments.base]) for rows in [*cases.values(), scores]]
+        better = int((of_training[run] > of_training[arguments.base]).sum())
+        differences.append([run, *gains, f"{better} of {len(of_training)}"])
+    print(table([f"less {arguments.base}", *heads, "mean", "better"], differences))
 
 
 if __name__ == "__main__":
