@@ -77,15 +77,6 @@ rule check_page:
         "../workflow_scripts/check_page.py"
 
 
-def check_page_so_far():
-    """Write the page of those who are preprocessed, where a run failed and left others out; say so."""
-    cohorts = [CheckedCohort(**checked_cohort(cohort)) for cohort in COHORTS]
-    absent = write_check_page_so_far(cohorts, [Check(**patient) for patient in checked_patients()], QC_PAGE)
-    for cohort, subjects in absent.items():
-        log = fix(log_of("preprocess_subject", "{cohort}/{subject}"), cohort=cohort, subject=subjects[0])
-        yield f"{QC_PAGE}: without {len(subjects)} of {len(SUBJECTS[cohort])} patients of {cohort}; see {log}"
-
-
 rule preprocess_all:
     """All patients of all cohorts, their QC pictures with a page of them and, where registration is on, its checkerboards and tables."""
     input:
