@@ -79,7 +79,7 @@ def test_a_minimal_file_has_the_papers_values() -> None:
         ("cohorts.mine.sheet", None, "needs the key sheet"),
         ("cohorts.mine.simulate", {"subjects": 3}, "can be simulated"),
         ("cohorts.mine.regions", {"tumour": [300]}, "less than or equal to 255"),
-        ("label_ratios", [5], "less than or equal to 1"),
+        ("label_ratios", [5], "is more than all labels; if 5 % is meant, give 0.05"),
         ("methods", ["simclrr"], "did you mean simclr?"),
         ("algorithms", {"dsgann": {}}, "algorithms.dsgann: unknown key; did you mean dsgan?"),
         (

@@ -161,6 +161,7 @@ def test_it_learns_and_the_scores_are_those_of_the_stored_masks(tiny_cohort: Tin
     assert list(table["subject"]) == ["p4", "p4", "p5", "p5"]
     assert table.loc[table["region"] == "WT", "DSC"].min() > 0.6
     written = read_scores([model.parent / "scores.csv"])
+    assert (written.pop("fold") == 0).all()  # of one split
     pd.testing.assert_frame_equal(written, table[written.columns], atol=1e-6)
     for row in table.itertuples():
         label = read_preprocessed(tiny_cohort.folders[row.subject]).label
