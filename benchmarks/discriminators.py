@@ -23,7 +23,6 @@ import numpy as np
 import torch
 import yaml
 from torch import Tensor
-from torch.nn import functional as F
 
 from mcd import plan
 from mcd.config import load_config
@@ -32,6 +31,7 @@ from mcd.pretraining.dsgan import DSGAN
 from mcd.pretraining.options import DSGANOptions
 from mcd.seeding import derive_seed
 from mcd.slices.batches import SliceSet
+from mcd.slices.blur import gaussian_blur
 from mcd.slices.shards import Shards
 from mcd.slices.splits import read_split
 from mcd.training.device import prepare
@@ -75,14 +75,9 @@ class Judged(DSGAN):
         return {kind: float(np.mean(values)) for kind, values in sums.items()}
 
 
-def smooth(images: Tensor, sd: float = 1.0) -> Tensor:
-    """Slices (N, 1, H, W) under a Gaussian of `sd` pixels."""
-    at = torch.arange(-3, 4, dtype=images.dtype)
-    kernel = torch.exp(-(at**2) / (2 * sd**2))
-    kernel = kernel / kernel.sum()
-    for shape, padding in (((1, 1, 7, 1), (0, 0, 3, 3)), ((1, 1, 1, 7), (3, 3, 0, 0))):
-        images = F.conv2d(F.pad(images, padding, mode="replicate"), kernel.reshape(shape))
-    return images
+def smooth(images: Tensor) -> Tensor:
+    """Slices (N, 1, H, W) under a Gaussian of 1 pixel."""
+    return gaussian_blur(images, torch.ones_like(images), images.new_ones(len(images), 1, 1, 1), 1.0)
 
 
 def some(slices: SliceSet, rng: np.random.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Seeds that depend on what is computed, not on when or where, and how a seed and its folds are called.
+"""Seeds that depend on what is computed, not on when or where, and how a seed, its folds and its draws are called.
 
 In a module at the bottom: a training names them, and imports nothing of the plan.
 """
@@ -22,6 +22,16 @@ def fold_text(fold: int) -> str:
 def fold_number(text: str) -> int:
     """The fold that `fold_text` shows."""
     return int(text.removeprefix("-fold") or 0)
+
+
+def draw_text(draw: int) -> str:
+    """A draw as paths show it, behind the seed and its fold: nothing for the first, so that more of them move nothing."""
+    return f"-draw{draw}" if draw else ""
+
+
+def draw_number(text: str) -> int:
+    """The draw that `draw_text` shows."""
+    return int(text.removeprefix("-draw") or 0)
 
 
 def pretraining_columns(wildcards: Mapping[str, str]) -> dict[str, Any]:

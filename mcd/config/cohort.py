@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from mcd.cohorts import LAYOUTS, find_layout, simulated_layouts
-from mcd.imaging.options import PreprocessOptions
+from mcd.imaging.options import Code, PreprocessOptions
 from mcd.pair import Pair
 from mcd.paths import of_configuration
-from mcd.section import NUMBER, WHOLE, Count, Number, Positive, Section, Whole
+from mcd.section import NUMBER, Count, Number, Positive, Section, Whole
 
 
 def unique(values: list[Any]) -> list[Any]:
@@ -40,7 +40,6 @@ def _share(ratio: Any) -> Any:
 
 
 Ratio = Annotated[float, Field(gt=0, le=1), NUMBER, BeforeValidator(_share)]
-Code = Annotated[int, Field(ge=1, le=255), WHOLE]
 Codes = Annotated[list[Code], Field(min_length=1), AfterValidator(unique)]
 Spacing = tuple[Positive, Positive, Positive]
 

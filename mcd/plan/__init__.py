@@ -23,8 +23,6 @@ from mcd.plan.runs import (
     Run,
     columns,
     configured_runs,
-    draw_number,
-    draw_text,
     folds,
     is_first,
     left_out,
@@ -42,7 +40,7 @@ from mcd.plan.settings import cohort_facts, finetuning_task, pretraining_task
 from mcd.plan.tables import SCORE_TABLES, TABLE_V, ScoreTable, comparisons
 from mcd.plan.translations import FIG_3, IMAGES, TABLE_IV, shown_translations, translation_spec, translations
 from mcd.plan.validation import VALIDATION, validation_comparison
-from mcd.seeding import fold_number, fold_text
+from mcd.seeding import draw_number, draw_text, fold_number, fold_text
 
 __all__ = [
     "FIG_3",

@@ -50,16 +50,6 @@ def is_first(config: Config, run: Run) -> bool:
     return (run.seed, run.draw, run.fold) == trainings(config, run.cohort)[0]
 
 
-def draw_text(draw: int) -> str:
-    """A draw as paths show it, behind the seed: nothing for the first, so that more of them move nothing."""
-    return f"-draw{draw}" if draw else ""
-
-
-def draw_number(text: str) -> int:
-    """The draw that `draw_text` shows."""
-    return int(text.removeprefix("-draw") or 0)
-
-
 def percent(ratio: float) -> str:
     """A label ratio as paths, tables and pages show it, in per cent: 0.05 -> "5". Exact: another ratio has another text."""
     return format((Decimal(repr(ratio)) * 100).normalize(), "f")

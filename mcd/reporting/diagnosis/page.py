@@ -11,6 +11,7 @@ from mcd.diagnosis.numbers import LAYERS, Diagnosis, Number, read_diagnoses, wri
 from mcd.errors import McdError
 from mcd.files import write_text
 from mcd.reporting.templates import render, verbatim
+from mcd.seeding import fold_text
 from mcd.version import lineage
 
 ABSENT = "–"
@@ -99,7 +100,7 @@ def _training(diagnosis: Diagnosis, methods: Mapping[str, str]) -> dict[str, obj
     ]
     return {
         "anchor": f"{diagnosis.cohort}/{diagnosis.pair}/{diagnosis.pretraining}/seed{diagnosis.seed}"
-        + (f"-fold{diagnosis.fold}" if diagnosis.fold else ""),
+        + fold_text(diagnosis.fold),
         "method": methods[diagnosis.pretraining],
         "pair": diagnosis.pair,
         "seed": f"{diagnosis.seed}, fold {diagnosis.fold}" if diagnosis.fold else diagnosis.seed,
