@@ -153,10 +153,20 @@ def pretrained(place: Place, variation: Pretraining, seed: int) -> Path:
 
 
 def scores(
-    place: Place, start: Path | None, variation: Finetuning, seed: int, draw: int, modality: str, ratio: float
+    place: Place,
+    start: Path | None,
+    variation: Finetuning,
+    seed: int,
+    draw: int,
+    modality: str,
+    ratio: float,
+    method: str = "fully_supervised",
 ) -> Path:
-    """A file with each test patient's DSC, the mean over regions, of one fine-tuning; made if it is not there."""
-    method = "multi_condos" if start else "fully_supervised"
+    """A file with each test patient's DSC, the mean over regions, of one fine-tuning; made if it is not there.
+
+    `method` is one that learns from random weights; a checkpoint to start from is Multi-ConDoS'.
+    """
+    method = "multi_condos" if start else method
     task = plan.finetuning_task(place.config, place.cohort, method, modality, ratio, seed)
     schedule = task.schedule.model_copy(
         update={**variation.schedule, "epochs": max(1, round(task.schedule.epochs * variation.steps))}

@@ -8,14 +8,16 @@ from mcd.losses import at_least_single
 
 
 def soft_dice(logits: Tensor, targets: Tensor, smooth: float = 1.0, within: Tensor | None = None) -> Tensor:
-    """1 - soft Dice of sigmoids, computed per region over the whole batch, then averaged over regions.
+    """1 - soft Dice of sigmoids, per region over the whole batch, then averaged over regions; 0 for one that is absent.
 
-    Over the batch rather than per slice, because many slices contain only some of the regions and a slice without one would
-    contribute nothing but the smoothing term.
+    Over the batch rather than per slice, because many slices contain only some of the regions, and nothing overlaps with a
+    region that is not there. The same holds of a batch without it, as small ones of all slices often are: there the smoothing
+    term would be all that is learnt from. It asks for no overlap but for an area well below `smooth` pixels in the whole batch,
+    and the less a network outlines, the harder: one that still outlines little is driven to outline nothing at all.
 
     Args:
         logits, targets: (N, regions, H, W).
-        smooth: added to numerator and denominator, so that a region absent from a batch costs little and never divides by 0.
+        smooth: added to numerator and denominator.
         within: bool, (N, regions, H, W) or what broadcasts to it: the only pixels that count; None for all.
     """
     return overlap_loss(torch.sigmoid(at_least_single(logits)), targets, smooth, within)
@@ -27,8 +29,9 @@ def overlap_loss(probabilities: Tensor, targets: Tensor, smooth: float = 1.0, wi
         probabilities, targets = probabilities * within, targets * within
     axes = (0, 2, 3)
     overlap = (probabilities * targets).sum(axes)
-    total = probabilities.sum(axes) + targets.sum(axes)
-    return 1 - ((2 * overlap + smooth) / (total + smooth)).mean()
+    area = targets.sum(axes)
+    missed = 1 - (2 * overlap + smooth) / (probabilities.sum(axes) + area + smooth)
+    return (missed * (area > 0)).mean()
 
 
 def dice_and_cross_entropy(logits: Tensor, targets: Tensor, within: Tensor | None = None) -> Tensor:

@@ -89,11 +89,28 @@ def test_generator_has_a_gradient_where_the_printed_form_saturates() -> None:
 
 def test_dice_counts_overlap_over_the_batch() -> None:
     targets = torch.zeros(2, 2, 4, 4)
-    targets[0, 0, :2] = 1  # the second region is absent everywhere
+    targets[0, 0, :2] = 1
+    targets[1, 1, :, 3] = 1
     certain = torch.where(targets > 0, 50.0, -50.0)
     assert float(soft_dice(certain, targets)) == pytest.approx(0, abs=1e-6)
     assert float(soft_dice(-certain, targets)) > 0.9
-    half = torch.zeros_like(targets)  # probability 0.5: 2 * 4 / (16 + 8) for the first region with smoothing
-    by_hand = 1 - ((2 * 4 + 1) / (16 + 8 + 1) + 1 / (16 + 1)) / 2
+    half = torch.zeros_like(
+        targets
+    )  # probability 0.5: 2 * 4 / (16 + 8) for the first region, 2 * 2 / (16 + 4) for the other
+    by_hand = 1 - ((2 * 4 + 1) / (16 + 8 + 1) + (2 * 2 + 1) / (16 + 4 + 1)) / 2
     assert float(soft_dice(half, targets)) == pytest.approx(by_hand)
     assert float(dice_and_cross_entropy(half, targets)) == pytest.approx(by_hand + math.log(2))
+
+
+def test_a_region_that_a_batch_does_not_hold_is_left_to_the_cross_entropy() -> None:
+    targets = torch.zeros(2, 2, 4, 4)
+    targets[0, 0, :2] = 1  # the second region is nowhere
+    faint = torch.full_like(targets, -4.0).requires_grad_()  # what a network says that has begun to find something
+    assert float(soft_dice(faint, targets).detach()) == pytest.approx(
+        0.5 * float(soft_dice(faint[:, :1], targets[:, :1]).detach())
+    )
+    dice_and_cross_entropy(faint, targets).backward()
+    assert faint.grad is not None
+    cross_entropy = torch.sigmoid(faint.detach()) / faint.numel()  # what falls upon an empty pixel
+    torch.testing.assert_close(faint.grad[:, 1], cross_entropy[:, 1])
+    assert (faint.grad[0, 0, :2] < -20 * cross_entropy[0, 0, :2]).all()  # towards the region that is there

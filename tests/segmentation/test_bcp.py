@@ -21,7 +21,7 @@ def dice_and_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, within: 
     for region in range(p.shape[1]):
         own = at[:, region]
         said, truth = p[:, region][own], y[:, region][own]
-        dice.append(1 - (2 * (said @ truth) + 1) / (said.sum() + truth.sum() + 1))
+        dice.append((1 - (2 * (said @ truth) + 1) / (said.sum() + truth.sum() + 1)) if truth.any() else 0.0)
     cross_entropy = -np.mean(y[at] * np.log(p[at]) + (1 - y[at]) * np.log(1 - p[at]))
     return 0.5 * (float(np.mean(dice)) + float(cross_entropy))
 

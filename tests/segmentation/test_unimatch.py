@@ -108,7 +108,7 @@ def soft_dice(logits: torch.Tensor, truth: torch.Tensor, within: torch.Tensor) -
     for region in range(logits.shape[1]):
         at = within[:, region]
         p, y = torch.sigmoid(logits[:, region])[at], truth[:, region][at]
-        losses.append(1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1))
+        losses.append((1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1)) * y.any())
     return torch.stack(losses).mean()
 
 
