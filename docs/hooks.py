@@ -1,15 +1,24 @@
-"""Pages that are generated when the site is built: one per method from its module's docstring, one per package of `mcd`.
+"""Pages that are generated when the site is built: one per method from its module's docstring, one per package of `mcd`, and
+the notebooks, which are run.
 
-Docstrings are read without importing anything, so building the site needs no torch.
+Docstrings are read without importing anything; only the notebooks need torch.
 """
 
 import ast
+import os
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import jupytext
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import MarkdownExporter
+from traitlets.config import Config
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mcd"
@@ -24,9 +33,69 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     rooms = dict(sorted(room_pages({Path(place).stem for place in methods}).items()))
     for place, text in {**methods, **rooms}.items():
         files.append(File.generated(config, place, content=text))
+    for path in sorted((ROOT / "docs/notebooks").glob("*.py")):
+        replace_notebook(files, config, path)
     fill(config.nav, "reference/methods/", list(methods))
     fill(config.nav, "reference/api/", list(rooms))
     return files
+
+
+class NotebookPage(File):
+    """A page whose source is not Markdown; links to the source lead to it."""
+
+    def is_documentation_page(self) -> bool:
+        return True
+
+
+OUTPUT_TEMPLATE = """
+{%- extends "markdown/index.md.j2" -%}
+{% block stream %}
+```{ .text title="Output" }
+{{ output.text | trim }}
+```
+{% endblock %}
+{% block data_text %}
+```{ .text title="Output" }
+{{ output.data["text/plain"] | trim }}
+```
+{% endblock %}
+{% block data_png %}
+![{{ cell.metadata.alt }}]({{ output.metadata.filenames["image/png"] }})
+{% endblock %}
+"""
+"""What a cell printed is told apart from code, and its picture has the words that the cell gives as `alt`."""
+
+
+def replace_notebook(files: Files, config: MkDocsConfig, path: Path) -> None:
+    """Run a notebook in the percent format, and put a page with its outputs in its place; beside it pictures and an .ipynb.
+
+    A cell that fails fails the build.
+    """
+    notebook = jupytext.read(path)
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        resources={"metadata": {"path": ROOT}},
+        config=Config(KernelManager={"transport": "ipc"}),  # not through ports, of which it warns
+    )
+    with TemporaryDirectory() as folder:
+        # one thread: several would wait for each other where images are so small
+        environment = {**os.environ, "TMPDIR": folder, "OMP_NUM_THREADS": "1"}
+        try:
+            client.execute(env=environment)
+        except CellExecutionError as error:
+            raise PluginError(f"{path.relative_to(ROOT)}: {error}") from None
+    text, resources = MarkdownExporter(raw_template=OUTPUT_TEMPLATE).from_notebook_node(
+        notebook, resources={"unique_key": path.stem}
+    )
+    place = path.relative_to(config.docs_dir)
+    files.remove(files.src_uris[place.as_posix()])
+    files.append(NotebookPage.generated(config, place.as_posix(), content=text))
+    files.append(
+        File.generated(config, place.with_suffix(".ipynb").as_posix(), content=jupytext.writes(notebook, "ipynb"))
+    )
+    for name, picture in resources["outputs"].items():
+        files.append(File.generated(config, (place.parent / name).as_posix(), content=picture))
 
 
 def fill(nav: Any, folder: str, pages: list[str]) -> None:
