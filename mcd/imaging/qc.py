@@ -232,8 +232,9 @@ def _finish(axis: Axes, pre: Preprocessed, across: int, cut: int, colours: Mappi
     """The label's outlines, no ticks, and the letters of the directions."""
     if pre.label is not None:
         marked = pre.label.take(cut, axis=across)
-        for code, colour in colours.items():
-            _outline(axis, marked == code, colour, 1.1)
+        masks = {code: marked == code for code in colours}
+        for code in sorted(masks, key=lambda code: _extent(masks[code]), reverse=True):
+            _outline(axis, masks[code], colours[code], 1.1)  # what is inside another over it: they share an edge
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_facecolor(_GROUND)
@@ -252,6 +253,14 @@ def _finish(axis: Axes, pre: Preprocessed, across: int, cut: int, colours: Mappi
             fontsize=8,
             path_effects=[_HALO],
         )
+
+
+def _extent(mask: np.ndarray) -> int:
+    """The area of the rectangle around a mask."""
+    if not mask.any():
+        return 0
+    height, width = np.ptp(np.argwhere(mask), axis=0) + 1
+    return int(height * width)
 
 
 def _outline(axis: Axes, mask: np.ndarray, colour: str, width: float) -> None:

@@ -53,6 +53,19 @@ def test_every_code_has_its_outline_in_its_colour(patient: Preprocessed, tmp_pat
     assert pixels_of(picture, COLOURS[0]) < 20
 
 
+@pytest.mark.parametrize(("inside", "rim"), [(1, 4), (4, 1)])
+@pytest.mark.parametrize("width", [1, 3], ids=["thin", "thick"])
+def test_a_part_inside_another_keeps_its_colour(
+    patient: Preprocessed, inside: int, rim: int, width: int, tmp_path: Path
+) -> None:
+    z, y, x = np.mgrid[:20, :30, :40]
+    distance = np.sqrt(9 * (z - 10) ** 2 + (y - 15) ** 2 + (x - 20) ** 2)
+    label = np.where(distance < 6, inside, np.where(distance < 6 + width, rim, 0)).astype(np.uint8)
+    draw_qc(replace(patient, label=label), tmp_path / "qc.png")
+    picture = matplotlib.image.imread(tmp_path / "qc.png")
+    assert all(pixels_of(picture, COLOURS[code - 1]) > 700 for code in (inside, rim))
+
+
 def test_a_folder_draws_as_what_was_written_in_it(patient: Preprocessed, tmp_path: Path) -> None:
     write_preprocessed(patient, tmp_path / "PAT_7")
     draw_qc(patient, tmp_path / "a.png")
