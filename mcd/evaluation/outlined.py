@@ -40,13 +40,13 @@ def one_sided(scores: pd.DataFrame) -> Iterator[tuple[dict[str, Any], str]]:
 
 def _judged(rows: pd.DataFrame) -> str | None:
     """What is wrong with one training's outlines of a region, if anything."""
-    patients = f"{len(rows)} test patient{'' if len(rows) == 1 else 's'}"
+    patients, only = f"{len(rows)} test patients", "the only test patient" if len(rows) == 1 else ""
     if rows["PPV"].isna().all():
-        return f"the network outlines nothing in any of {patients}"
+        return f"the network outlines nothing in {only or f'any of {patients}'}"
     if rows["Sen"].max() < NOTHING:
-        return f"the network finds nothing: sensitivity below {NOTHING:g} in each of {patients}"
+        return f"the network finds nothing: sensitivity below {NOTHING:g} in {only or f'each of {patients}'}"
     times = rows["Sen"] / rows["PPV"].where(rows["PPV"] > 0)
     if times.median() >= EVERYTHING or (rows["Sen"].min() >= FOUND and times.min() >= 2):
         much = f"{times.median():.3g} times as much as there is"
-        return f"the network outlines nearly everything: {much}, in the median of {patients}"
+        return f"the network outlines nearly everything: {much}{f' in {only}' if only else f' (median of {patients})'}"
     return None

@@ -86,7 +86,7 @@ def another_unit(one: Bounds, other: Bounds) -> str | None:
     spread, other_spread = high - low, other_high - other_low
     if other_range(one, other):
         larger, times = spread > other_spread, max(spread / other_spread, other_spread / spread)
-        return f"a range {times:.3g} times as {'large' if larger else 'small'}"
+        return f"a range {_plain(times, 3)} times as {'large' if larger else 'small'}"
     lowest, other_lowest = low / spread, other_low / other_spread
     if lowest >= _NOT_NEGATIVE and other_lowest <= _NEGATIVE and lowest - other_lowest >= _APART:
         return "no negative values"
@@ -94,7 +94,7 @@ def another_unit(one: Bounds, other: Bounds) -> str | None:
         return "negative values"
     shift = (low + high - other_low - other_high) / 2
     if abs(shift) > _FARTHEST * max(spread, other_spread):
-        return f"values about {abs(shift):.3g} {'higher' if shift > 0 else 'lower'}"
+        return f"values about {_plain(abs(shift), 3)} {'higher' if shift > 0 else 'lower'}"
     return None
 
 
@@ -178,4 +178,9 @@ def some(names: Sequence[str]) -> str:
 
 
 def _words(bounds: Bounds) -> str:
-    return f"{bounds[0]:.4g} to {bounds[1]:.4g}"
+    return f"{_plain(bounds[0], 4)} to {_plain(bounds[1], 4)}"
+
+
+def _plain(value: float, digits: int) -> str:
+    """So many significant digits, and no exponent: 31000, not 3.1e+04."""
+    return np.format_float_positional(value, precision=digits, fractional=False, trim="-")

@@ -53,7 +53,8 @@ LARGE = [tumour(side) for side in (26, 28, 30)]
     [
         (np.zeros_like, SMALL, "outlines nothing in any of 3 test patients"),
         (stray, SMALL, "finds nothing: sensitivity below 0.01 in each of 3 test patients"),
-        (np.ones_like, SMALL, "outlines nearly everything: 50 times as much as there is"),
+        (np.zeros_like, SMALL[:1], "outlines nothing in the only test patient"),
+        (np.ones_like, SMALL, "outlines nearly everything: 50 times as much as there is (median of 3 test patients)"),
         (np.ones_like, LARGE, "outlines nearly everything: 4.08 times as much as there is"),
         (lambda truth: np.roll(truth, 5, axis=2), SMALL, None),  # poor, and no more
         (lambda truth: np.ones_like(truth) if truth.sum() == 144 else truth, SMALL, None),  # one patient of three

@@ -51,7 +51,7 @@ def test_a_ct_in_another_unit_is_found_alone(region: str, odd: Statistics, word:
     cohort = [info(bounds, region) for bounds in HU[:others]]
     ((patient, problem),) = found(*cohort, info(odd, region))
     assert patient == f"p{others}"
-    assert f"intensities from {odd[0]} to {odd[1]:.4g}" in problem
+    assert f"intensities from {odd[0]} to {odd[1]} are" in problem
     assert "not in HU" in problem if region == "body" else any(part in problem for part in word.split("|"))
 
 
@@ -94,8 +94,8 @@ def test_scanners_and_patients_differ_within_one_unit(cohort: list[Statistics]) 
         ((100, 110), (-1000, 1000), "a range 200 times as small"),
         ((0, 100), (-80, 20), "no negative values"),
         ((-80, 20), (0, 100), "negative values"),
-        ((31000, 33000), (100, 1900), "values about 3.1e+04 higher"),
-        ((100, 1900), (31000, 33000), "values about 3.1e+04 lower"),
+        ((31000, 33000), (100, 1900), "values about 31000 higher"),
+        ((100, 1900), (31000, 33000), "values about 31000 lower"),
         ((100, 1900), (4100, 5900), None),  # within three ranges
     ],
 )

@@ -1,7 +1,7 @@
 """The first view: the result, what to be wary of, what was run, how long every stage took, and with which libraries."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from mcd.reporting.page.elements import View
 from mcd.reporting.page.patients import patients_in
 from mcd.reporting.page.result import results
 from mcd.reporting.page.timing import time_tables
-from mcd.reporting.page.warnings import warnings_in
+from mcd.reporting.page.warnings import Warned, warnings_in
 from mcd.version import code_version
 
 LIBRARIES = ("torch", "numpy", "scipy", "pandas", "h5py", "SimpleITK", "matplotlib", "snakemake")
@@ -29,13 +29,21 @@ def overview(contents: PageContents, scores: pd.DataFrame) -> View:
         simulated=[cohort.title for cohort in contents.cohorts if cohort.simulated],
         absent=contents.absent,
         results=results(contents, scores),
-        warnings=list(warnings_in(contents, scores)),
+        warnings=_by_subject(warnings_in(contents, scores)),
         heads=list(dict.fromkeys(head for _, facts in rows for head in facts)),
         rows=rows,
         methods_text=_methods_text(contents),
         times=time_tables(contents),
         versions=_versions(),
     )
+
+
+def _by_subject(warnings: Iterable[Warned]) -> dict[str, list[Warned]]:
+    """What each warning is about -> all of them about it, in their order."""
+    found: dict[str, list[Warned]] = {}
+    for warned in warnings:
+        found.setdefault(warned.where, []).append(warned)
+    return found
 
 
 def _facts(cohort: PageCohort, contents: PageContents) -> Mapping[str, str]:
