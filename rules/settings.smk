@@ -364,10 +364,15 @@ def checked_patients():
 def check_page_so_far():
     """Write the page of those who are preprocessed, where a run failed and left others out; say so."""
     cohorts = [CheckedCohort(**checked_cohort(cohort)) for cohort in COHORTS]
-    absent = write_check_page_so_far(cohorts, [Check(**patient) for patient in checked_patients()], QC_PAGE)
+    checks = [Check(**patient) for patient in checked_patients()]
+    absent = write_check_page_so_far(cohorts, checks, QC_PAGE, preprocessing_log)
     for cohort, subjects in absent.items():
-        log = fix(log_of("preprocess_subject", "{cohort}/{subject}"), cohort=cohort, subject=subjects[0])
+        log = preprocessing_log(cohort, subjects[0])
         yield f"{QC_PAGE}: without {len(subjects)} of {len(SUBJECTS[cohort])} patients of {cohort}; see {log}"
+
+
+def preprocessing_log(cohort, subject):
+    return fix(log_of("preprocess_subject", "{cohort}/{subject}"), cohort=cohort, subject=subject)
 
 
 def page_cohort(name):

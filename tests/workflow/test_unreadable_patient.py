@@ -21,7 +21,10 @@ def test_the_others_have_their_page_and_all_have_one_when_the_file_is_whole_agai
     text = (tmp_path / "results/qc/index.html").read_text()
     assert set(re.findall(r'src="mine/(p\d)\.png"', text)) == {f"p{number}" for number in (0, 1, 2, 4, 5, 6)}
     assert "made: " not in run.stdout
-    assert "Not shown, since the run failed before they were preprocessed: p3." in text
+    assert "1 of 7 patients are not shown, since the run ended before they were ready:" in text
+    link, reason = re.findall(r'<li><a href="([^"]+)">p3</a>: (.*)</li>', text)[0]
+    assert reason.startswith(f"{tmp_path}/p3_A.nii.gz: not a readable volume (")
+    assert reason in (tmp_path / "results/qc" / link).read_text()
 
     (tmp_path / "p3_A.nii.gz").write_bytes(whole)
     run = snakemake("preprocess", "--cores", "1", folder=tmp_path, config=config)
@@ -30,4 +33,4 @@ def test_the_others_have_their_page_and_all_have_one_when_the_file_is_whole_agai
     assert not list(tmp_path.rglob("*.lock"))
     text = (tmp_path / "results/qc/index.html").read_text()
     assert "mine/p3.png" in text
-    assert "Not shown" not in text
+    assert "not shown" not in text

@@ -5,10 +5,11 @@ A page of its own, beside the pictures, and a view of the page of the whole run,
 
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from mcd.files import read_json, write_text
 from mcd.imaging.alike import empty_regions, unlike_others
@@ -50,23 +51,29 @@ class Check:
         return dict(read_json(Path(self.folder, "info.json")))
 
 
+@dataclass(frozen=True)
+class Absent:
+    """A patient whom a page lacks; where preprocessing failed, why, and its log's address."""
+
+    subject: str
+    reason: str = ""
+    log: str = ""
+
+
 def write_check_page(
     cohorts: Sequence[CheckedCohort],
     checks: Sequence[Check],
     path: str | Path,
-    lacking: Mapping[str, str] | None = None,
+    absent: Mapping[str, Sequence[Absent]] | None = None,
 ) -> None:
-    """Write the page; pictures are those of its folder. `lacking`: cohort -> what is said of patients who are not there."""
+    """Write the page; pictures are those of its folder. `absent`: cohort -> patients who are not there."""
     folder = Path(path).parent
     pictures = {(check.cohort, check.subject): Path(check.picture).relative_to(folder).as_posix() for check in checks}
-    shown = _shown(cohorts, checks, pictures)
-    for cohort in shown:
-        cohort["warnings"] += [sentence for name, sentence in (lacking or {}).items() if name == cohort["name"]]
     text = render(
         "page/templates/check_page.html",
         title="Preprocessed patients",
         simulated=any(cohort.simulated for cohort in cohorts),
-        cohorts=shown,
+        cohorts=_shown(cohorts, checks, pictures, absent),
         style=verbatim("tables/table.css", "page/page.css"),
         script=verbatim("page/common.js", "page/check_page.js"),
     )
@@ -74,26 +81,33 @@ def write_check_page(
 
 
 def write_check_page_so_far(
-    cohorts: Sequence[CheckedCohort], checks: Sequence[Check], path: str | Path
+    cohorts: Sequence[CheckedCohort], checks: Sequence[Check], path: str | Path, log_of: Callable[[str, str], str]
 ) -> dict[str, list[str]]:
     """Write the page of the patients who are there, where some are and some are not; return the others: cohort -> ids.
 
-    It is dated older than any file, so that the workflow makes it again as soon as it can.
+    It is dated older than any file, so that the workflow makes it again as soon as it can. `log_of`: where the log of a
+    patient's preprocessing is, by cohort and id.
     """
     there = [check for check in checks if check.is_there]
-    absent: dict[str, list[str]] = {}
+    absent: dict[str, list[Absent]] = {}
     for check in checks:
         if check not in there:
-            absent.setdefault(check.cohort, []).append(check.subject)
+            log = Path(log_of(check.cohort, check.subject))
+            absent.setdefault(check.cohort, []).append(_absent(check, log, Path(path).parent))
     if not there or not absent:
         return {}
-    lacking = {
-        cohort: f"Not shown, since the run failed before they were preprocessed: {', '.join(subjects)}. Their logs say why."
-        for cohort, subjects in absent.items()
-    }
-    write_check_page(cohorts, there, path, lacking)
+    write_check_page(cohorts, there, path, absent)
     os.utime(path, (0, 0))
-    return absent
+    return {cohort: [patient.subject for patient in patients] for cohort, patients in absent.items()}
+
+
+def _absent(check: Check, log: Path, folder: Path) -> Absent:
+    """A patient who is not there, with what preprocessing last said, if it failed."""
+    if Path(check.folder, "info.json").is_file() or not log.is_file():
+        return Absent(check.subject)
+    last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    reason = "".join(last).removeprefix("error: ")
+    return Absent(check.subject, reason, quote(os.path.relpath(log, folder))) if reason else Absent(check.subject)
 
 
 def checks_view(cohorts: Sequence[CheckedCohort], checks: Sequence[Check], room: int, folder: Path) -> View | None:
@@ -132,9 +146,12 @@ def check_address(cohort: str, patient: str) -> str:
 
 
 def _shown(
-    cohorts: Sequence[CheckedCohort], checks: Sequence[Check], pictures: Mapping[tuple[str, str], str]
+    cohorts: Sequence[CheckedCohort],
+    checks: Sequence[Check],
+    pictures: Mapping[tuple[str, str], str],
+    absent: Mapping[str, Sequence[Absent]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Each cohort with its warnings, and the heads and rows of its table."""
+    """Each cohort with its warnings, who is absent, and the heads and rows of its table."""
     found = []
     for cohort in cohorts:
         own = [check for check in checks if check.cohort == cohort.name]
@@ -150,6 +167,7 @@ def _shown(
                 "title": cohort.title,
                 "simulated": cohort.simulated,
                 "warnings": warned.pop("", []),
+                "absent": (absent or {}).get(cohort.name, []),
                 "heads": [
                     *(f"{region}, ml" for region in cohort.regions),
                     "Cut off, %",

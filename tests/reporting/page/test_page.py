@@ -7,6 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -371,8 +372,16 @@ def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, 
     write_page(warned, tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text()
     assert "<h2>Warnings (4)</h2>" in text
-    assert '<a href="#check/tiny/p1">p1: the label is empty</a>' in text
-    assert "epochs 2 to 3: it &lt;went&gt; wrong" in text
+    table = text[text.index('<table class="plain warnings">') :].partition("</table>")[0]
+    rows = re.findall(r'<tr><th scope="row" class="text">(.*?)</th><td class="text">(.*?)</td></tr>', table, re.DOTALL)
+    assert [where.replace("<wbr>", "") for where, _ in rows] == [
+        "Tiny &amp; small",
+        "tiny/A/seed0",
+    ]  # each of them once
+    patients, training = ([*re.findall(r'<a href="#(.*?)">(.*?)</a>', cell)] for _, cell in rows)
+    assert [address for address, _ in patients] == ["check/tiny/p2", "checks", "check/tiny/p1"]
+    assert patients[2][1] == "p1: the label is empty"
+    assert training == [("training/tiny/A/seed0", "epochs 2 to 3: it &lt;went&gt; wrong; mend it")]
 
 
 def scored(dsc: dict[str, float], seeds: int, patients: int = 12, noise: float = 0.02) -> pd.DataFrame:
@@ -479,13 +488,35 @@ def test_a_page_of_some_patients_is_older_than_what_the_others_will_be(
         for name in ("p0", "p2")
     ]
     gone = replace(checks[0], subject="p<9>", picture=folder / "tiny/p9.png")
+    names = ["p<8>", "p 7%", "p6"]
+    unread, failed, waiting = (replace(gone, subject=name, folder=folder / "p9") for name in names)
+    (tmp_path / "logs").mkdir()
+    for name, text in (
+        (gone.subject, "it went well"),
+        ("p<8>", "\nnote\nerror: ct.nii: a <hole>; copy it\n"),
+        ("p 7%", "Killed\n"),
+    ):
+        (tmp_path / f"logs/{name}.log").write_text(text)
+    (tmp_path / "logs/p6.log").touch()
     page = folder / "some.html"
-    assert write_check_page_so_far(contents.cohorts, checks, page) == {}
-    assert write_check_page_so_far(contents.cohorts, [gone], page) == {}
+
+    def write(*these: Check) -> dict[str, list[str]]:
+        return write_check_page_so_far(contents.cohorts, these, page, lambda _, name: f"{tmp_path}/logs/{name}.log")
+
+    assert write(*checks) == {}
+    assert write(gone) == {}
     assert not page.exists()
-    assert write_check_page_so_far(contents.cohorts, [gone, *checks], page) == {"tiny": ["p<9>"]}
+    assert write(gone, *checks, unread, failed, waiting) == {"tiny": ["p<9>", *names]}
     text = page.read_text()
-    assert "before they were preprocessed: p&lt;9&gt;." in text
+    assert "4 of 6 patients are not shown, since the run ended before they were ready:" in text
+    notice = text[text.index('<div class="notice">') :].partition("</div>")[0]
+    links = re.findall(r'<a href="([^"]+)">([^<]+)</a>: (.*)</li>', notice)
+    assert [words for _, *words in links] == [["p&lt;8&gt;", "ct.nii: a &lt;hole&gt;; copy it"], ["p 7%", "Killed"]]
+    assert [(folder / unquote(link)).resolve() for link, *_ in links] == [
+        (tmp_path / f"logs/{name}.log").resolve() for name in names[:2]
+    ]
+    assert re.findall(r"<li>not reached: (.*?)</li>", notice, re.DOTALL) == ["p&lt;9&gt;, p6"]
+    assert Elements(text).stack == []
     assert "tiny/p0.png" in text
     assert page.stat().st_mtime < (folder / "p0/info.json").stat().st_mtime
     page.unlink()
@@ -496,9 +527,9 @@ def test_the_table_of_preprocessed_patients_has_their_numbers(browser: Browser, 
     cells = "(row) => [...row.cells].map((cell) => cell.textContent)"
     rows = browser.value(f"[...document.querySelectorAll('.checked tr')].map({cells})")
     assert rows == [
-        ["Patient", "WT, ml", "TC, ml", "Cut off, %", "Contrast, A", "Contrast, B", "Similarity, B", "Warnings"],
-        ["p0", "12.5", "2.0", "0.0", "-1.50", "", "0.432", ""],
-        ["p1", "30.2", "", "5.2", "+0.25", "+2.00", "", "5.2% of the <label> lies outside"],
+        ["Patient", "Warnings", "WT, ml", "TC, ml", "Cut off, %", "Contrast, A", "Contrast, B", "Similarity, B"],
+        ["p0", "", "12.5", "2.0", "0.0", "-1.50", "", "0.432"],
+        ["p1", "5.2% of the <label> lies outside", "30.2", "", "5.2", "+0.25", "+2.00", ""],
         ["p2", "", "", "", "", "", "", ""],
     ]
 
