@@ -80,7 +80,7 @@ def replace_notebook(files: Files, config: MkDocsConfig, path: Path) -> None:
     )
     with TemporaryDirectory() as folder:
         # one thread: several would wait for each other where images are so small
-        environment = {**os.environ, "TMPDIR": folder, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "TMPDIR": folder, "IPYTHONDIR": folder, "OMP_NUM_THREADS": "1"}
         try:
             client.execute(env=environment)
         except CellExecutionError as error:
