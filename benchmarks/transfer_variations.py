@@ -85,6 +85,8 @@ PRETRAININGS = {
         Pretraining("least squares", options={"adversarial_form": "least_squares"}),
         Pretraining("a quarter as long", epochs=0.25),
         Pretraining("twice as long", epochs=2.0),
+        Pretraining("twice as long, shifted", epochs=2.0, options={"shift": 0.25}),
+        Pretraining("twice as long, narrow discriminators", epochs=2.0, options={"discriminator_filters": 4}),
     )
 }
 FINETUNINGS = {
