@@ -14,8 +14,8 @@ from mcd.slices.options import Augmentation
 from mcd.training.method import Losses, Method
 
 FIRST_GUESS = 0.1
-"""How probable every pixel of every region is before the training (`guess_rarely`). Ours: with Lin et al.'s 0.01, short trainings on
-CT learnt more slowly, and brains alike (patients whom no study is judged by; docs/explanation/results.md)."""
+"""How probable every pixel of every region is before the training (`guess_rarely`). Ours: with Lin et al.'s 0.01, short
+trainings on CT learnt less, and those on brains as much (patients whom no study is judged by; docs/explanation/results.md)."""
 
 
 def guess_rarely(unet: UNet) -> None:
