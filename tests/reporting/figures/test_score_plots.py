@@ -185,6 +185,6 @@ def test_fig_8_sets_each_grouping_beside_how_different_its_pairs_look(
     panel = drawing.made().axes[-1]
     dots = [float(np.asarray(line.get_ydata())[0]) for line in panel.lines if line.get_marker() not in ("None", "")]
     assert dots == [0.8, 0.7, 0.9]  # A, B, C
-    monkeypatch.setattr("test_score_plots.RANKING", RANKING.iloc[1:])
+    monkeypatch.setitem(globals(), "RANKING", RANKING.iloc[1:])
     with pytest.raises(McdError, match="does not rank C"):
         drawing.made()
