@@ -419,6 +419,7 @@ def test_of_one_training_the_result_is_undecided(contents: PageContents) -> None
     assert row["place"] == 1
     assert row["against"][0]["verdict"] == "undecided"
     assert row["against"][0]["remark"] == "one training: nothing is known of another one"
+    assert row["against"][0]["over"] == "over patients, of this one training"
 
 
 def test_the_result_compares_what_both_were_trained_for(contents: PageContents) -> None:
