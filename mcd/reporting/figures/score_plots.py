@@ -232,7 +232,7 @@ def _dots(panel: Axes, groups: Sequence[str], series: Mapping[str, Sequence[Valu
 
 def _intervals(over: Iterable[str]) -> str:
     """What whiskers or bands are."""
-    return f"95 % interval {' or '.join(INTERVALS[kind].partition(':')[0] for kind in dict.fromkeys(over))}"
+    return f"95 % interval {' or '.join(INTERVALS[kind] for kind in dict.fromkeys(over))}"
 
 
 def _legend(drawn: Figure, names: Iterable[str], looks: Sequence[Look], over: Iterable[str], columns: int = 6) -> None:

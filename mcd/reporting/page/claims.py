@@ -73,7 +73,7 @@ def _said(claim: Mapping[Any, str], prefix: str) -> dict[str, str]:
         found |= {"difference": number, "value": difference, "unit": metric.unit}
     if not prefix and claim["ci_low"]:  # printed numbers have none
         low, high = (f"{float(claim[end]):+.{max(1, metric.decimals - 1)}f}" for end in ("ci_low", "ci_high"))
-        found["interval"] = f"{low} to {high} {INTERVALS[claim['interval_over']].partition(':')[0]}"
+        found["interval"] = f"{low} to {high} {INTERVALS[claim['interval_over']]}"
     if compared := claim[f"{prefix}compared"]:
         better = claim[f"{prefix}better"]
         found |= {"cases": f"{better} of {compared}", "share": f"{int(better) / int(compared):.4f}"}

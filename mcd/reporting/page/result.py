@@ -88,7 +88,7 @@ def _judged(kind: str, method: str, judgement: Judgement) -> dict[str, str]:
     found["difference"] = f"{judgement.difference:+.{digits}f}"
     if judgement.ci_low is not None and judgement.ci_high is not None:
         found["interval"] = f"{judgement.ci_low:+.{digits - 1}f} to {judgement.ci_high:+.{digits - 1}f}"
-        found["over"] = INTERVALS[judgement.interval_over or PATIENTS].partition(":")[0]
+        found["over"] = INTERVALS[judgement.interval_over or PATIENTS]
     found["verdict"] = {"holds": "better", "fails": "worse"}.get(judgement.verdict, judgement.verdict)
     found["remark"] = judgement.remark
     return found

@@ -21,11 +21,13 @@ SIGNIFICANT = 0.05  # of p values after Holm's correction
 INTERVALS = {
     SEEDS: "over trainings and patients",
     "seeds": "over trainings (FID is one number of all test slices)",
-    DRAWS: "over draws of the labelled patients and over patients, of this one pre-training: "
-    "nothing is known of another one",
-    PATIENTS: "over patients, of this one training: nothing is known of another one",
+    DRAWS: "over draws of the labelled patients and over patients, of this one pre-training",
+    PATIENTS: "over patients, of this one training",
 }
-"""What an interval is over (`interval_over` of a long table), in words; what it says nothing of comes after a colon."""
+"""What an interval is over (`interval_over` of a long table), in words."""
+
+OF_ONE = {DRAWS, PATIENTS}
+"""Kinds of intervals that are of one training or pre-training."""
 
 PRINTED_METRICS = {"FID": "FID_Inception"}
 """Name of a printed metric -> our name: the printed FID is shown beside ours only if the network is the same."""
@@ -289,8 +291,10 @@ def _cell(number: Number | None, paper: float | None, rank: int | None, metric: 
 
 def _interval_words(number: Number) -> str:
     """What an interval is over."""
-    words, colon, unknown = INTERVALS[number["interval_over"]].partition(":")
-    return words + (" of each fold" if colon and number.get("folds") else "") + colon + unknown
+    words = INTERVALS[number["interval_over"]]
+    if number["interval_over"] not in OF_ONE:
+        return words
+    return f"{words}{' of each fold' if number.get('folds') else ''}: nothing is known of another one"
 
 
 def _interval(number: Number, metric: Measure) -> str:
