@@ -23,6 +23,7 @@ import numpy as np
 import torch
 import yaml
 from torch import Tensor
+from transfer_variations import Place
 
 from mcd import plan
 from mcd.config import load_config
@@ -96,17 +97,17 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     config = load_config(yaml.safe_load(arguments.config.read_text(encoding="utf-8")))
-    cohort = next(iter(config.cohorts))
-    modalities = Pair(config.cohorts[cohort].pairs[0]).modalities
-    task = plan.pretraining_task(config, cohort, config.cohorts[cohort].pairs[0], "multi_condos", arguments.seed)
+    place = Place(config, arguments.run, arguments.run)
+    modalities = Pair(place.pair).modalities
+    task = plan.pretraining_task(config, place.cohort, place.pair, "multi_condos", arguments.seed)
     options = DSGANOptions.read({**task.options, **yaml.safe_load(arguments.options)}, "--options")
     compute = config.compute
     device = prepare(compute)
-    split = read_split(arguments.run / "splits" / cohort / f"seed{arguments.seed}.json")
+    split = read_split(place.split(arguments.seed, 0))
     seed = derive_seed(arguments.seed, *modalities)
     torch.manual_seed(derive_seed(seed, "weights"))
     rng = np.random.default_rng(arguments.seed)
-    with Shards(sorted((arguments.run / "work" / cohort / "shards").glob("*.h5"))) as shards:
+    with Shards(place.shards) as shards:
         seen, unseen = (
             SliceSet(shards, subjects, modalities, select="content", device=device)
             for subjects in (split.seen, split.test)

@@ -194,71 +194,93 @@ def scores(
     return kept
 
 
-def trained(place: Place, start: str, finetuning: str, seed: int) -> list[list[list[float]]]:
-    """DSC (draws, columns, patients) of one seed; the columns are modalities at label ratios.
+def columns(place: Place) -> list[tuple[float, str]]:
+    """The columns of a table: modalities at label ratios."""
+    return list(product(place.config.label_ratios, Pair(place.pair).modalities))
 
-    `start` is empty for random weights.
-    """
+
+def heads(place: Place) -> list[str]:
+    """What the columns are called."""
+    return [f"{plan.percent(ratio)} %, {modality}" for ratio, modality in columns(place)]
+
+
+def trained(
+    place: Place, start: str, variation: Finetuning, seed: int, method: str = "fully_supervised"
+) -> list[list[list[float]]]:
+    """DSC (draws, columns, patients) of one seed; `start` is empty for random weights, from which `method` learns."""
     torch.set_num_threads(1)
     checkpoint = pretrained(place, PRETRAININGS[start], seed) if start else None
-    columns = list(product(place.config.label_ratios, Pair(place.pair).modalities))
     files = [
-        [scores(place, checkpoint, FINETUNINGS[finetuning], seed, draw, modality, ratio) for ratio, modality in columns]
+        [
+            scores(place, checkpoint, variation, seed, draw, modality, ratio, method)
+            for ratio, modality in columns(place)
+        ]
         for draw in range(place.config.label_draws)
     ]
     return [[read_json(file) for file in of_draw] for of_draw in files]
 
 
+def gain(differences: NDArray[np.float64]) -> str:
+    """Two cells, of differences (trainings, columns, patients): their mean with its interval, and how many trainings gain."""
+    found = effects(differences.mean(1)[:, :, None]).means()
+    (low,), (high,) = found.interval()
+    better = int((differences.mean((1, 2)) > 0).sum())
+    return f"{found.value[0]:+.3f} ({low:+.3f} to {high:+.3f}) | {better} of {len(differences)}"
+
+
 def show(of_start: NDArray[np.float64], of_random: NDArray[np.float64], name: str) -> None:
     """Print a variation's row: means by column, and the gain over random weights; (trainings, columns, patients) each."""
-    gain = effects((of_start - of_random).mean(1)[:, :, None]).means()
-    (low,), (high,) = gain.interval()
     cells = [
         f"{random:.3f} -> {start:.3f}"
         for random, start in zip(of_random.mean((0, 2)), of_start.mean((0, 2)), strict=True)
     ]
-    better = int(((of_start - of_random).mean((1, 2)) > 0).sum())
-    interval = f"{gain.value[0]:+.3f} ({low:+.3f} to {high:+.3f})"
-    print(f"| {name} | {' | '.join(cells)} | {interval} | {better} of {len(of_start)} |", flush=True)
+    print(f"| {name} | {' | '.join(cells)} | {gain(of_start - of_random)} |", flush=True)
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """What says where to read and to write, of whoever compares trainings on patients whom no study is judged by."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--config", type=Path, required=True)
+    made.add_argument("--run", type=Path, required=True, help="folder in which the workflow made shards and splits")
+    made.add_argument("--output", type=Path, required=True, help="folder for what is trained, and the scores")
+    made.add_argument("--processes", type=int, default=2)
+    return made
+
+
+def place_of(arguments: argparse.Namespace) -> Place:
+    """The place that they name; its folder is made."""
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    config = load_config(yaml.safe_load(arguments.config.read_text(encoding="utf-8")))
+    return Place(config, arguments.run, arguments.output)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True, help="folder in which the workflow made shards and splits")
-    parser.add_argument("--output", type=Path, required=True, help="folder for what is trained, and the scores")
-    parser.add_argument("--pretrainings", nargs="+", choices=PRETRAININGS, default=list(PRETRAININGS), metavar="NAME")
-    parser.add_argument("--finetunings", nargs="+", choices=FINETUNINGS, default=list(FINETUNINGS), metavar="NAME")
-    parser.add_argument("--processes", type=int, default=2)
-    arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    config = load_config(yaml.safe_load(arguments.config.read_text(encoding="utf-8")))
-    place = Place(config, arguments.run, arguments.output)
+    options = parser(__doc__)
+    options.add_argument("--pretrainings", nargs="+", choices=PRETRAININGS, default=list(PRETRAININGS), metavar="NAME")
+    options.add_argument("--finetunings", nargs="+", choices=FINETUNINGS, default=list(FINETUNINGS), metavar="NAME")
+    arguments = options.parse_args()
+    place = place_of(arguments)
     # Every pre-training with the configured fine-tuning, and the configured one with every fine-tuning.
     pairs = [*product(arguments.pretrainings, [CONFIGURED]), *product([CONFIGURED], arguments.finetunings)]
     pairs = list(dict.fromkeys(pairs))
     starts = dict.fromkeys(start for start, _ in pairs)
     rows = [*pairs, *dict.fromkeys(("", finetuning) for _, finetuning in pairs)]
-    heads = [
-        f"{plan.percent(ratio)} %, {name}" for ratio, name in product(config.label_ratios, Pair(place.pair).modalities)
-    ]
+    seeds = place.config.seeds
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
-        first = [
-            pool.submit(pretrained, place, PRETRAININGS[start], seed) for seed, start in product(config.seeds, starts)
-        ]
+        first = [pool.submit(pretrained, place, PRETRAININGS[start], seed) for seed, start in product(seeds, starts)]
         for training in tqdm(as_completed(first), total=len(first), unit="pre-training"):
             training.result()
         jobs = {
-            (start, finetuning, seed): pool.submit(trained, place, start, finetuning, seed)
-            for seed, (start, finetuning) in product(config.seeds, rows)
+            (start, finetuning, seed): pool.submit(trained, place, start, FINETUNINGS[finetuning], seed)
+            for seed, (start, finetuning) in product(seeds, rows)
         }
         for job in tqdm(as_completed(jobs.values()), total=len(jobs), unit="row"):
             job.result()
     found = {
-        row: np.array([draw for seed in config.seeds for draw in jobs[*row, seed].result()], dtype=np.float64)
-        for row in rows
+        row: np.array([draw for seed in seeds for draw in jobs[*row, seed].result()], dtype=np.float64) for row in rows
     }
-    print(f"| pre-training | fine-tuning | {' | '.join(heads)} | gain | better |\n{'|---' * (len(heads) + 4)}|")
+    names = heads(place)
+    print(f"| pre-training | fine-tuning | {' | '.join(names)} | gain | better |\n{'|---' * (len(names) + 4)}|")
     for start, finetuning in pairs:
         show(found[start, finetuning], found["", finetuning], f"{start} | {finetuning}")
 
