@@ -7,15 +7,11 @@ from torch import Tensor, nn
 
 from mcd.losses.segmentation import dice_and_cross_entropy
 from mcd.models.unet import UNet
-from mcd.segmentation.options import SegmentationOptions
+from mcd.segmentation.options import FIRST_GUESS, SegmentationOptions
 from mcd.slices.augment import augment
 from mcd.slices.batches import Batch
 from mcd.slices.options import Augmentation
 from mcd.training.method import Losses, Method
-
-FIRST_GUESS = 0.1
-"""How probable every pixel of every region is before the training (`guess_rarely`). Ours: with Lin et al.'s 0.01, short
-trainings on CT learnt less, and those on brains as much (patients whom no study is judged by; docs/explanation/results.md)."""
 
 
 def guess_rarely(unet: UNet) -> None:
