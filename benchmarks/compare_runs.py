@@ -4,9 +4,10 @@
     python benchmarks/compare_runs.py runs/study_cpu:multi_condos runs/study_recipe:multi_condos
 
 prints two Markdown tables. The first has the mean DSC of each by label ratio and modality. The second has each one's mean
-paired difference from the first named, by column and for the mean of all columns, with its 95 % interval over trainings and
+paired difference from the first named, by column and for the mean of all columns, with its 95 % interval over seeds and
 patients (docs/explanation/statistics.md), and in how many trainings it was better. A training is a seed and a draw of the
-labelled patients; one that is not there in every column of every run is left out.
+labelled patients; one that is not there in every column of every run is left out. A seed's draws share a pre-training, and are
+averaged in the interval.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from mcd.evaluation.score_rows import TRAINING
-from mcd.evaluation.scores import read_scores
+from mcd.evaluation.scores import crossed, read_scores
 from mcd.evaluation.statistics import effects
 
 CASE = ["cohort", "pair", "label_ratio", "modality"]
@@ -43,8 +44,8 @@ def whole(scores: pd.DataFrame) -> pd.DataFrame:
 
 def gain(difference: pd.Series) -> str:
     """A mean difference with its interval, of patients' differences in several trainings; several cases are averaged first."""
-    cube = difference.groupby([*TRAINING, "subject"]).mean().unstack("subject").to_numpy()
-    found = effects(cube[:, :, None]).means()
+    units = crossed([difference.groupby([*TRAINING, "subject"]).mean().unstack("subject")])
+    found = effects(units.values).means()
     (low,), (high,) = found.interval()
     return f"{found.value[0]:+.3f} ({low:+.3f} to {high:+.3f})"
 
@@ -65,7 +66,7 @@ def main() -> None:
     cases = dict(tuple(scores.groupby(CASE)))
     heads = [f"{cohort} {pair}, {ratio:.0%}, {modality}" for cohort, pair, ratio, modality in cases]
     of_training = scores.groupby(TRAINING).mean()
-    print(f"{len(of_training)} trainings each\n")
+    print(f"{len(of_training)} trainings each, of {of_training.index.get_level_values('seed').nunique()} seeds\n")
     means = [
         [run, *(f"{rows[run].mean():.3f}" for rows in cases.values()), f"{scores[run].mean():.3f}"] for run in runs
     ]

@@ -7,7 +7,8 @@
 fine-tunes once for each method, seed, draw of the labelled patients, modality and label ratio, for as many steps as show each
 as many labelled slices with a target (`mcd.segmentation.length`), and prints a Markdown table: the mean DSC of the cohort's
 test patients by column, and the mean of the paired differences from the method's control, which learns from the same labelled
-slices and from no others, with its 95 % interval over trainings and patients. Goes on where it was stopped.
+slices and from no others, with its 95 % interval over seeds and patients (a seed's draws are averaged). Goes on where it was
+stopped.
 """
 
 import multiprocessing
@@ -48,15 +49,12 @@ def main() -> None:
         }
         for job in tqdm(as_completed(jobs.values()), total=len(jobs), unit="method"):
             job.result()
-    found = {
-        method: np.array([draw for seed in seeds for draw in jobs[method, seed].result()], dtype=np.float64)
-        for method in methods
-    }
+    found = {method: np.array([jobs[method, seed].result() for seed in seeds], dtype=np.float64) for method in methods}
     names = heads(place)
-    print(f"{len(found['fully_supervised'])} trainings each\n")
+    print(f"{len(seeds)} seeds with {place.config.label_draws} draws each\n")
     print(f"| method | {' | '.join(names)} | compared with | gain | better |\n{'|---' * (len(names) + 4)}|")
     for method in methods:
-        cells = [f"{value:.3f}" for value in found[method].mean((0, 2))]
+        cells = [f"{value:.3f}" for value in found[method].mean((0, 1, 3))]
         control = CONTROLS.get(method)
         cells += [control, gain(found[method] - found[control])] if control else ["", "", ""]
         print(f"| {method} | {' | '.join(cells)} |", flush=True)

@@ -5,8 +5,9 @@
 
 pre-trains and fine-tunes once for each variation, seed, draw of the labelled patients, modality and label ratio, and prints a
 Markdown table: the mean DSC of the cohort's test patients, from random weights and from pre-trained ones, and the mean of the
-paired differences with its 95 % interval over trainings and patients. `configs/study_cpu.yaml` took its settings from it; its
-own patients are simulated with another seed. Goes on where it was stopped.
+paired differences with its 95 % interval over seeds and patients (a seed's draws share a pre-training and are averaged; with
+one seed it is over draws). `configs/study_cpu.yaml` took its settings from it; its own patients are simulated with another
+seed. Goes on where it was stopped.
 """
 
 import argparse
@@ -221,18 +222,19 @@ def trained(
 
 
 def gain(differences: NDArray[np.float64]) -> str:
-    """Two cells, of differences (trainings, columns, patients): their mean with its interval, and how many trainings gain."""
-    found = effects(differences.mean(1)[:, :, None]).means()
+    """Two cells, of differences (seeds, draws, columns, patients): the mean with its interval, how many trainings gain."""
+    units = differences.mean((1, 2)) if len(differences) > 1 else differences[0].mean(1)
+    found = effects(units[:, :, None]).means()
     (low,), (high,) = found.interval()
-    better = int((differences.mean((1, 2)) > 0).sum())
-    return f"{found.value[0]:+.3f} ({low:+.3f} to {high:+.3f}) | {better} of {len(differences)}"
+    of_training = differences.mean((2, 3))
+    return f"{found.value[0]:+.3f} ({low:+.3f} to {high:+.3f}) | {int((of_training > 0).sum())} of {of_training.size}"
 
 
 def show(of_start: NDArray[np.float64], of_random: NDArray[np.float64], name: str) -> None:
-    """Print a variation's row: means by column, and the gain over random weights; (trainings, columns, patients) each."""
+    """Print a variation's row: means by column, and the gain over random weights; (seeds, draws, columns, patients) each."""
     cells = [
         f"{random:.3f} -> {start:.3f}"
-        for random, start in zip(of_random.mean((0, 2)), of_start.mean((0, 2)), strict=True)
+        for random, start in zip(of_random.mean((0, 1, 3)), of_start.mean((0, 1, 3)), strict=True)
     ]
     print(f"| {name} | {' | '.join(cells)} | {gain(of_start - of_random)} |", flush=True)
 
@@ -261,7 +263,10 @@ def main() -> None:
     arguments = options.parse_args()
     place = place_of(arguments)
     # Every pre-training with the configured fine-tuning, and the first of them with every fine-tuning.
-    pairs = [*product(arguments.pretrainings, [CONFIGURED]), *product(arguments.pretrainings[:1], arguments.finetunings)]
+    pairs = [
+        *product(arguments.pretrainings, [CONFIGURED]),
+        *product(arguments.pretrainings[:1], arguments.finetunings),
+    ]
     pairs = list(dict.fromkeys(pairs))
     starts = dict.fromkeys(start for start, _ in pairs)
     rows = [*pairs, *dict.fromkeys(("", finetuning) for _, finetuning in pairs)]
@@ -276,9 +281,7 @@ def main() -> None:
         }
         for job in tqdm(as_completed(jobs.values()), total=len(jobs), unit="row"):
             job.result()
-    found = {
-        row: np.array([draw for seed in seeds for draw in jobs[*row, seed].result()], dtype=np.float64) for row in rows
-    }
+    found = {row: np.array([jobs[*row, seed].result() for seed in seeds], dtype=np.float64) for row in rows}
     names = heads(place)
     print(f"| pre-training | fine-tuning | {' | '.join(names)} | gain | better |\n{'|---' * (len(names) + 4)}|")
     for start, finetuning in pairs:
