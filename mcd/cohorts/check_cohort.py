@@ -27,7 +27,7 @@ from mcd.imaging.dicom_label import names_of_codes
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_label, read_volume
 from mcd.imaging.options import PreprocessOptions
-from mcd.imaging.preprocess import Preprocessed, preprocess_subject, short_label
+from mcd.imaging.preprocess import Preprocessed, cut_label, preprocess_subject, short_label
 from mcd.imaging.raw import share_inside
 from mcd.pair import Pair
 from mcd.subject import Subject
@@ -188,9 +188,7 @@ def _check_preprocessed(one: Examined, pre: Preprocessed, pairs: Sequence[Pair])
         if registration["problem"]:
             problem = f"not registered on {reference}: {registration['problem']}"
             _warn(one, one.subject.images[name], problem, "look at both in a viewer, and move one near the other")
-    lost = pre.info["label"]["lost"] if pre.info["label"] else 0.0
-    if lost > 0:
-        problem = f"{lost:.1%} of the label's voxels lie outside the crop"
+    if problem := cut_label(pre.info):
         _warn(one, one.subject.label, problem, "enlarge size, or change centre")
     said = {finding.file for finding in one.findings}
     if (problem := short_label(pre.info)) and str(one.subject.label) not in said:  # else of another sign of the same

@@ -130,8 +130,8 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
     if label is not None:
         codes = nearest(label, grid)
         info["label"] = _describe_label(label, codes, grid, subject)
-        if info["label"]["lost"] > 0:
-            info["warnings"].append(f"{info['label']['lost']:.1%} of the label's voxels lie outside the crop")
+        if cut := cut_label(info):
+            info["warnings"].append(cut)
         seen = next(iter(info["statistics"].values()))["covered"]
         if (share := _covered(label, grid)) < LABEL_COVERS * seen:
             info["label"]["covered"] = round(share, 6)
@@ -139,6 +139,13 @@ def preprocess_subject(subject: Subject, options: PreprocessOptions) -> Preproce
         if not codes.any():
             info["warnings"].append("the label is empty")
     return Preprocessed(volumes, codes, regions, grid, info)
+
+
+def cut_label(info: Mapping[str, Any]) -> str:
+    """How much of the label that a patient's `info.json` describes lies outside the crop; nothing if none does."""
+    lost = info["label"]["lost"] if info["label"] else 0.0
+    share = f"{lost:.1%}" if lost >= 0.0005 else "less than 0.1%"
+    return f"{share} of the label's voxels lie outside the crop" if lost > 0 else ""
 
 
 def short_label(info: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from mcd.imaging.geometry import Grid, array_of, to_raw_grid
 from mcd.imaging.options import PreprocessOptions
 from mcd.imaging.preprocess import (
     Preprocessed,
+    cut_label,
     preprocess_subject,
     read_preprocessed,
     write_preprocessed,
@@ -318,6 +319,8 @@ def test_a_label_partly_outside_the_crop_is_measured_and_wholly_outside_refused(
     pre = preprocess_subject(subject, PreprocessOptions(size=(30, 30)))
     assert pre.info["label"]["lost"] == pytest.approx(0.25)
     assert pre.info["warnings"] == ["25.0% of the label's voxels lie outside the crop"]
+    assert cut_label({"label": {"lost": 0.0004}}) == "less than 0.1% of the label's voxels lie outside the crop"
+    assert cut_label({"label": {"lost": 0.0}}) == cut_label({"label": None}) == ""
     outside = replace(subject, label=save("beside", beside, raw, np.uint8))
     with pytest.raises(McdError, match=r"beside\.nii\.gz: .*wholly outside the crop"):
         preprocess_subject(outside, PreprocessOptions(size=(30, 30)))
