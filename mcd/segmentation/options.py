@@ -30,11 +30,6 @@ _SASS = "Li et al., MICCAI 2020, their code (train_gan_sdfloss.py)"
 _BCP = "Bai et al., CVPR 2023, their code (ACDC_BCP_train.py)"
 _UNIMATCH = "Yang et al., CVPR 2023, their code (more-scenarios/medical)"
 
-FIRST_GUESS = 0.1
-"""How probable every pixel of every region is before the training (`mcd.segmentation.supervised.guess_rarely`). Ours: with Lin
-et al.'s 0.01, short trainings on CT learnt less, and those on brains as much (patients whom no study is judged by;
-docs/explanation/results.md)."""
-
 
 class SegmentationOptions(Section):
     """What an algorithm lets the configuration set: nothing, unless a subclass adds it."""

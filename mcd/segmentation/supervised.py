@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from mcd.losses.segmentation import dice_and_cross_entropy
 from mcd.models.unet import UNet
-from mcd.segmentation.options import FIRST_GUESS, SegmentationOptions
+from mcd.segmentation.options import SegmentationOptions
+from mcd.segmentation.start import FIRST_GUESS
 from mcd.slices.augment import augment
 from mcd.slices.batches import Batch
 from mcd.slices.options import Augmentation

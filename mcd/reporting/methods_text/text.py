@@ -22,7 +22,7 @@ from mcd.evaluation.scores import read_scores
 from mcd.files import write_text
 from mcd.methods import METHODS, PRETRAININGS, needs_three
 from mcd.reporting.methods_text.citations import METRIC_CITED, PAPER, bibliography, cite, cited, of_layout, of_method
-from mcd.segmentation.options import FIRST_GUESS
+from mcd.segmentation.start import FIRST_GUESS
 from mcd.slices.splits import Split, read_split
 from mcd.version import code_version, lineage
 
