@@ -42,12 +42,16 @@ def whole(scores: pd.DataFrame) -> pd.DataFrame:
     return scores[scores.index.droplevel([*CASE, "subject"]).isin(kept)]
 
 
-def gain(difference: pd.Series) -> str:
-    """A mean difference with its interval, of patients' differences in several trainings; several cases are averaged first."""
-    units = crossed([difference.groupby([*TRAINING, "subject"]).mean().unstack("subject")])
-    found = effects(units.values).means()
+def with_interval(cell: pd.DataFrame) -> str:
+    """A mean difference with its interval, of a row per training (index `TRAINING`) and a column per patient."""
+    found = effects(crossed([cell]).values).means()
     (low,), (high,) = found.interval()
     return f"{found.value[0]:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def gain(difference: pd.Series) -> str:
+    """The mean of patients' differences in several trainings, with its interval; several cases are averaged first."""
+    return with_interval(difference.groupby([*TRAINING, "subject"]).mean().unstack("subject"))
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:

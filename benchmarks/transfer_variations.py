@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import yaml
+from compare_runs import with_interval
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -29,7 +31,7 @@ from mcd import plan
 from mcd.config import Config, load_config
 from mcd.digests import digest
 from mcd.evaluation.overlap import dsc
-from mcd.evaluation.statistics import effects
+from mcd.evaluation.score_rows import TRAINING
 from mcd.files import read_json, write_json
 from mcd.pair import Pair
 from mcd.prediction.fusion import THRESHOLD
@@ -223,11 +225,10 @@ def trained(
 
 def gain(differences: NDArray[np.float64]) -> str:
     """Two cells, of differences (seeds, draws, columns, patients): the mean with its interval, how many trainings gain."""
-    units = differences.mean((1, 2)) if len(differences) > 1 else differences[0].mean(1)
-    found = effects(units[:, :, None]).means()
-    (low,), (high,) = found.interval()
-    of_training = differences.mean((2, 3))
-    return f"{found.value[0]:+.3f} ({low:+.3f} to {high:+.3f}) | {int((of_training > 0).sum())} of {of_training.size}"
+    seeds, draws = (range(count) for count in differences.shape[:2])
+    trainings = pd.MultiIndex.from_product([seeds, draws], names=TRAINING)
+    cell = pd.DataFrame(differences.mean(2).reshape(len(trainings), -1), index=trainings)
+    return f"{with_interval(cell)} | {int((cell.mean(axis=1) > 0).sum())} of {len(cell)}"
 
 
 def show(of_start: NDArray[np.float64], of_random: NDArray[np.float64], name: str) -> None:
@@ -263,11 +264,14 @@ def main() -> None:
     arguments = options.parse_args()
     place = place_of(arguments)
     # Every pre-training with the configured fine-tuning, and the first of them with every fine-tuning.
-    pairs = [
-        *product(arguments.pretrainings, [CONFIGURED]),
-        *product(arguments.pretrainings[:1], arguments.finetunings),
-    ]
-    pairs = list(dict.fromkeys(pairs))
+    pairs = list(
+        dict.fromkeys(
+            [
+                *product(arguments.pretrainings, [CONFIGURED]),
+                *product(arguments.pretrainings[:1], arguments.finetunings),
+            ]
+        )
+    )
     starts = dict.fromkeys(start for start, _ in pairs)
     rows = [*pairs, *dict.fromkeys(("", finetuning) for _, finetuning in pairs)]
     seeds = place.config.seeds
