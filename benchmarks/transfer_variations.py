@@ -100,6 +100,7 @@ FINETUNINGS = {
         Finetuning("rate 0.005", schedule={"learning_rate": 0.005}),
         Finetuning("half the steps", steps=0.5),
         Finetuning("three times the steps", steps=3.0),
+        *(Finetuning(f"prior {prior:g}", task={"prior_probability": prior}) for prior in (0.5, 0.1, 0.01)),
         Finetuning("coupled decay", schedule={"weight_decay_form": "coupled"}),
         Finetuning("transferred layers at a third of the rate", task={"transferred_rate": 0.3}),
         Finetuning("encoder and shared layers alone", task={"depth": 0}),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcd.models.unet import UNet
     from mcd.prediction.api import load_model, predict
     from mcd.prediction.encoder import load_encoder
-    from mcd.segmentation.supervised import guess_rarely
+    from mcd.segmentation.supervised import set_prior
     from mcd.slices.dataset import SliceDataset
     from mcd.slices.splits import Split, read_split
 
@@ -34,12 +34,12 @@ __all__ = [
     "dice_and_cross_entropy",
     "discriminator_loss",
     "generator_loss",
-    "guess_rarely",
     "load_encoder",
     "load_model",
     "multimodal_contrastive",
     "predict",
     "read_split",
+    "set_prior",
     "soft_dice",
 ]
 
@@ -52,7 +52,7 @@ _MODULES = {
     "mcd.models.unet": ["UNet"],
     "mcd.prediction.api": ["load_model", "predict"],
     "mcd.prediction.encoder": ["load_encoder"],
-    "mcd.segmentation.supervised": ["guess_rarely"],
+    "mcd.segmentation.supervised": ["set_prior"],
     "mcd.slices.dataset": ["SliceDataset"],
     "mcd.slices.splits": ["Split", "read_split"],
 }

@@ -133,6 +133,8 @@ Positive = Annotated[float, Field(gt=0), NUMBER]
 Weight = Annotated[float, Field(ge=0), NUMBER]
 Share = Annotated[float, Field(ge=0, le=1), NUMBER]
 PositiveShare = Annotated[float, Field(gt=0, le=1), NUMBER]
+Probability = Annotated[float, Field(gt=0, lt=1), NUMBER]
+"""Neither impossible nor certain."""
 Whole = Annotated[int, WHOLE]
 Count = Annotated[int, Field(ge=1), WHOLE]
 ShareRange = Annotated[tuple[PositiveShare, PositiveShare], AfterValidator(_rising)]

@@ -178,7 +178,7 @@ for axis, picture, title in zip(axes, pictures, ["FLAIR", *"12345"]):
 # ## Fine-tuning by hand
 #
 # The encoder goes into a U-Net, which learns from the labels of half of the
-# training patients. It begins with the guess that regions are rare, as every
+# training patients. Its first step begins with regions that are rare, as every
 # fine-tuning of the workflow does.
 
 # %% alt="The loss over the steps, falling"
@@ -187,7 +187,7 @@ labelled = mcd.SliceDataset(
 )
 network = mcd.UNet(filters=8, out_channels=len(regions))
 network.encoder.load_state_dict(encoder.encoder.state_dict())
-mcd.guess_rarely(network)
+mcd.set_prior(network)
 optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
 segmentation = []
 for _ in range(8):

@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from mcd.config.cohort import Ratio, at_ratio
 from mcd.paths import of_configuration
-from mcd.section import Count, Number, Positive, Section, Whole
+from mcd.section import Count, Number, Positive, Probability, Section, Whole
+from mcd.segmentation.options import PRIOR
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Optimisation, Schedule, check_warmup
 
@@ -48,6 +49,13 @@ class Finetuning(Optimisation):
         description=(
             "factor on the learning rate of layers that come from pre-training; below 1 they keep more of it (the paper speaks "
             "of one rate)"
+        ),
+    )
+    prior_probability: Probability = Field(
+        PRIOR,
+        description=(
+            "how probable every region is everywhere before the first step, by the output layer's bias (Lin et al., ICCV 2017, "
+            "4.1, who take 0.01; the value is ours). 0.5 is what a new layer says without it"
         ),
     )
     warmup_epochs: Whole = Field(

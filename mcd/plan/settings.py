@@ -49,6 +49,7 @@ def finetuning_task(config: Config, cohort: str, method: str, modality: str, rat
         regions=config.cohorts[cohort].regions,
         label_ratio=ratio,
         filters=config.filters,
+        prior_probability=config.finetuning.prior_probability,
         depth=spec.transfer,
         transferred_rate=config.finetuning.transferred_rate,
         schedule=config.finetuning.schedule(ratio, config.cohorts[cohort].batch_size.at(ratio)),

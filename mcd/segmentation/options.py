@@ -15,6 +15,7 @@ from mcd.section import (
     Positive,
     PositiveRange,
     PositiveShare,
+    Probability,
     Section,
     Share,
     ShareRange,
@@ -23,6 +24,11 @@ from mcd.section import (
 )
 from mcd.slices.options import Augmentation
 from mcd.training.schedule import Schedule
+
+PRIOR = 0.25
+"""How probable every pixel of every region is before the first step. Ours: of 0.5, 0.25, 0.1 and Lin et al.'s 0.01 (ICCV 2017,
+4.1) that which lost no region and cost training from scratch nothing, on patients whom no study is judged by
+(docs/explanation/results.md)."""
 
 _SSL4MIS = "Luo et al., their code SSL4MIS (train_mean_teacher_2D.py)"
 _DTML = "Zhang and Zhang, 2021, their code (train_la_dtml.py)"
@@ -182,6 +188,7 @@ class FinetuningTask(Section):
     regions: dict[str, list[int]] = Field(..., description="region -> the label codes that make it up")
     label_ratio: PositiveShare = Field(..., description="share of the training subjects whose labels are used")
     filters: Count = Field(..., description="f of Table I")
+    prior_probability: Probability = Field(PRIOR, description="of every region everywhere, before the first step")
     depth: Whole = Field(3, ge=0, description="layers of the decoder that are transferred (Table VIII)")
     transferred_rate: Positive = Field(1.0, description="factor on the learning rate of transferred layers")
     schedule: Schedule

@@ -15,7 +15,7 @@ from mcd.seeding import derive_seed
 from mcd.segmentation.length import equal_length
 from mcd.segmentation.options import FinetuningTask
 from mcd.segmentation.registry import REGISTRY, options_class, segmentation_class
-from mcd.segmentation.supervised import guess_rarely
+from mcd.segmentation.supervised import set_prior
 from mcd.segmentation.transfer import transfer
 from mcd.slices.batches import MixedSlices, SliceSet, no_target
 from mcd.slices.preparation import prepared_by, raw_digests, training_data
@@ -69,7 +69,7 @@ def finetune(
     )  # without the method, so that rows differ only in it
     torch.manual_seed(derive_seed(own_seed, "weights"))
     unet = UNet(task.filters, out_channels=len(task.regions))
-    guess_rarely(unet)
+    set_prior(unet, task.prior_probability)
     description: dict[str, Any] = {
         **(about or {}),
         "algorithm": task.algorithm,

@@ -7,23 +7,22 @@ from torch import Tensor, nn
 
 from mcd.losses.segmentation import dice_and_cross_entropy
 from mcd.models.unet import UNet
-from mcd.segmentation.options import SegmentationOptions
-from mcd.segmentation.start import FIRST_GUESS
+from mcd.segmentation.options import PRIOR, SegmentationOptions
 from mcd.slices.augment import augment
 from mcd.slices.batches import Batch
 from mcd.slices.options import Augmentation
 from mcd.training.method import Losses, Method
 
 
-def guess_rarely(unet: UNet) -> None:
-    """Set the output layer's biases, so that training begins at about `FIRST_GUESS` everywhere (Lin et al., ICCV 2017, 4.1).
+def set_prior(unet: UNet, probability: float = PRIOR) -> None:
+    """Set the output layer's biases, so that training begins at about this probability everywhere (Lin et al., ICCV 2017, 4.1).
 
     A new output layer guesses 1/2. Its first steps are then taken by the many pixels outside, which pull down whatever the last
     layer's few features say, of a pre-trained decoder most of all: they end as evidence against a region, and where they are 0
     by their ReLUs nothing can be told any more, and the bias keeps the region below 1/2 everywhere.
     """
     assert unet.output.bias is not None
-    nn.init.constant_(unet.output.bias, math.log(FIRST_GUESS / (1 - FIRST_GUESS)))
+    nn.init.constant_(unet.output.bias, math.log(probability / (1 - probability)))
 
 
 class Segmentation(Method):

@@ -126,7 +126,7 @@ def test_the_numbers_are_those_of_configuration_and_run(tmp_path: Path) -> None:
         "| Multi-ConDoS | 3 | 75 | 16 | 0.001 | 0 |",
         "learning rate of 0.005, a warm-up of 1 epoch and a cosine decay to 0, and weight decay of 0.0001, for 10 epochs",
         "soft Dice [@milletari2016vnet] over the batch, of regions that it holds, and binary cross-entropy",
-        "Outputs began at 0.1 everywhere by their bias, after [@lin2017focal]",
+        "Outputs began at 0.25 everywhere by their bias, after [@lin2017focal]",
         "20 % of the labels 800 labelled slices with a target, in 100 steps",
         "mcd 0.1.0+abc",
         "Pre-trainings ran on CPU, 1 thread.",

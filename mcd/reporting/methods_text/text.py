@@ -22,7 +22,6 @@ from mcd.evaluation.scores import read_scores
 from mcd.files import write_text
 from mcd.methods import METHODS, PRETRAININGS, needs_three
 from mcd.reporting.methods_text.citations import METRIC_CITED, PAPER, bibliography, cite, cited, of_layout, of_method
-from mcd.segmentation.start import FIRST_GUESS
 from mcd.slices.splits import Split, read_split
 from mcd.version import code_version, lineage
 
@@ -253,8 +252,8 @@ def _training(facts: MethodsFacts, scores: pd.DataFrame, losses: _Losses) -> Ite
         f"{_count([options['epochs']], 'epoch')}.{transferred} Slices were at random {_and(changes)}, and changed in intensity "
         f"(standard deviation {augmentation['intensity']:g}). The loss on labels was the sum of soft Dice "
         f"{cite('milletari2016vnet')} over the batch, of regions that it holds, and binary cross-entropy; semi-supervised "
-        f"methods add their own. Outputs began at {FIRST_GUESS:g} everywhere by their bias, after {cite('lin2017focal')}. "
-        "The last state was tested, not one chosen by its scores. "
+        f"methods add their own. Outputs began at {options['prior_probability']:g} everywhere by their bias, after "
+        f"{cite('lin2017focal')}. The last state was tested, not one chosen by its scores. "
         f"{_lengths(facts, scores)}"
     )
 
