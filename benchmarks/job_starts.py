@@ -2,8 +2,9 @@
 
     python benchmarks/job_starts.py RUN
 
-RUN is the folder of a finished run. A start is what a fine-tuning job imports, in a fresh process, the median of `--starts`;
-what jobs took as a whole is in the benchmark files that Snakemake wrote. The last column is what would be left of the starts if
+RUN is the folder of a finished run. A start is what a fine-tuning job imports, and Python's end, in a fresh process, the median
+of `--starts`; in turns with it the same with Python's own garbage collection, which `workflow_scripts/door.py` changes. What
+jobs took as a whole is in the benchmark files that Snakemake wrote. The last column is what would be left of the starts if
 one process did the runs of a method on a pair, with all their label ratios and draws.
 """
 
@@ -16,10 +17,12 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-JOB = (
-    "import mcd.prediction.run, mcd.reporting.figures.live, mcd.segmentation.options, mcd.segmentation.run, "
-    "mcd.training.history, mcd.training.schedule"
+IMPORTS = (
+    "import mcd.errors, mcd.locks, mcd.records, mcd.training.cards; import mcd.prediction.run, mcd.reporting.figures.live, "
+    "mcd.segmentation.options, mcd.segmentation.run, mcd.training.history, mcd.training.schedule"
 )
+DOOR = str(Path(__file__).parents[1] / "workflow_scripts")
+IN_JOB = f"import gc, sys; sys.path.insert(0, {DOOR!r}); import door; {{}}; gc.freeze()"
 WITH_TORCH = ("pretrain_pair", "finetune_modality", "finetune_pair", "translate_pair", "diagnose_pretraining")
 SHARED = ("finetune_modality", "finetune_pair")
 
@@ -51,12 +54,14 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--starts", type=int, default=5)
     arguments = parser.parse_args()
-    start, torch = (
-        statistics.median(seconds_of(code) for _ in range(arguments.starts)) for code in (JOB, "import torch")
-    )
+    codes = IN_JOB.format(IMPORTS), IMPORTS, IN_JOB.format("import torch")
+    measured = [[seconds_of(code) for code in codes] for _ in range(arguments.starts)]
+    start, collecting, torch = map(statistics.median, zip(*measured, strict=True))
     jobs = jobs_of(arguments.run)
     whole = sum(seconds for of_rule in jobs.values() for _, seconds in of_rule)
-    print(f"a start: {start:.2f} processor seconds, {torch:.2f} of them torch; the run: {whole:.0f}\n")
+    print(f"a start: {start:.2f} processor seconds, {torch:.2f} of them torch")
+    print(f"with Python's own garbage collection: {collecting:.2f}")
+    print(f"the run: {whole:.0f}\n")
     print("| rule | jobs | seconds | starts | of the run | shared |\n|---|---|---|---|---|---|")
     for rule, of_rule in sorted(jobs.items(), key=lambda item: -sum(seconds for _, seconds in item[1])):
         line = f"| `{rule}` | {len(of_rule)} | {sum(seconds for _, seconds in of_rule):.0f} |"

@@ -26,6 +26,8 @@ from mcd.evaluation.statistics import Floats, effects
 from mcd.training.history import LENGTH
 from mcd.version import UNKNOWN
 
+_FILE = "file"  # which of several files a row is from, while they are checked together
+
 
 def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read score files into one table with `COLUMNS`, `FOLD` (0 for none), `VERSION`, `LENGTH`, and for every row `PERSON`,
@@ -34,10 +36,13 @@ def read_scores(paths: Iterable[str | Path]) -> pd.DataFrame:
     Raises `McdError` for a file that is missing or damaged, a column or a region of a patient that is missing, a score that
     cannot be, or a row that appears twice.
     """
-    tables = [_read(path) for path in paths]
-    scores = (
-        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, FOLD, VERSION, *LENGTH])
-    )
+    files = list(paths)
+    if not files:
+        return pd.DataFrame(columns=[*COLUMNS, FOLD, VERSION, *LENGTH])
+    scores = pd.concat([_read(file).assign(**{_FILE: place}) for place, file in enumerate(files)], ignore_index=True)
+    for place, reason in _impossible(scores):
+        raise McdError(f"{files[place]}: {reason}; delete it to regenerate it")
+    del scores[_FILE]
     if PERSON in scores:
         scores[PERSON] = scores[PERSON].fillna(scores["subject"])
     twice = scores.duplicated([*IDENTITY, FOLD])
@@ -65,34 +70,31 @@ def _read(path: str | Path) -> pd.DataFrame:
         )
     except ValueError as error:  # pandas' parser errors and failed conversions alike
         raise McdError(f"{path}: not a score file ({first_line(error)}); delete it to regenerate it") from None
-    for reason in _impossible(table):
-        raise McdError(f"{path}: {reason}; delete it to regenerate it")
+    if table.empty:
+        raise McdError(f"{path}: holds no patient; delete it to regenerate it")
     table[VERSION] = table.get(VERSION, UNKNOWN)
     for measure in LENGTH:  # not of fused scores
         table[measure] = pd.to_numeric(table.get(measure, np.nan), errors="coerce")
     return table[[*COLUMNS, FOLD, *([PERSON] if PERSON in table else []), VERSION, *LENGTH]]
 
 
-def _impossible(table: pd.DataFrame) -> Iterator[str]:
-    """What a score file says that no scoring writes."""
-    if table.empty:
-        yield "holds no patient"
-    unlabelled = table[METRIC_KEYS].isna().all(axis=1)
+def _impossible(scores: pd.DataFrame) -> Iterator[tuple[int, str]]:
+    """What score files say that no scoring writes, each with the number of the file."""
+    unlabelled = scores[METRIC_KEYS].isna().all(axis=1)
     for metric in METRICS:
-        scores = table[metric.key]
+        values = scores[metric.key]
         low, high = metric.bounds
-        wrong = ~np.isfinite(scores) | ~scores.between(low, high)
-        wrong &= scores.notna() | (metric.always_defined & ~unlabelled)
-        if wrong.any():
-            at = table[wrong].iloc[0]
-            yield f"{metric.key} of {at['subject']}, {at['region']} is {at[metric.key]:g}, and goes from {low:g} to {high:g}"
-    for name, rows in table.groupby([*RUN, *TRAINING, FOLD, "subject"], sort=False):
-        if rows["region"].duplicated().any():
-            yield f"a region of {name[-1]} appears twice"
-    for _, run in table.groupby([*RUN, *TRAINING, FOLD], sort=False):
-        regions = run.groupby("subject")["region"].nunique()
-        if (regions != run["region"].nunique()).any():
-            yield f"a region of {regions.idxmin()} is missing"
+        wrong = ~np.isfinite(values) | ~values.between(low, high)
+        wrong &= values.notna() | (metric.always_defined & ~unlabelled)
+        for _, row in scores[wrong].iterrows():
+            value = f"{metric.key} of {row['subject']}, {row['region']} is {row[metric.key]:g}"
+            yield row[_FILE], f"{value}, and goes from {low:g} to {high:g}"
+    run = [_FILE, *RUN, *TRAINING, FOLD]
+    for _, row in scores[scores.duplicated([*run, "subject", "region"])].iterrows():
+        yield row[_FILE], f"a region of {row['subject']} appears twice"
+    of_patient = scores.groupby([*run, "subject"])["region"].transform("nunique")
+    for _, row in scores[of_patient < scores.groupby(run)["region"].transform("nunique")].iterrows():
+        yield row[_FILE], f"a region of {row['subject']} is missing"
 
 
 def training_values(scores: pd.DataFrame, metrics: Sequence[str] = METRIC_KEYS) -> dict[tuple[Any, ...], pd.DataFrame]:

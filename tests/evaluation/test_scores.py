@@ -319,8 +319,8 @@ def test_draws_and_persons_are_read_where_files_have_them(tmp_path: Path) -> Non
     (values,) = training_values(scores[scores["seed"] == 0], ["DSC"]).values()
     assert list(values.columns) == ["anna", "p1"]
     pd.concat([table, table]).to_csv(tmp_path / "twice.csv", index=False)
-    with pytest.raises(McdError, match="a region of p0 appears twice"):
-        read_scores([tmp_path / "twice.csv"])
+    with pytest.raises(McdError, match="twice.csv: a region of p0 appears twice"):
+        read_scores([tmp_path / "plain.csv", tmp_path / "twice.csv"])
 
 
 def test_a_summary_has_the_order_of_the_scores_and_the_metrics_asked_for_alone() -> None:
