@@ -1,10 +1,11 @@
-"""Seeds that depend on what is computed, not on when or where, and how a seed, its folds and its draws are called.
+"""Seeds that depend on what is computed, not on when or where, and how seeds, folds, draws and label ratios are called.
 
 In a module at the bottom: a training names them, and imports nothing of the plan.
 """
 
 import hashlib
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 
@@ -22,6 +23,11 @@ def fold_text(fold: int) -> str:
 def fold_number(text: str) -> int:
     """The fold that `fold_text` shows."""
     return int(text.removeprefix("-fold") or 0)
+
+
+def percent(ratio: float) -> str:
+    """A label ratio as paths, tables and pages show it, in per cent: 0.05 -> "5". Exact: another ratio has another text."""
+    return format((Decimal(repr(ratio)) * 100).normalize(), "f")
 
 
 def draw_text(draw: int) -> str:

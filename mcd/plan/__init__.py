@@ -27,7 +27,6 @@ from mcd.plan.runs import (
     is_first,
     left_out,
     methods,
-    percent,
     pretrained_on,
     pretraining_of,
     ratios,
@@ -40,7 +39,7 @@ from mcd.plan.settings import cohort_facts, finetuning_task, pretraining_task
 from mcd.plan.tables import SCORE_TABLES, TABLE_V, ScoreTable, comparisons
 from mcd.plan.translations import FIG_3, IMAGES, TABLE_IV, shown_translations, translation_spec, translations
 from mcd.plan.validation import VALIDATION, validation_comparison
-from mcd.seeding import draw_number, draw_text, fold_number, fold_text
+from mcd.seeding import draw_number, draw_text, fold_number, fold_text, percent
 
 __all__ = [
     "FIG_3",

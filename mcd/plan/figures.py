@@ -2,7 +2,8 @@
 
 from mcd.config import Config
 from mcd.methods import METHODS
-from mcd.plan.runs import Run, is_first, methods, methods_of_table_2, percent, runs
+from mcd.plan.runs import Run, is_first, methods, methods_of_table_2, runs
+from mcd.seeding import percent
 
 
 def shown_runs(config: Config) -> list[Run]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import product
 
 from mcd.config import Config
@@ -48,11 +47,6 @@ def trainings(config: Config, cohort: str) -> list[tuple[int, int, int]]:
 def is_first(config: Config, run: Run) -> bool:
     """Whether a run is of the first seed, draw and fold, which are shown where one has to do."""
     return (run.seed, run.draw, run.fold) == trainings(config, run.cohort)[0]
-
-
-def percent(ratio: float) -> str:
-    """A label ratio as paths, tables and pages show it, in per cent: 0.05 -> "5". Exact: another ratio has another text."""
-    return format((Decimal(repr(ratio)) * 100).normalize(), "f")
 
 
 def ratios(config: Config) -> list[float]:

@@ -319,7 +319,7 @@ def test_draws_and_persons_are_read_where_files_have_them(tmp_path: Path) -> Non
     (values,) = training_values(scores[scores["seed"] == 0], ["DSC"]).values()
     assert list(values.columns) == ["anna", "p1"]
     pd.concat([table, table]).to_csv(tmp_path / "twice.csv", index=False)
-    with pytest.raises(McdError, match="twice.csv: a region of p0 appears twice"):
+    with pytest.raises(McdError, match=r"twice\.csv: a region of p0 appears twice"):
         read_scores([tmp_path / "plain.csv", tmp_path / "twice.csv"])
 
 

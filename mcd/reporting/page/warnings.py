@@ -11,7 +11,7 @@ from mcd.csv_files import read_csv
 from mcd.evaluation.outlined import one_sided
 from mcd.reporting.page.checks import check_address, patient_warnings
 from mcd.reporting.page.contents import PageContents
-from mcd.seeding import draw_text, fold_text
+from mcd.seeding import draw_text, fold_text, percent
 from mcd.training.history import warnings_of
 
 
@@ -43,4 +43,4 @@ def _place(run: Mapping[str, Any]) -> str:
     """What the page calls the training of some scores: as the key of its losses."""
     training = f"seed{run['seed']}{fold_text(run['fold'])}{draw_text(run['draw'])}"
     names = [run[name] for name in ("cohort", "pair", "method", "modality")]
-    return "/".join([*names, f"labels{100 * run['label_ratio']:g}", training])
+    return "/".join([*names, f"labels{percent(run['label_ratio'])}", training])

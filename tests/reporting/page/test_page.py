@@ -350,12 +350,14 @@ def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, 
     write_history(rows, tmp_path / "losses.csv")
     cohort = replace(contents.cohorts[0], regions={"GTV": [1], "node": [7]})
     write_history([{"epoch": 1, "total": 1.0}], tmp_path / "well.csv")
-    losses = {"tiny/A/seed0": tmp_path / "losses.csv", "tiny/single/scratch/A/labels10/seed1": tmp_path / "well.csv"}
+    third = "tiny/single/scratch/A/labels33.33333333333333/seed1"
+    losses = {"tiny/A/seed0": tmp_path / "losses.csv", third: tmp_path / "well.csv"}
     warned = replace(contents, cohorts=[cohort], predictions=[], checks=checks, losses=losses)
     scores = read_scores(contents.scores[:2]).assign(Sen=0.5, PPV=0.5)
     assert list(warnings_in(contents, scores)) == []
     nothing = "WT, TC: the network outlines nothing in any of 2 test patients"
     scores.loc[scores["seed"] == 1, "PPV"] = np.nan
+    scores.loc[scores["label_ratio"] == 0.1, "label_ratio"] = 1 / 3
     assert [(one.where, one.sentence, one.address) for one in warnings_in(warned, scores)] == [
         (
             "Tiny & small",
@@ -367,7 +369,7 @@ def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, 
         ("Tiny & small", "p1: the label is empty", "check/tiny/p1"),
         ("tiny/A/seed0", "epochs 2 to 3: it <went> wrong; mend it", "training/tiny/A/seed0"),
         ("tiny/single/scratch/A/labels5/seed1", nothing, "patients"),
-        ("tiny/single/scratch/A/labels10/seed1", nothing, "training/tiny/single/scratch/A/labels10/seed1"),
+        (third, nothing, f"training/{third}"),
     ]
     write_page(warned, tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text()
