@@ -1,7 +1,9 @@
 """The first view: the result, what to be wary of, what was run, how long every stage took, and with which libraries."""
 
 import platform
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from mcd.version import code_version
 
 LIBRARIES = ("torch", "numpy", "scipy", "pandas", "h5py", "SimpleITK", "matplotlib", "snakemake")
 
+SHARED = 4
+"""Trainings with the same warning from which they are one row of the page."""
+
 
 def overview(contents: PageContents, scores: pd.DataFrame) -> View:
     """The first view of the page; `scores` are all of the run's."""
@@ -29,7 +34,7 @@ def overview(contents: PageContents, scores: pd.DataFrame) -> View:
         simulated=[cohort.title for cohort in contents.cohorts if cohort.simulated],
         absent=contents.absent,
         results=results(contents, scores),
-        warnings=_by_subject(warnings_in(contents, scores)),
+        warnings=_warning_rows(warnings_in(contents, scores)),
         heads=list(dict.fromkeys(head for _, facts in rows for head in facts)),
         rows=rows,
         methods_text=_methods_text(contents),
@@ -38,12 +43,31 @@ def overview(contents: PageContents, scores: pd.DataFrame) -> View:
     )
 
 
-def _by_subject(warnings: Iterable[Warned]) -> dict[str, list[Warned]]:
-    """What each warning is about -> all of them about it, in their order."""
-    found: dict[str, list[Warned]] = {}
-    for warned in warnings:
-        found.setdefault(warned.where, []).append(warned)
-    return found
+@dataclass(frozen=True)
+class WarningRow:
+    """Warnings in one row: all of a cohort or a training, or one that many trainings share.
+
+    Attributes:
+        head: the cohort or training, or how many trainings share it.
+        shared: the sentence that they share; "" for a row of one cohort or training.
+    """
+
+    head: str
+    shared: str
+    warned: list[Warned]
+
+
+def _warning_rows(warnings: Iterable[Warned]) -> list[WarningRow]:
+    """Where `SHARED` trainings and more say the same, they are one row, in the place of the first."""
+    every = list(warnings)
+    counts = Counter(warned.sentence for warned in every)
+    grouped: dict[tuple[str, str], list[Warned]] = {}
+    for warned in every:
+        shared = warned.sentence if counts[warned.sentence] >= SHARED else ""
+        grouped.setdefault(("" if shared else warned.where, shared), []).append(warned)
+    return [
+        WarningRow(where or f"{len(warned)} trainings", shared, warned) for (where, shared), warned in grouped.items()
+    ]
 
 
 def _facts(cohort: PageCohort, contents: PageContents) -> Mapping[str, str]:

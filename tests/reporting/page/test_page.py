@@ -385,6 +385,14 @@ def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, 
     assert patients[2][1] == "p1: the label is empty"
     assert training == [("training/tiny/A/seed0", "epochs 2 to 3: it &lt;went&gt; wrong; mend it")]
 
+    many = {f"tiny/A/seed{seed}": tmp_path / "losses.csv" for seed in range(4)}
+    write_page(replace(warned, losses=many), tmp_path / "many.html")
+    text = (tmp_path / "many.html").read_text()
+    assert "<h2>Warnings (7)</h2>" in text
+    row = text[text.index('<th scope="row" class="text">4 trainings</th>') :].partition("</tr>")[0].replace("<wbr>", "")
+    assert row.count("epochs 2 to 3: it &lt;went&gt; wrong; mend it") == 1
+    assert re.findall(r'<a href="#(.*?)">(.*?)</a>', row) == [(f"training/{name}", name) for name in many]
+
 
 def scored(dsc: dict[str, float], seeds: int, patients: int = 12, noise: float = 0.02) -> pd.DataFrame:
     """Scores of methods with these means, at 10 % on two modalities."""
