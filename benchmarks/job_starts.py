@@ -18,11 +18,11 @@ from collections import defaultdict
 from pathlib import Path
 
 IMPORTS = (
-    "import mcd.errors, mcd.locks, mcd.records, mcd.training.cards; import mcd.prediction.run, mcd.reporting.figures.live, "
-    "mcd.segmentation.options, mcd.segmentation.run, mcd.training.history, mcd.training.schedule"
+    "import mcd.prediction.run, mcd.reporting.figures.live, mcd.segmentation.options, mcd.segmentation.run, "
+    "mcd.training.history, mcd.training.schedule"
 )
 DOOR = str(Path(__file__).parents[1] / "workflow_scripts")
-IN_JOB = f"import gc, sys; sys.path.insert(0, {DOOR!r}); import door; {{}}; gc.freeze()"
+AT_DOOR = f"import gc, sys; usual = gc.get_threshold(); sys.path.insert(0, {DOOR!r}); import door; "
 WITH_TORCH = ("pretrain_pair", "finetune_modality", "finetune_pair", "translate_pair", "diagnose_pretraining")
 SHARED = ("finetune_modality", "finetune_pair")
 
@@ -54,7 +54,11 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--starts", type=int, default=5)
     arguments = parser.parse_args()
-    codes = IN_JOB.format(IMPORTS), IMPORTS, IN_JOB.format("import torch")
+    codes = (
+        f"{AT_DOOR}{IMPORTS}; gc.freeze()",
+        f"{AT_DOOR}gc.set_threshold(*usual); {IMPORTS}",
+        f"{AT_DOOR}import torch; gc.freeze()",
+    )
     measured = [[seconds_of(code) for code in codes] for _ in range(arguments.starts)]
     start, collecting, torch = map(statistics.median, zip(*measured, strict=True))
     jobs = jobs_of(arguments.run)

@@ -25,11 +25,6 @@ def fold_number(text: str) -> int:
     return int(text.removeprefix("-fold") or 0)
 
 
-def percent(ratio: float) -> str:
-    """A label ratio as paths, tables and pages show it, in per cent: 0.05 -> "5". Exact: another ratio has another text."""
-    return format((Decimal(repr(ratio)) * 100).normalize(), "f")
-
-
 def draw_text(draw: int) -> str:
     """A draw as paths show it, behind the seed and its fold: nothing for the first, so that more of them move nothing."""
     return f"-draw{draw}" if draw else ""
@@ -38,6 +33,11 @@ def draw_text(draw: int) -> str:
 def draw_number(text: str) -> int:
     """The draw that `draw_text` shows."""
     return int(text.removeprefix("-draw") or 0)
+
+
+def percent(ratio: float) -> str:
+    """A label ratio as paths, tables and pages show it, in per cent: 0.05 -> "5". Exact: another ratio has another text."""
+    return format((Decimal(repr(ratio)) * 100).normalize(), "f")
 
 
 def pretraining_columns(wildcards: Mapping[str, str]) -> dict[str, Any]:

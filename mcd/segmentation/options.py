@@ -27,8 +27,8 @@ from mcd.training.schedule import Schedule
 
 PRIOR = 0.25
 """How probable every pixel of every region is before the first step. Ours: of 0.5, 0.25, 0.1 and Lin et al.'s 0.01 (ICCV 2017,
-4.1) that which lost no region and cost training from scratch nothing, on patients whom no study is judged by
-(docs/explanation/results.md)."""
+4.1) that with the best mean DSC from scratch and from pre-trained weights, on brains whom no study is judged by; three seeds do
+not decide it (docs/explanation/results.md)."""
 
 _SSL4MIS = "Luo et al., their code SSL4MIS (train_mean_teacher_2D.py)"
 _DTML = "Zhang and Zhang, 2021, their code (train_la_dtml.py)"

@@ -60,10 +60,10 @@ class WarningRow:
 def _warning_rows(warnings: Iterable[Warned]) -> list[WarningRow]:
     """Where `SHARED` trainings and more say the same, they are one row, in the place of the first."""
     every = list(warnings)
-    counts = Counter(warned.sentence for warned in every)
+    counts = Counter(warned.sentence for warned in every if warned.of_training)
     grouped: dict[tuple[str, str], list[Warned]] = {}
     for warned in every:
-        shared = warned.sentence if counts[warned.sentence] >= SHARED else ""
+        shared = warned.sentence if warned.of_training and counts[warned.sentence] >= SHARED else ""
         grouped.setdefault(("" if shared else warned.where, shared), []).append(warned)
     return [
         WarningRow(where or f"{len(warned)} trainings", shared, warned) for (where, shared), warned in grouped.items()

@@ -17,11 +17,12 @@ from mcd.training.history import warnings_of
 
 @dataclass(frozen=True)
 class Warned:
-    """One warning: what it is about, and the address in the page where that is shown."""
+    """One warning: what it is about, a training or a cohort, and the address in the page where that is shown."""
 
     where: str
     sentence: str
     address: str
+    of_training: bool
 
 
 def warnings_in(contents: PageContents, scores: pd.DataFrame) -> Iterator[Warned]:
@@ -29,14 +30,17 @@ def warnings_in(contents: PageContents, scores: pd.DataFrame) -> Iterator[Warned
     for cohort in contents.cohorts:
         infos = {check.subject: check.info for check in contents.checks if check.cohort == cohort.name}
         for patient, words in patient_warnings(cohort.regions, infos):
-            yield Warned(cohort.title, f"{patient}: {words}" if patient else words, check_address(cohort.name, patient))
+            yield Warned(
+                cohort.title, f"{patient}: {words}" if patient else words, check_address(cohort.name, patient), False
+            )
     for training, path in contents.losses.items():
         yield from (
-            Warned(training, words, f"training/{training}") for words in warnings_of(csv.DictReader(read_csv(path)))
+            Warned(training, words, f"training/{training}", True)
+            for words in warnings_of(csv.DictReader(read_csv(path)))
         )
     for run, words in one_sided(scores):
         training = _place(run)
-        yield Warned(training, words, f"training/{training}" if training in contents.losses else "patients")
+        yield Warned(training, words, f"training/{training}" if training in contents.losses else "patients", True)
 
 
 def _place(run: Mapping[str, Any]) -> str:

@@ -392,6 +392,10 @@ def test_warnings_of_patients_and_trainings_stand_first(contents: PageContents, 
     row = text[text.index('<th scope="row" class="text">4 trainings</th>') :].partition("</tr>")[0].replace("<wbr>", "")
     assert row.count("epochs 2 to 3: it &lt;went&gt; wrong; mend it") == 1
     assert re.findall(r'<a href="#(.*?)">(.*?)</a>', row) == [(f"training/{name}", name) for name in many]
+    cohorts = [replace(cohort, name=f"c{place}", title=f"C{place}") for place in range(4)]
+    alike = [replace(check, cohort=one.name) for one in cohorts for check in checks]
+    write_page(replace(warned, cohorts=cohorts, checks=alike, losses={}), tmp_path / "cohorts.html")
+    assert "4 trainings" not in (tmp_path / "cohorts.html").read_text()
 
 
 def scored(dsc: dict[str, float], seeds: int, patients: int = 12, noise: float = 0.02) -> pd.DataFrame:
