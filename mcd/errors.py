@@ -1,7 +1,9 @@
-"""The one exception that is meant for the user, and what it quotes of a library's."""
+"""The one exception that is meant for the user, and what it quotes of a library's; how messages name many things."""
 
 import re
+from collections.abc import Sequence
 
+FEW = 3  # names in a line
 _ITK_PLACE = re.compile(r"^(sitk::|ITK )?ERROR: (\w+\(0x\w+\): )?")
 
 
@@ -22,3 +24,8 @@ def last_line(error: Exception) -> str:
     """The line in which ITK says what is wrong: where in its sources, and in memory, it noticed comes first."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
     return _ITK_PLACE.sub("", line)
+
+
+def some(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

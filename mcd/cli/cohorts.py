@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mcd.cli.arguments import count, not_negative, whole
 from mcd.cohorts import find_layout, simulated_layouts
 from mcd.cohorts.sources import FILE, SOURCES, find_source
-from mcd.errors import McdError
+from mcd.errors import FEW, McdError, some
 from mcd.paths import check_output, is_address
 
 if TYPE_CHECKING:
@@ -176,7 +176,6 @@ def _init_cohort(options: argparse.Namespace) -> None:
     from mcd.cohorts.first_configuration import cohort_name, left_out, write_proposal
     from mcd.cohorts.guess import Answers
     from mcd.cohorts.init_cohort import command_of, propose
-    from mcd.cohorts.proposal import FEW, some
 
     stem = options.output or Path(cohort_name(options.folder))
     sheet, configuration = Path(f"{stem}.tsv"), Path(f"{stem}.yaml")

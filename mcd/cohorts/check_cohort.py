@@ -21,8 +21,8 @@ import SimpleITK as sitk
 
 from mcd.cohorts.findings import Finding
 from mcd.cohorts.fit import gain, misfits
-from mcd.errors import McdError
-from mcd.imaging.alike import absent_regions, empty_region, some, unlike_others
+from mcd.errors import McdError, some
+from mcd.imaging.alike import absent_regions, empty_region, unlike_others
 from mcd.imaging.dicom_label import names_of_codes
 from mcd.imaging.geometry import Grid, array_of
 from mcd.imaging.io import read_label, read_volume

@@ -23,8 +23,8 @@ from mcd.cohorts.file_names import (
     modality_in,
     words_of,
 )
-from mcd.cohorts.proposal import LEFT_OUT, Proposal, Row, some
-from mcd.errors import McdError
+from mcd.cohorts.proposal import LEFT_OUT, Proposal, Row
+from mcd.errors import McdError, some
 from mcd.imaging.io import read_volume
 from mcd.subject import RESERVED, Subject, check_modality
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from mcd.cohorts.file_names import MODALITY_WORDS, find_volumes, matches, modality_in, words_of
 from mcd.cohorts.guess import subject_ids
-from mcd.cohorts.proposal import some
 from mcd.cohorts.samplesheet import read_rows, subjects
-from mcd.errors import McdError
+from mcd.errors import McdError, some
 from mcd.subject import Subject
 
 log = logging.getLogger(__name__)

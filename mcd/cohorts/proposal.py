@@ -10,7 +10,7 @@ import numpy as np
 
 from mcd.cohorts.file_contents import Look, codes_of, look_into
 from mcd.cohorts.layout import Regions
-from mcd.errors import McdError
+from mcd.errors import McdError, some
 from mcd.imaging import BODY_HU
 from mcd.imaging.dicom_label import names_of_codes
 from mcd.imaging.options import plain_name
@@ -22,7 +22,6 @@ Progress = Callable[[Sequence[str], str], Iterable[str]]
 LEFT_OUT = "left out"
 """What a row says of files that are not used."""
 
-FEW = 4  # names in a cell of a table
 MAX_REGIONS = 8  # of a configuration
 _BACKGROUND = 0.05  # share of zeros from which on 0 is taken for background
 _LARGEST_CROP = 256  # voxels; beyond this a coarser grid is proposed
@@ -168,8 +167,3 @@ def _rule(look: Look | None) -> str:
     if look is None:
         return "nonzero"
     return "body" if look.lowest < BODY_HU else "nonzero" if look.zeros > _BACKGROUND or look.lowest == 0 else "all"
-
-
-def some(names: Sequence[str]) -> str:
-    """Return a few names, and how many more there are."""
-    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from mcd.errors import some
+
 SPACING_FACTOR = 1.5
 """Our choice: voxels half as large again as others along an axis, or as much smaller, are unlike them."""
 
@@ -170,11 +172,6 @@ def _some_only(what: str, has: Mapping[str, bool], effect: str) -> list[Unlike]:
         f"{len(without)} of {len(has)} patients have no {what} ({some(without)}), and the others have one: {effect}"
     )
     return [Unlike("", "", problem, f"give all patients a {what}, or none")]
-
-
-def some(names: Sequence[str]) -> str:
-    """The first three names."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _words(bounds: Bounds) -> str:

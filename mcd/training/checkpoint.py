@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from mcd.digests import digest
-from mcd.errors import McdError, first_line
+from mcd.errors import McdError, first_line, some
 from mcd.files import atomic_path, reading_problem
 from mcd.paths import check_no_pipe
 from mcd.version import code_version
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 FORMAT = "mcd-checkpoint/1"
 
-_NAMED = 3  # differences of two identities that the log names
 
 _SEAL = b"mcd-sha256:"
 _SEAL_BYTES = len(_SEAL) + 64
@@ -119,9 +118,7 @@ def load_resume(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | Non
     differing = list(_differences(kept, json.loads(json.dumps(identity))))
     if not differing:
         return state
-    more = f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
-    named = ", ".join(differing[:_NAMED])
-    log.warning("%s: not taken up, the training starts anew: it was of another %s%s", path, named, more)
+    log.warning("%s: not taken up, the training starts anew: it was of another %s", path, some(differing))
     return None
 
 

@@ -137,7 +137,7 @@ def test_codes_and_labels_are_compared_over_the_cohort(cohort: Path) -> None:
     status, found = check(cohort)
     assert status == 1
     assert [(row["severity"], row["problem"]) for row in found] == [
-        ("warning", "code 2 is in no region, and in 4 labels: p0, p2, p3, ..."),
+        ("warning", "code 2 is in no region, and in 4 labels: p0, p2, p3 and 1 more"),
         ("error", "region rim: none of its codes (3, 4) is in any label"),
     ]
 
@@ -188,7 +188,7 @@ def test_a_patient_in_another_unit_and_masks_for_some_are_warnings(cohort: Path)
     assert status == 0
     ((unit, *_), (masks, *_)) = ([row for row in found if word in row["problem"]] for word in ("unit", "mask"))
     assert (unit["patient"], unit["severity"], Path(unit["file"]).name) == ("p3", "warning", "p3_A.nii.gz")
-    assert masks["problem"].startswith("4 of 5 patients have no mask (p1, p2, p3, ...)")
+    assert masks["problem"].startswith("4 of 5 patients have no mask (p1, p2, p3 and 1 more)")
     assert len(found) == 2
 
 
